@@ -1,0 +1,25 @@
+"""doit's task file, and npumake's front door once .venv is there (`./doit` ends here)."""
+
+from __future__ import annotations
+
+import sys
+
+from pipelines.front.backend import ContentChecker
+from pipelines.front.cli import jobs_at_once, main
+from pipelines.front.reporter import StepReporter
+from pipelines.front.tasks import tasks as task_models
+
+DOIT_CONFIG = {
+    "backend": "dvc.lock",
+    "dep_file": "dvc.lock",
+    "check_file_uptodate": ContentChecker,
+    "reporter": StepReporter,
+    "par_type": "thread",  # doit's processes hang for ever when a worker dies hard
+    "num_process": jobs_at_once(),
+    "verbosity": 0,
+}
+
+__all__ = ["DOIT_CONFIG", "task_models"]
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

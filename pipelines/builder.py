@@ -1,0 +1,132 @@
+"""Brings one step up to date: nothing to do, restore from the cache, or run."""
+
+from __future__ import annotations
+
+import enum
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.content import Contents, measure
+from pipelines.facts import Change, Facts, changes, observe
+from pipelines.lock import Entry, Locks
+from pipelines.step import Step
+from pipelines.store import Damaged, Store, replace
+from pipelines.worker import Failed, Result, Worker
+
+
+class Outcome(enum.Enum):
+    """How a step came to be up to date."""
+
+    UP_TO_DATE = "up to date"
+    RESTORED = "restored"
+    RAN = "ran"
+
+
+@dataclass
+class Builder:
+    """root: the project. Steps may be brought up to date from several threads."""
+
+    root: Path
+    contents: Contents = field(init=False)
+    locks: Locks = field(init=False)
+    store: Store = field(init=False)
+    worker: Worker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.contents = Contents(self.root, self.root / ".npumake" / "contents.json")
+        self.locks = Locks(self.root)
+        self.store = Store(self.root)
+        self.worker = Worker(self.root)
+
+    def why(self, step: Step) -> list[Change]:
+        """Why the step is stale; empty where it is up to date."""
+        entry = self.locks.entry(step)
+        stale = changes(entry.facts if entry else None, observe(step, self.contents))
+        return stale or self._lost(entry)
+
+    def bring(self, step: Step) -> Outcome:
+        """Make the step up to date. Raises Failed or Stopped; then nothing is recorded."""
+        facts = observe(step, self.contents)
+        _require(facts)
+        entry = self.locks.entry(step)
+        if entry is None or changes(entry.facts, facts):
+            entry = self.store.recall(step, facts)
+        elif not self._lost(entry):
+            return Outcome.UP_TO_DATE
+        if entry is not None and self._restore(entry):
+            self.locks.record(step, Entry(facts, entry.outs))
+            return Outcome.RESTORED
+        self._run(step, facts)
+        return Outcome.RAN
+
+    def log_of(self, step: Step) -> Path:
+        return self.root / ".npumake" / "logs" / step.model / f"{step.lock_name}.log"
+
+    def close(self) -> None:
+        self.worker.close()
+        self.contents.save()
+
+    def _lost(self, entry: Entry | None) -> list[Change]:
+        """Outputs that are not, or no longer, what was recorded."""
+        found = []
+        for path, content in (entry.outs if entry else {}).items():
+            now = self.contents.of(path)
+            if now is None:
+                found.append(Change("output", f"{path} is missing"))
+            elif now.md5 != content.md5:
+                found.append(Change("output", f"{path} was changed after it was made"))
+        return found
+
+    def _restore(self, entry: Entry) -> bool:
+        """Put the entry's outputs back from the cache. False where it lacks or lost one."""
+        if not all(self.store.has(content) for content in entry.outs.values()):
+            return False
+        try:
+            for path, content in entry.outs.items():
+                now = self.contents.of(path)
+                if now is None or now.md5 != content.md5:
+                    self.store.restore(content, self.root / path)
+        except Damaged:
+            return False
+        return True
+
+    def _run(self, step: Step, facts: Facts) -> None:
+        result = self.worker.run(step, self.log_of(step))
+        try:
+            self._require_same(step, facts)
+            self._keep(step, facts, result)
+        except OSError as error:
+            raise Failed(f"the result could not be kept: {error}") from error
+        finally:
+            shutil.rmtree(result.folder, ignore_errors=True)
+
+    def _require_same(self, step: Step, before: Facts) -> None:
+        """A file edited while the step ran may or may not be in the result (doit#119)."""
+        edited = changes(before, observe(step, self.contents))
+        if edited:
+            raise Failed(
+                f"{edited[0]} while the step ran, so its result was thrown away\n"
+                "  run the same command again"
+            )
+
+    def _keep(self, step: Step, facts: Facts, result: Result) -> None:
+        """Into the cache, into place, and only then into the lock."""
+        outs = {}
+        for name, path in step.outputs.items():
+            content, members = measure(result.out / name)
+            self.store.add(result.out / name, content, members)
+            outs[path] = content
+        for name, path in step.outputs.items():
+            target = self.root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            replace(result.out / name, target)
+        entry = Entry(facts, outs)
+        self.store.remember(step, entry)
+        self.locks.record(step, entry)
+
+
+def _require(facts: Facts) -> None:
+    missing = [path for path, content in facts.deps.items() if content is None]
+    if missing:
+        raise Failed(f"no file {missing[0]}\n  put it there, or correct the recipe")

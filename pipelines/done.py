@@ -1,0 +1,20 @@
+"""What became of each step in this run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.builder import Outcome
+from pipelines.facts import Change
+
+
+@dataclass(frozen=True)
+class Done:
+    """elapsed_s: wall time."""
+
+    outcome: Outcome
+    why: tuple[Change, ...]
+    elapsed_s: float
+
+
+DONE: dict[str, Done] = {}

@@ -1,0 +1,1 @@
+"""doit is known here alone: tasks, backend, reporter and commands."""

@@ -1,0 +1,170 @@
+"""What `./doit ARGUMENTS` means: a command of ours or doit's, or steps to bring up to date."""
+
+from __future__ import annotations
+
+import fnmatch
+import getopt
+import os
+import sys
+from collections.abc import Sequence
+
+from doit.cmd_base import Command
+from doit.doit_cmd import DoitMain
+
+from pipelines import console
+from pipelines.front import reporter
+from pipelines.front.run_lock import RunLock
+from pipelines.project import CURRENT
+from pipelines.toolchain import Environments, ToolchainError
+from pipelines.where import Problems, did_you_mean
+
+USAGE = 3  # doit's exit code for what is wrong before any task runs
+_NEEDS_NO_RECIPES = {"test", "help", "toolchains", "tabcompletion", "schema"}
+# A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
+_BYTES_A_JOB = 2_000_000_000
+
+
+class UsageError(Exception):
+    """The command line can't be understood; the message says what to type."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command line. Returns the process's exit code."""
+    os.chdir(CURRENT.root)
+    try:
+        return _dispatch(arguments)
+    except Problems as error:
+        console.say(str(error), "red")
+        return USAGE
+    except (UsageError, ToolchainError) as error:
+        console.say(f"npumake: {error}", "red")
+        return USAGE
+    except KeyboardInterrupt:
+        running = "".join(f"\n  {name}" for name in reporter.running())
+        console.say(f"\ninterrupted; nothing half-made was kept{running}", "yellow")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    finally:
+        if "builder" in vars(CURRENT):
+            CURRENT.builder.close()
+
+
+def _dispatch(arguments: list[str]) -> int:
+    doit = DoitMain()
+    commands = doit.get_cmds()
+    name, rest = _split(arguments, set(commands))
+    if name not in _NEEDS_NO_RECIPES:
+        CURRENT.plan  # noqa: B018 - every error of every recipe, before anything else
+    if name in _OWN:
+        return int(doit.run([name, *rest]) or 0)
+    if name is None or name == "run":
+        return _run(doit, commands.get_plugin("run"), rest)
+    return int(doit.run([name, *_permuted(commands.get_plugin(name), rest)[0]]) or 0)
+
+
+_OWN = {"test", "why", "infer", "step", "toolchains", "forget"}
+
+
+def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[str]]:
+    """The command, wherever it stands, and the other arguments."""
+    if arguments and arguments[0] in ("--help", "-h"):
+        return "help", arguments[1:]
+    words = [word for word in arguments if not word.startswith("-")]
+    if words and words[0] in commands:
+        at = arguments.index(words[0])
+        return words[0], arguments[:at] + arguments[at + 1 :]
+    return None, arguments
+
+
+def _run(doit: DoitMain, run: type[Command], arguments: list[str]) -> int:
+    options, names = _permuted(run, arguments)
+    selected = _with_dependencies(steps_named(names))
+    with RunLock(CURRENT.root):
+        _make_toolchains(selected)
+        code = int(doit.run(["run", *options, *names]) or 0)
+    failed_gates = any(each.has_gate_failures for each in reporter.LAST)
+    return code or (1 if failed_gates else 0)
+
+
+def _permuted(command: type[Command], arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Options, then names. doit's own getopt drops an option that stands after a name."""
+    parser = command(cmds={}, config={}, task_loader=_Loader()).cmdparser
+    try:
+        options, names = getopt.gnu_getopt(arguments, parser.get_short(), parser.get_long())
+    except getopt.GetoptError as error:
+        known = [f"--{name.rstrip('=')}" for name in parser.get_long()]
+        raise UsageError(f"{error}\n  {did_you_mean('--' + error.opt, known)}") from error
+    flat = [word for option, value in options for word in (option, value) if word]
+    return flat, names
+
+
+class _Loader:
+    """Stands in for a task loader where only a command's options are wanted."""
+
+    cmd_options = ()
+
+
+def steps_named(names: Sequence[str]) -> set[str]:
+    """The steps that models, targets, steps, artifacts or wildcards stand for; all for none."""
+    plan = CURRENT.plan
+    groups = {
+        **{model: [s.name for s in plan.of(model)] for model in plan.recipes},
+        **{
+            f"{recipe.model}@{target.name}": [s.name for s in plan.of(recipe.model, target.name)]
+            for recipe, target in plan.targets()
+        },
+        **{name: [name] for name in plan.steps},
+        **{path: [step.name] for path, step in plan.makers().items()},
+    }
+    if not names:
+        return set(plan.steps)
+    return {step for name in names for step in _matching(name, groups)}
+
+
+def _with_dependencies(names: set[str]) -> set[str]:
+    plan = CURRENT.plan
+    chosen, todo = set[str](), list(names)
+    while todo:
+        name = todo.pop()
+        if name not in chosen:
+            chosen.add(name)
+            todo += [step.name for step in plan.before(plan.steps[name])]
+    return chosen
+
+
+def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
+    if name in groups:
+        return groups[name]
+    found = [step for key in fnmatch.filter(groups, name) for step in groups[key]]
+    if not found:
+        known = [*groups, *DoitMain().get_cmds()]
+        raise UsageError(
+            f"no command, model, target or step `{name}`\n  "
+            + did_you_mean(name, known, "there are")
+        )
+    return found
+
+
+def _make_toolchains(selected: set[str]) -> None:
+    """Make what the stale steps will need, all that it downloads said first."""
+    plan, builder = CURRENT.plan, CURRENT.builder
+    stale: set[str] = set()
+    for step in plan.steps.values():  # in dependency order
+        if step.name in selected and (
+            any(earlier.name in stale for earlier in plan.before(step)) or builder.why(step)
+        ):
+            stale.add(step.name)
+    Environments(CURRENT.root).make(plan.toolchains(stale))
+
+
+def jobs_at_once() -> int:
+    """Steps to run side by side: one a core, as far as memory goes."""
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(cores, memory // _BYTES_A_JOB))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,57 @@
+"""Base of our own commands: argparse, so options stand before or after names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
+
+from doit.cmd_base import Command
+
+from pipelines.front.cli import UsageError
+from pipelines.where import did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors name the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        advice = f"see ./doit help {self.prog.split()[-1]}"
+        if message.startswith("unrecognized arguments: "):
+            word = message.split()[2].partition("=")[0]
+            advice = did_you_mean(word, self._option_string_actions, "options") + f"\n  {advice}"
+        raise UsageError(f"{message}\n  {advice}")
+
+
+class OwnCommand(Command):  # type: ignore[misc]
+    """A doit command: `add_arguments` declares, `act` does and returns the exit code."""
+
+    name: ClassVar[str]
+    doc_purpose: ClassVar[str]
+    doc_usage: ClassVar[str] = ""
+
+    @classmethod
+    def get_name(cls) -> str:
+        return cls.name
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare options and names."""
+
+    def act(self, arguments: argparse.Namespace) -> int:
+        raise NotImplementedError
+
+    @property
+    def parser(self) -> Parser:
+        parser = Parser(prog=f"./doit {self.name}", description=self.doc_purpose)
+        self.add_arguments(parser)
+        return parser
+
+    def parse_execute(self, in_args: Sequence[str]) -> int:
+        return self.act(self.parser.parse_args(list(in_args)))
+
+    def help(self) -> str:
+        """What `./doit help NAME` prints."""
+        return self.parser.format_help()
+
+    def execute(self, opt_values: Any, pos_args: Any) -> int:
+        raise NotImplementedError("parse_execute does it all")

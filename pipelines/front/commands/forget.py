@@ -1,0 +1,40 @@
+"""./doit forget NAME: drop what is recorded, so that the steps run again."""
+
+from __future__ import annotations
+
+import argparse
+
+from pipelines import console
+from pipelines.front.backend import LockBackend
+from pipelines.front.cli import UsageError, steps_named
+from pipelines.front.commands.command import OwnCommand
+from pipelines.project import CURRENT
+
+
+class Forget(OwnCommand):
+    name = "forget"
+    doc_purpose = "drop steps from dvc.lock and the cache, so that they run again"
+    doc_usage = "[--all] [--ignored] [MODEL|MODEL@TARGET|STEP ...]"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="MODEL|MODEL@TARGET|STEP")
+        parser.add_argument("--all", action="store_true", help="every step")
+        parser.add_argument(
+            "--ignored", action="store_true", help="end what ./doit ignore began, forget no step"
+        )
+
+    def act(self, arguments: argparse.Namespace) -> int:
+        if arguments.ignored:
+            LockBackend("").remove_all()
+            return 0
+        if not arguments.names and not arguments.all:
+            raise UsageError("forget what?\n  name a model or a step, or say --all")
+        builder = CURRENT.builder
+        for name in sorted(steps_named(arguments.names)):
+            step = CURRENT.plan.steps[name]
+            entry = builder.locks.entry(step)
+            if entry is not None:
+                builder.store.forget(step, entry)
+                builder.locks.forget(step)
+                console.say(f"{name}  forgotten")
+        return 0

@@ -1,0 +1,133 @@
+"""One line a step that did something, then one row a model and target."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from pipelines import console
+from pipelines.builder import Outcome
+from pipelines.done import DONE
+from pipelines.project import CURRENT
+from pipelines.report import gates, rows
+
+_NAME_WIDTH = 32
+
+
+class StepReporter:
+    """doit's reporter interface. Steps run in threads; the display is guarded."""
+
+    desc = "one line a step, one row a model and target"
+
+    def __init__(self, outstream: object, options: object) -> None:
+        self._running: dict[str, float] = {}
+        self._guard = threading.Lock()
+        self._is_live = sys.stderr.isatty()
+        self._selected: set[str] = set()
+        self.interrupted: list[str] = []
+        self.has_gate_failures = False
+
+    def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
+        names, todo = set(), list(selected)
+        while todo:
+            name = todo.pop()
+            if name not in names:
+                names.add(name)
+                todo += tasks[name].task_dep
+        self._selected = names
+
+    def get_status(self, task: Any) -> None:
+        """Called before the check; nothing to say yet."""
+
+    def execute_task(self, task: Any) -> None:
+        if task.actions:
+            with self._guard:
+                self._running[task.name] = time.monotonic()
+                self._show()
+
+    def add_success(self, task: Any) -> None:
+        self._ended(task)
+        done = DONE.get(task.name)
+        if done is None or done.outcome is Outcome.UP_TO_DATE:
+            return
+        what = "restored" if done.outcome is Outcome.RESTORED else f"{done.elapsed_s:.1f} s"
+        self._line(task.name, f"{what:<9} stale: {_because(done.why)}")
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        self._ended(task)
+        what = fail.get_msg().strip()
+        if type(fail).__name__ == "UnmetDependency":
+            self._line(task.name, f"not run: it needs {fail.message}", "yellow")
+            return
+        self._line(task.name, "FAILED", "red")
+        self._say("  " + what.removeprefix("ERROR: ").replace("\n", "\n"))
+
+    def skip_uptodate(self, task: Any) -> None:
+        """Silence is how no news is told."""
+
+    def skip_ignore(self, task: Any) -> None:
+        self._line(task.name, "ignored (./doit forget --ignored to end that)")
+
+    def cleanup_error(self, exception: Any) -> None:
+        self._say(exception.get_msg(), "red")
+
+    def runtime_error(self, msg: str) -> None:
+        self._say(msg, "red")
+
+    def teardown_task(self, task: Any) -> None:
+        """No step has a teardown."""
+
+    def complete_run(self) -> None:
+        with self._guard:
+            self.interrupted = list(self._running)
+            self._running.clear()
+            self._show()
+        steps = [name for name in self._selected if name in CURRENT.plan.steps]
+        for line in rows.lines(CURRENT, steps, DONE):
+            console.tell(line)
+        for line in gates.failures(CURRENT, steps):
+            self.has_gate_failures = True
+            console.say(line, "red")
+        LAST.append(self)
+
+    def _ended(self, task: Any) -> None:
+        with self._guard:
+            self._running.pop(task.name, None)
+            self._show()
+
+    def _line(self, name: str, text: str, colour: str | None = None) -> None:
+        self._say(f"{name:<{_NAME_WIDTH}} {text}", colour)
+
+    def _say(self, text: str, colour: str | None = None) -> None:
+        with self._guard:
+            self._clear()
+            console.say(text, colour)
+            self._show()
+
+    def _show(self) -> None:
+        """The steps that run now, on the terminal's last line."""
+        if self._is_live:
+            self._clear()
+            if self._running:
+                text = "running: " + ", ".join(sorted(self._running))
+                sys.stderr.write(text[: console.width() - 1])
+                sys.stderr.flush()
+
+    def _clear(self) -> None:
+        if self._is_live:
+            sys.stderr.write("\r\x1b[K")
+
+
+def running() -> list[str]:
+    """Steps that ran when the last run was interrupted."""
+    return sorted(name for each in LAST for name in each.interrupted)
+
+
+LAST: list[StepReporter] = []
+
+
+def _because(why: tuple[Any, ...]) -> str:
+    first = str(why[0]) if why else "its inputs"
+    return first + (f" (and {len(why) - 1} more)" if len(why) > 1 else "")

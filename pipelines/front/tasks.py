@@ -1,0 +1,80 @@
+"""The plan as doit tasks."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from doit.action import BaseAction
+from doit.exceptions import TaskFailed
+
+from pipelines.done import DONE, Done
+from pipelines.project import CURRENT
+from pipelines.step import Step
+from pipelines.worker import Failed, Stopped
+
+
+class BringUpToDate(BaseAction):  # type: ignore[misc]
+    """The one action of a step's task. Never prints: doit's threads share sys.stdout."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.task: Any = None
+        self.out = self.err = self.result = None
+        self.values: dict[str, object] = {}
+
+    def execute(self, out: object = None, err: object = None) -> TaskFailed | None:
+        began = time.monotonic()
+        try:
+            why = tuple(CURRENT.builder.why(self.step))
+            outcome = CURRENT.builder.bring(self.step)
+        except (Failed, OSError) as error:
+            return TaskFailed(str(error))
+        except Stopped:
+            return TaskFailed("stopped")
+        DONE[self.step.name] = Done(outcome, why, time.monotonic() - began)
+        return None
+
+    def __str__(self) -> str:
+        return self.step.command
+
+
+def tasks() -> Iterator[dict[str, Any]]:
+    """One task a step, and the groups MODEL and MODEL@TARGET."""
+    plan = CURRENT.plan
+    for recipe in plan.recipes.values():
+        yield {"basename": recipe.model, "name": None, "doc": recipe.description or recipe.model}
+        for step in plan.of(recipe.model):
+            yield _task(step)
+        for target in recipe.targets:
+            yield {
+                "basename": f"{recipe.model}@{target}",
+                "actions": None,
+                "doc": f"{recipe.model} for {target}",
+                "task_dep": [step.name for step in plan.of(recipe.model, target)],
+            }
+
+
+def _task(step: Step) -> dict[str, Any]:
+    return {
+        "basename": step.model,
+        "name": step.name.partition(":")[2],
+        "doc": step.stage,
+        "actions": [BringUpToDate(step)],
+        "file_dep": list(step.dependencies),
+        "targets": list(step.outputs.values()),
+        "uptodate": [lambda: not CURRENT.builder.why(step)],
+        "clean": [lambda: _clean(step)],
+        "io": {"capture": False},
+    }
+
+
+def _clean(step: Step) -> None:
+    for path in step.outputs.values():
+        place = CURRENT.root / path
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)

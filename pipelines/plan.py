@@ -1,0 +1,69 @@
+"""The plan: the steps of all recipes, each after those it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.backends import BACKENDS
+from pipelines.recipe.model import Recipe, Target
+from pipelines.stages import export, simplify
+from pipelines.step import Step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """steps: name -> step, in dependency order."""
+
+    recipes: Mapping[str, Recipe]
+    steps: Mapping[str, Step]
+
+    def of(self, model: str, target: str | None = None) -> Iterator[Step]:
+        """A model's steps; with a target, only that target's own."""
+        for step in self.steps.values():
+            if step.model == model and (target is None or step.target == target):
+                yield step
+
+    def targets(self) -> Iterator[tuple[Recipe, Target]]:
+        for recipe in self.recipes.values():
+            for target in recipe.targets.values():
+                yield recipe, target
+
+    def before(self, step: Step) -> Iterator[Step]:
+        """The steps whose outputs are this one's inputs."""
+        made_by = self.makers()
+        yield from {
+            made_by[path].name: made_by[path] for path in step.inputs.values() if path in made_by
+        }.values()
+
+    def makers(self) -> dict[str, Step]:
+        """Output path -> the step that makes it."""
+        return {path: step for step in self.steps.values() for path in step.outputs.values()}
+
+    def toolchains(self, names: Iterable[str]) -> set[str]:
+        """All toolchains that the named steps run in."""
+        return {toolchain for name in names for toolchain in self.steps[name].toolchains}
+
+
+def make(recipes: Mapping[str, Recipe], root: Path) -> Plan:
+    """Pure function of the recipes and of the list files that they name."""
+    steps = [step for recipe in recipes.values() for step in _steps(recipe, root)]
+    return Plan(recipes, {step.name: step for step in steps})
+
+
+def _steps(recipe: Recipe, root: Path) -> Iterator[Step]:
+    """A model's steps, without those that no target needs."""
+    shared = [export.step(recipe, root), simplify.step(recipe, root)]
+    own = [
+        step
+        for target in recipe.targets.values()
+        for step in BACKENDS[target.backend](recipe, target, root)
+    ]
+    needed = {path for step in own for path in step.inputs.values()}
+    for step in reversed(shared):
+        if needed & set(step.outputs.values()):
+            needed |= set(step.inputs.values())
+        else:
+            shared.remove(step)
+    yield from (*shared, *own)

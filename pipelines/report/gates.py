@@ -1,0 +1,45 @@
+"""Gates: limits of the recipe, judged from recorded reports. They run nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipelines.project import Project
+from pipelines.recipe.model import Gates
+from pipelines.report import summary
+from pipelines.report.summary import Summary
+
+
+def failures(project: Project, selected: Sequence[str]) -> Iterator[str]:
+    """One message a gate that a built target of the selected models fails."""
+    chosen = set(selected)
+    for recipe, target in project.plan.targets():
+        steps = project.plan.of(recipe.model, target.name)
+        if not any(step.name in chosen for step in steps):
+            continue
+        found = summary.read(project.root, recipe, target)
+        for gate, said in _judge(recipe.gates, found) if found else ():
+            yield f"{recipe.where(f'gates.{gate}')}: {recipe.model}@{target.name}: {said}"
+
+
+def _judge(gates: Gates, found: Summary) -> Iterator[tuple[str, str]]:
+    """(gate, what is wrong) of every gate that does not hold. NaN and None hold nothing."""
+    least = (
+        ("min_cosine", gates.min_cosine, found.worst_cosine, f"layer {found.worst_layer}"),
+        ("min_accuracy", gates.min_accuracy, found.accuracy, "accuracy in the simulator"),
+    )
+    for name, limit, value, what in least:
+        if limit is not None and not (value is not None and value >= limit):
+            yield name, f"{what} has {_number(value)}, below {name} {limit}"
+    most = (
+        ("max_size_ratio", gates.max_size_ratio, found.size_ratio, "artifact / ONNX bytes"),
+        ("max_cpu_layers", gates.max_cpu_layers, found.cpu_layers, "layers on the CPU"),
+        ("max_float_layers", gates.max_float_layers, found.float_layers, "float layers"),
+    )
+    for name, limit, value, what in most:
+        if limit is not None and not value <= limit:
+            yield name, f"{what}: {_number(value)}, above {name} {limit}"
+
+
+def _number(value: float | None) -> str:
+    return "nothing measured" if value is None else f"{value:.4g}"

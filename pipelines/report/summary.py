@@ -1,0 +1,51 @@
+"""What the recorded reports say of one model and target."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.model import Recipe, Target
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sizes in bytes; cosines and accuracies are fractions; None where nothing was measured."""
+
+    onnx_bytes: int
+    artifact_bytes: int
+    worst_cosine: float | None
+    worst_layer: str | None
+    cpu_layers: int
+    float_layers: int
+    accuracy_float: float | None
+    accuracy: float | None
+
+    @property
+    def size_ratio(self) -> float:
+        return self.artifact_bytes / self.onnx_bytes
+
+
+def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
+    """The summary, or None where the target has not been built."""
+    folder = root / recipe.folder / "build" / target.name
+    artifact, report = folder / "model.rknn", folder / "report" / "metrics.json"
+    source = root / recipe.folder / "build" / "export" / "model.onnx"
+    if not source.is_file():  # load: direct of a quantized source has no ONNX
+        source = root / recipe.folder / recipe.source.file
+    if not (artifact.is_file() and report.is_file() and source.is_file()):
+        return None
+    metrics: dict[str, Any] = json.loads(report.read_text())
+    accuracy = metrics.get("accuracy") or {}  # only labelled data has one
+    return Summary(
+        source.stat().st_size,
+        artifact.stat().st_size,
+        metrics["worst_cosine"],
+        metrics["worst_layer"],
+        metrics["cpu_layers"],
+        metrics["float_layers"],
+        accuracy.get("float"),
+        accuracy.get("simulator"),
+    )

@@ -1,0 +1,56 @@
+"""export: any source becomes a checked ONNX file."""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+
+from pipelines.recipe.model import Recipe
+from pipelines.stages.stage import Step, Work, built, in_folder, plain, sections, version
+
+# kind of source -> (toolchain, module of the job)
+_EXPORTERS = {
+    "onnx": ("core", "pipelines.jobs.export_onnx"),
+    "tflite": ("core", "pipelines.jobs.export_tflite"),
+    "torch": ("torch", "pipelines.jobs.export_torch"),
+    "torchscript": ("torch", "pipelines.jobs.export_torch"),
+    "keras": ("tensorflow", "pipelines.jobs.export_tensorflow"),
+    "saved_model": ("tensorflow", "pipelines.jobs.export_tensorflow"),
+}
+CHECKER = ("core", "pipelines.jobs.check_onnx")
+
+
+def step(recipe: Recipe, root: Path) -> Step:
+    source = recipe.source
+    exporter = _EXPORTERS[source.kind]
+    inputs = {"source": in_folder(recipe, source.file)}
+    if source.weights:
+        inputs["weights"] = in_folder(recipe, source.weights)
+    for file in (source.file, *source.dependencies):
+        # A sibling module is imported, and external data found, by its own name.
+        inputs[f"model/{posixpath.normpath(file)}"] = in_folder(recipe, file)
+
+    def work() -> tuple[Work, ...]:
+        params = {
+            "source": plain(source),
+            "inputs": plain(recipe.inputs),
+            "outputs": list(recipe.outputs),
+        }
+        return tuple(Work(toolchain, module, params) for toolchain, module in (exporter, CHECKER))
+
+    return Step(
+        model=recipe.model,
+        stage="export",
+        target=None,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={
+            "model.onnx": built(recipe, "export/model.onnx"),
+            "export.json": built(recipe, "export/export.json"),
+        },
+        sections=sections(recipe.raw, "source", "inputs", "outputs"),
+        version_key="export",
+        version=version("export"),
+        toolchains=tuple(sorted({exporter[0], CHECKER[0]})),
+        work=work,
+    )

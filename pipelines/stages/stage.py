@@ -1,0 +1,109 @@
+"""What every stage needs to make its step: paths, sections of the recipe, versions, data."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.recipe.model import Evaluate, Recipe, Samples
+from pipelines.step import Step, Work
+from quant.dataset import list_entries
+
+_VERSIONS = Path(__file__).with_name("versions.yaml")
+
+
+@cache
+def version(key: str) -> int:
+    """Version of a stage, such as `export` or `rknn.build`, from versions.yaml."""
+    value: Any = _versions()
+    for part in key.split("."):
+        value = value[part]
+    return int(value)
+
+
+@cache
+def _versions() -> dict[str, Any]:
+    return dict(yaml.safe_load(_VERSIONS.read_text()))
+
+
+def sections(raw: Mapping[str, Any], *paths: str) -> dict[str, Any]:
+    """Dotted path -> value, of those `paths` that the recipe has."""
+    found = {}
+    for path in paths:
+        value: Any = raw
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None:
+            found[path] = value
+    return found
+
+
+def in_folder(recipe: Recipe, path: str) -> str:
+    """A path of the recipe, relative to the project."""
+    return posixpath.normpath(posixpath.join(recipe.folder, path))
+
+
+def built(recipe: Recipe, path: str) -> str:
+    """Where an artifact of the model is kept, relative to the project."""
+    return f"{recipe.folder}/build/{path}"
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses and mappings as JSON data."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def data_inputs(recipe: Recipe, samples: Samples | None, root: Path) -> dict[str, str]:
+    """The files and folders that `samples` names, by the names that jobs.samples knows."""
+    if samples is None:
+        return {}
+    if samples.images is not None:
+        return {"data": in_folder(recipe, samples.images)}
+    if samples.list is not None:
+        return {"data": in_folder(recipe, samples.list), **_listed(recipe, samples.list, root)}
+    files = samples.npy.values() if isinstance(samples.npy, Mapping) else samples.npy or ()
+    return {f"data_{i}": in_folder(recipe, file) for i, file in enumerate(files)}
+
+
+def evaluate_inputs(recipe: Recipe, evaluate: Evaluate | None) -> dict[str, str]:
+    """The labelled data's files, by the names that jobs.samples knows."""
+    if evaluate is None:
+        return {}
+    labels = {"evaluate_labels": in_folder(recipe, evaluate.labels)}
+    if isinstance(evaluate.inputs, str):
+        return {"evaluate_inputs_0": in_folder(recipe, evaluate.inputs), **labels}
+    files = enumerate(evaluate.inputs.values())
+    return {f"evaluate_inputs_{i}": in_folder(recipe, file) for i, file in files} | labels
+
+
+def _listed(recipe: Recipe, path: str, root: Path) -> dict[str, str]:
+    """The files that a list names are dependencies too."""
+    try:
+        lines = list_entries(root / in_folder(recipe, path))
+    except (OSError, ValueError):  # jobs.samples says what is wrong with it, and where
+        return {}
+    files = dict.fromkeys(posixpath.relpath(file, root) for line in lines for file in line)
+    return {f"listed/{i}": file for i, file in enumerate(files)}
+
+
+__all__ = [
+    "Step",
+    "Work",
+    "built",
+    "data_inputs",
+    "evaluate_inputs",
+    "in_folder",
+    "plain",
+    "sections",
+    "version",
+]

@@ -1,0 +1,179 @@
+"""Toolchains: named, pinned, isolated Python environments, made on first use."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines import console
+from pipelines.pip_config import read, uv_environment
+from pipelines.where import did_you_mean
+
+PYTHONS = ("3.11", "3.12", "3.10")
+
+
+class ToolchainError(Exception):
+    """An environment can't be made; the message says which, why and what to do."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What `toolchains/NAME.txt` says: a head of `# key: value` lines, then exact pins."""
+
+    name: str
+    file: Path
+    download: str
+    disk: str
+    preload: tuple[str, ...]
+    paths: tuple[str, ...]  # folders of the project put first on sys.path
+
+
+def known(root: Path) -> list[str]:
+    names = (file.stem for file in (root / "toolchains").glob("*.txt"))
+    return sorted(name for name in names if name != "npumake")
+
+
+def load(root: Path, name: str) -> Toolchain:
+    file = root / "toolchains" / f"{name}.txt"
+    if name not in known(root):
+        advice = did_you_mean(name, known(root), "toolchains")
+        raise ToolchainError(f"no toolchain `{name}`\n  {advice}")
+    head = _head(file)
+    return Toolchain(
+        name,
+        file,
+        head.get("download", "?"),
+        head.get("disk", "?"),
+        tuple(head.get("preload", "").split()),
+        tuple(head.get("path", "").split()),
+    )
+
+
+def _head(file: Path) -> dict[str, str]:
+    lines = (line[2:] for line in file.read_text().splitlines() if line.startswith("# "))
+    pairs = (line.partition(": ") for line in lines)
+    return {key: value.strip() for key, separator, value in pairs if separator}
+
+
+class Environments:
+    """Where the toolchains' environments are, and how they are made."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._home = root / ".npumake" / "toolchains"
+
+    def python(self, name: str) -> Path:
+        """The toolchain's interpreter. Raises ToolchainError where it isn't made."""
+        folder = self._made(load(self._root, name))
+        if folder is None:
+            raise ToolchainError(f"toolchain {name} is not made\n  run: ./doit toolchains {name}")
+        return folder / "bin" / "python"
+
+    def missing(self, names: Iterable[str]) -> list[Toolchain]:
+        """Those of `names` that would have to be made."""
+        toolchains = (load(self._root, name) for name in sorted(set(names)))
+        return [toolchain for toolchain in toolchains if self._made(toolchain) is None]
+
+    def make(self, names: Iterable[str]) -> None:
+        """Make what is missing, after saying what that downloads."""
+        missing = self.missing(names)
+        if not missing:
+            return
+        console.say("making toolchains (once; later runs work offline):")
+        for toolchain in missing:
+            console.say(
+                f"  {toolchain.name:<18} {toolchain.download:>7} to download, "
+                f"{toolchain.disk:>7} on disk"
+            )
+        for toolchain in missing:
+            with self._only_one():
+                if self._made(toolchain) is None:
+                    self._make(toolchain)
+
+    def remove(self, name: str) -> None:
+        """Throw away every environment of that name."""
+        load(self._root, name)
+        for folder in self._home.glob(f"{name}-*-py*"):
+            shutil.rmtree(folder)
+
+    def _folder(self, toolchain: Toolchain, python: str) -> Path:
+        pins = hashlib.sha256(toolchain.file.read_bytes()).hexdigest()[:12]
+        return self._home / f"{toolchain.name}-{pins}-py{python.replace('.', '')}"
+
+    def _made(self, toolchain: Toolchain) -> Path | None:
+        """The whole, working environment of the present pins, if there is one."""
+        for python in _pythons():
+            folder = self._folder(toolchain, python)
+            interpreter = folder / "bin" / "python"
+            if (folder / "made").is_file() and os.access(interpreter, os.X_OK):
+                return folder
+        return None
+
+    def _make(self, toolchain: Toolchain) -> None:
+        environment = {**os.environ, **uv_environment(read(sys.executable))}
+        failures: list[str] = []
+        for python in _pythons():
+            for options in ([], ["--torch-backend", "cpu"]) if _has_torch(toolchain) else ([],):
+                console.say(f"making toolchain {toolchain.name} (Python {python})")
+                failure = self._try(toolchain, python, options, environment)
+                if failure is None:
+                    return
+                failures.append(f"Python {python}{' '.join(['', *options])}: {failure}")
+        tried = "\n  ".join(failures)
+        raise ToolchainError(
+            f"toolchain {toolchain.name} could not be made\n  {tried}\n"
+            "  check the network and pip's configuration (pip config list), "
+            "then run the same command again: it starts over"
+        )
+
+    def _try(
+        self, toolchain: Toolchain, python: str, options: list[str], environment: dict[str, str]
+    ) -> str | None:
+        """Make the environment; None, or what went wrong."""
+        folder = self._folder(toolchain, python)
+        shutil.rmtree(folder, ignore_errors=True)
+        uv = str(Path(sys.prefix) / "bin" / "uv")
+        make = [uv, "venv", "--quiet", "--no-python-downloads", "--python", python, str(folder)]
+        fill = [uv, "pip", "install", "--no-deps", "--python", str(folder / "bin" / "python")]
+        for command in (make, [*fill, *options, "-r", str(toolchain.file)]):
+            # On a terminal uv draws its own progress; elsewhere its words are kept for a failure.
+            kept = None if sys.stderr.isatty() else subprocess.PIPE
+            done = subprocess.run(
+                command, env=environment, stdout=sys.stderr, stderr=kept, text=True, check=False
+            )
+            if done.returncode != 0:
+                shutil.rmtree(folder, ignore_errors=True)
+                return _last_lines(done.stderr or "see uv's message above")
+        # Written last: an environment without it is not used, but made again.
+        (folder / "made").write_text(toolchain.file.read_text())
+        return None
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        self._home.mkdir(parents=True, exist_ok=True)
+        with (self._home / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _pythons() -> list[str]:
+    """Versions to try, the one that runs npumake first."""
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return [own, *(version for version in PYTHONS if version != own)]
+
+
+def _has_torch(toolchain: Toolchain) -> bool:
+    return any(line.startswith("torch==") for line in toolchain.file.read_text().splitlines())
+
+
+def _last_lines(text: str, count: int = 3) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(lines[-count:])[:400]

@@ -1,0 +1,55 @@
+"""Where in a file a value stands, and what is wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, order=True)
+class Where:
+    """A place in a text file. line and column count from 1."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong: where, what, and what to do about it."""
+
+    where: Where
+    what: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        advice = "".join(f"\n  {line}" for line in self.advice.splitlines())
+        return f"{self.where}: {self.what}{advice}"
+
+
+class Problems(Exception):
+    """All that is wrong with an input, in the order of the file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was most likely meant to be, or None."""
+    by_lower = {k.lower(): k for k in known}
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str], noun: str = "known names") -> str:
+    """Advice for an unknown name: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = nearest(name, known)
+    listing = ", ".join(known) if known else "none"
+    return f"did you mean `{near}`?" if near else f"{noun}: {listing}"

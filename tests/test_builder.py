@@ -1,0 +1,226 @@
+"""One step up to date: run, restored, or nothing to do; and never a half-made result."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.builder import Builder, Outcome
+from pipelines.toolchain import Environments
+from pipelines.worker import Failed
+from tests.fake_steps import make_step, write_job
+
+
+@pytest.fixture
+def builder(project: Path) -> Iterator[Builder]:
+    Environments(project).make(["fake"])
+    write_job(project, "join")
+    (project / "models/m/a.txt").write_text("a")
+    builder = Builder(project)
+    yield builder
+    builder.close()
+
+
+STEP = make_step("one", {"a": "models/m/a.txt"})
+OUT = "models/m/build/one/out.txt"
+
+
+def again(builder: Builder) -> Builder:
+    """The same project in a later run: nothing remembered but what is on disk."""
+    builder.close()
+    return Builder(builder.root)
+
+
+def test_runs_once_then_has_nothing_to_do(builder: Builder) -> None:
+    assert builder.bring(STEP) is Outcome.RAN
+    assert (builder.root / OUT).read_text() == "a+1"
+    later = again(builder)
+    assert later.why(STEP) == []
+    assert later.bring(STEP) is Outcome.UP_TO_DATE
+
+
+def test_touch_changes_nothing(builder: Builder) -> None:
+    builder.bring(STEP)
+    (builder.root / "models/m/a.txt").touch()
+    (builder.root / OUT).touch()
+    assert again(builder).why(STEP) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda root: (root / "models/m/a.txt").write_text("b"), "file models/m/a.txt changed"),
+        (lambda root: (root / OUT).unlink(), f"output {OUT} is missing"),
+        (lambda root: (root / OUT).write_text("x"), f"output {OUT} was changed after it was made"),
+        (
+            lambda root: (root / "toolchains/fake.txt").write_text("# path: jobs\n# disk: 2 MB\n"),
+            "toolchain fake changed",
+        ),
+        (lambda root: (root / "models/m/dvc.lock").unlink(), "never built"),
+        (lambda root: (root / "models/m/dvc.lock").write_text("schema: '2.0"), "never built"),
+        (lambda root: (root / "models/m/dvc.lock").write_text(""), "never built"),
+        (
+            lambda root: (root / "models/m/dvc.lock").write_text("stages: {one: {cmd: x}}"),
+            "never built",
+        ),
+    ],
+)
+def test_why_names_what_changed(builder: Builder, edit: object, told: str) -> None:
+    builder.bring(STEP)
+    edit(builder.root)  # type: ignore[operator]
+    assert [str(change) for change in again(builder).why(STEP)] == [told]
+
+
+def test_why_names_the_leaf_of_a_parameter(builder: Builder) -> None:
+    old = dataclasses.replace(STEP, sections={"value": 1, "quantize": {"algorithm": "normal"}})
+    new = dataclasses.replace(STEP, sections={"value": 1, "quantize": {"algorithm": "mmse"}})
+    builder.bring(old)
+    assert [str(c) for c in builder.why(new)] == ["param quantize.algorithm normal -> mmse"]
+    raised = dataclasses.replace(old, version=2)
+    assert [str(c) for c in builder.why(raised)] == ["stage version one 1 -> 2"]
+
+
+@pytest.mark.parametrize("lose", [OUT, "models/m/build", "models/m/dvc.lock"])
+def test_what_was_lost_is_restored_from_the_cache(builder: Builder, lose: str) -> None:
+    builder.bring(STEP)
+    place = builder.root / lose
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    write_job(builder.root, "join", "raise SystemExit('must not run')")
+    later = again(builder)
+    assert later.bring(STEP) is Outcome.RESTORED
+    assert (builder.root / OUT).read_text() == "a+1"
+    assert again(later).why(STEP) == []
+
+
+def test_going_back_restores(builder: Builder) -> None:
+    builder.bring(STEP)
+    (builder.root / "models/m/a.txt").write_text("b")
+    assert builder.bring(STEP) is Outcome.RAN
+    (builder.root / "models/m/a.txt").write_text("a")
+    assert builder.bring(STEP) is Outcome.RESTORED
+    assert (builder.root / OUT).read_text() == "a+1"
+
+
+def test_damaged_cache_object_is_not_restored_but_made_again(builder: Builder) -> None:
+    builder.bring(STEP)
+    for file in (builder.root / ".dvc/cache/files/md5").rglob("*"):
+        if file.is_file():
+            file.chmod(0o644)
+            file.write_text("garbage")
+    (builder.root / OUT).unlink()
+    later = again(builder)
+    assert later.bring(STEP) is Outcome.RAN
+    assert (builder.root / OUT).read_text() == "a+1"
+
+
+def test_folders_are_outputs_too(builder: Builder) -> None:
+    write_job(
+        builder.root,
+        "folder",
+        "def run(job):\n"
+        "    (job.out / 'd' / 'e').mkdir(parents=True)\n"
+        "    (job.out / 'd' / 'x').write_text('1')\n"
+        "    (job.out / 'd' / 'e' / 'y').write_text('2')\n",
+    )
+    step = make_step("dir", {}, "folder", outputs={"d": "models/m/build/d"})
+    user = make_step("user", {"d": "models/m/build/d"}, "count")
+    write_job(
+        builder.root,
+        "count",
+        "def run(job):\n"
+        "    files = sorted(p.name for p in job.inputs['d'].rglob('*') if p.is_file())\n"
+        "    (job.out / 'out.txt').write_text(' '.join(files))\n",
+    )
+    assert builder.bring(step) is Outcome.RAN
+    assert builder.bring(user) is Outcome.RAN
+    assert (builder.root / "models/m/build/user/out.txt").read_text() == "x y"
+    (builder.root / "models/m/build/d/e/y").write_text("3")
+    assert "was changed" in str(builder.why(step)[0])
+    assert builder.bring(step) is Outcome.RESTORED
+    assert (builder.root / "models/m/build/d/e/y").read_text() == "2"
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        (
+            "import os, signal\ndef run(job): os.kill(os.getpid(), signal.SIGSEGV)",
+            "died of SIGSEGV",
+        ),
+        ("import os\ndef run(job): os.abort()", "died of SIGABRT"),
+        ("import os, signal\ndef run(job): os.kill(os.getpid(), 9)", "out of memory?"),
+        ("import os\ndef run(job): os._exit(7)", "ended with code 7"),
+        ("def run(job): raise ValueError('no such layer')", "ValueError: no such layer"),
+        (
+            "from pipelines.jobs.refusal import Refusal\n"
+            "def run(job): raise Refusal('bad image', 'convert it')",
+            "bad image\n  convert it",
+        ),
+        ("def run(job): raise OSError(28, 'No space left on device')", "the disk is full"),
+        ("def run(job): pass", "without making out.txt"),
+        ("import no_such_module", "ModuleNotFoundError"),
+        ("print('E REGTASK: bad width')\nimport os\nos._exit(1)", "E REGTASK: bad width"),
+    ],
+)
+def test_a_failing_job_leaves_nothing(builder: Builder, job: str, told: str) -> None:
+    write_job(builder.root, "fails", job)
+    step = make_step("fails", {"a": "models/m/a.txt"}, "fails")
+    with pytest.raises(Failed) as failure:
+        builder.bring(step)
+    assert told in str(failure.value)
+    assert not (builder.root / "models/m/build/fails").exists()
+    assert list((builder.root / ".npumake/work").iterdir()) == []
+    assert again(builder).locks.entry(step) is None
+
+
+def test_a_failure_keeps_the_last_good_result(builder: Builder) -> None:
+    builder.bring(STEP)
+    write_job(builder.root, "join", "def run(job):\n (job.out/'out.txt').write_text('half'); 1/0")
+    changed = dataclasses.replace(STEP, sections={"value": 2})
+    with pytest.raises(Failed, match="ZeroDivisionError"):
+        builder.bring(changed)
+    assert (builder.root / OUT).read_text() == "a+1"
+    assert again(builder).why(STEP) == []
+
+
+def test_input_edited_while_the_step_runs_is_not_recorded(builder: Builder) -> None:
+    place = builder.root / "models/m/a.txt"
+    write_job(
+        builder.root,
+        "edits",
+        "from pathlib import Path\n"
+        "def run(job):\n"
+        "    (job.out / 'out.txt').write_text(job.inputs['a'].read_text())\n"
+        f"    Path({str(place)!r}).write_text('edited')\n",
+    )
+    step = make_step("edits", {"a": "models/m/a.txt"}, "edits")
+    with pytest.raises(Failed, match=r"a\.txt changed while the step ran"):
+        builder.bring(step)
+    assert not (builder.root / "models/m/build/edits/out.txt").exists()
+    assert builder.why(step) != []
+
+
+def test_missing_dependency_is_named(builder: Builder) -> None:
+    with pytest.raises(Failed, match=r"no file models/m/none\.txt"):
+        builder.bring(make_step("one", {"a": "models/m/none.txt"}))
+
+
+def test_children_see_a_clean_environment(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/nonsense")
+    monkeypatch.setenv("SECRET", "1")
+    write_job(
+        builder.root,
+        "env",
+        "import os, sys\n"
+        "def run(job): (job.out / 'out.txt').write_text("
+        "f\"{os.environ.get('PYTHONPATH')} {os.environ.get('SECRET')} "
+        "{os.environ['PYTHONHASHSEED']} {'/nonsense' in sys.path}\")\n",
+    )
+    builder.bring(make_step("env", {}, "env"))
+    assert (builder.root / "models/m/build/env/out.txt").read_text() == "None None 0 False"
