@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.content import Contents, measure
+from pipelines.dvc_repo import cache
 from pipelines.facts import Change, Facts, changes, observe
 from pipelines.lock import Entry, Locks
 from pipelines.step import Step
@@ -36,7 +37,7 @@ class Builder:
     def __post_init__(self) -> None:
         self.contents = Contents(self.root, self.root / ".npumake" / "contents.json")
         self.locks = Locks(self.root)
-        self.store = Store(self.root)
+        self.store = Store(cache(self.root))
         self.worker = Worker(self.root)
 
     def why(self, step: Step) -> list[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import threading
 from collections.abc import Mapping
@@ -13,12 +14,12 @@ import yaml
 
 from pipelines import atomic
 from pipelines.content import Content
+from pipelines.dvc_repo import locked
 from pipelines.facts import Facts
 from pipelines.step import Step
 
 SCHEMA = "2.0"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,19 @@ def from_stage(stage: Mapping[str, Any], folder: str) -> Entry:
     params = {_above(file, folder): values for file, values in stage.get("params", {}).items()}
     facts = Facts(stage["cmd"], _contents(stage.get("deps", []), folder), params)
     return Entry(facts, _contents(stage["outs"], folder))
+
+
+def dvc_text(data: Mapping[str, Any]) -> str:
+    """YAML as DVC writes it, to the byte.
+
+    Source: dvc.utils.serialize._yaml, which dumps with ruamel's round-trip emitter.
+    """
+    from ruamel.yaml import YAML  # 60 ms to import, and only a step that ran needs it
+
+    emitter, stream = YAML(), io.StringIO()
+    emitter.default_flow_style = False
+    emitter.dump(data, stream)
+    return stream.getvalue()
 
 
 class Locks:
@@ -110,8 +124,9 @@ class Locks:
 
     def _write(self, folder: str) -> None:
         data = {"schema": SCHEMA, "stages": self._stages[folder]}
-        text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-        atomic.write(self._root / folder / "dvc.lock", text.encode())
+        text = dvc_text(data).encode()
+        with locked(self._root):
+            atomic.write(self._root / folder / "dvc.lock", text)
 
 
 def _rows(contents: Mapping[str, Content], folder: str) -> list[dict[str, Any]]:

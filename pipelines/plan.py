@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.backends import BACKENDS
+from pipelines.backends.table import BACKENDS
 from pipelines.recipe.model import Recipe, Target
 from pipelines.stages import export, simplify
 from pipelines.step import Step

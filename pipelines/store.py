@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -15,12 +16,15 @@ import yaml
 
 from pipelines import atomic, lock
 from pipelines.content import Content, listing, md5_of
+from pipelines.dvc_repo import Cache
 from pipelines.facts import Facts
 from pipelines.lock import Entry
 from pipelines.step import Step
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+_FICLONE = 0x40049409  # linux/fs.h
 
 
 class Damaged(Exception):
@@ -28,15 +32,17 @@ class Damaged(Exception):
 
 
 class Store:
-    """root: the project. Objects live in .dvc/cache/files/md5, runs in .dvc/cache/runs."""
+    """Objects by content in files/md5, runs by facts in runs, both below the cache's folder."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._objects = root / ".dvc/cache/files/md5"
-        self._runs = root / ".dvc/cache/runs"
+    def __init__(self, cache: Cache) -> None:
+        self._objects = cache.objects
+        self._runs = cache.runs
+        self._links = cache.links
 
     def add(self, path: Path, content: Content, members: Mapping[str, str] | None) -> None:
-        """Keep a file, or a folder's members and its listing."""
+        """Keep a file, or a folder's members and its listing; `path` becomes a link to what is kept
+        where the repository asks for links.
+        """
         if members is None:
             self._add_file(path, content.md5)
             return
@@ -72,10 +78,7 @@ class Store:
         """Note in the run-cache that these facts gave these outputs."""
         stage = lock.to_stage(entry, step.folder)
         folder = self._run_folder(_key(stage))
-        atomic.write(
-            folder / _digest(stage),
-            yaml.dump(stage, Dumper=_Dumper, sort_keys=False, allow_unicode=True).encode(),
-        )
+        atomic.write(folder / _digest(stage), lock.dvc_text(stage).encode())
 
     def forget(self, step: Step, entry: Entry) -> None:
         """Drop from the run-cache what these facts gave."""
@@ -112,6 +115,12 @@ class Store:
         return {row["relpath"]: row["md5"] for row in json.loads(data)}
 
     def _add_file(self, path: Path, md5: str) -> None:
+        self._keep(path, md5)
+        if self._links[0] in ("hardlink", "symlink"):
+            path.unlink()
+            self._link(md5, path)
+
+    def _keep(self, path: Path, md5: str) -> None:
         target = self._object(md5)
         if target.is_file():
             return
@@ -134,11 +143,23 @@ class Store:
             target.chmod(0o444)
 
     def _copy_out(self, md5: str, path: Path) -> None:
-        source = self._object(md5)
-        shutil.copyfile(source, path)
+        self._link(md5, path)
         if md5_of(path) != md5:
-            source.unlink(missing_ok=True)
+            self._object(md5).unlink(missing_ok=True)
             raise Damaged(f"cache object {md5} is damaged")
+
+    def _link(self, md5: str, path: Path) -> None:
+        """Make `path` from the object by the first type of link that works here."""
+        source = self._object(md5)
+        for link in self._links:
+            if link == "symlink":
+                path.symlink_to(source.resolve())
+                return
+            if link == "hardlink" and _is_hardlinked(source, path):
+                return
+            if link == "reflink" and _is_cloned(source, path):
+                return
+        shutil.copyfile(source, path)
 
 
 def replace(made: Path, path: Path) -> None:
@@ -152,6 +173,23 @@ def replace(made: Path, path: Path) -> None:
         if made.is_dir():
             path.unlink(missing_ok=True)
         os.replace(made, path)
+
+
+def _is_hardlinked(source: Path, path: Path) -> bool:
+    try:
+        os.link(source, path)
+    except OSError:  # another file system, or one without links
+        return False
+    return True
+
+
+def _is_cloned(source: Path, path: Path) -> bool:
+    with source.open("rb") as old, path.open("wb") as new:
+        try:
+            fcntl.ioctl(new, _FICLONE, old.fileno())
+        except OSError:  # only btrfs, XFS and a few others share blocks
+            return False
+    return True
 
 
 def _key(stage: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ import fnmatch
 import getopt
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from doit.cmd_base import Command
 from doit.doit_cmd import DoitMain
@@ -18,6 +19,7 @@ from pipelines.project import CURRENT
 from pipelines.toolchain import Environments, ToolchainError
 from pipelines.where import Problems, did_you_mean
 
+STARTED_IN = Path.cwd()  # names of files on the command line count from here
 USAGE = 3  # doit's exit code for what is wrong before any task runs
 _NEEDS_NO_RECIPES = {"test", "help", "toolchains", "tabcompletion", "schema"}
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
@@ -31,8 +33,13 @@ class UsageError(Exception):
 def main(arguments: list[str]) -> int:
     """Run one command line. Returns the process's exit code."""
     os.chdir(CURRENT.root)
+    return guarded(lambda: _dispatch(arguments))
+
+
+def guarded(act: Callable[[], int]) -> int:
+    """Run a command; what the user can mend is told without a traceback."""
     try:
-        return _dispatch(arguments)
+        return act()
     except Problems as error:
         console.say(str(error), "red")
         return USAGE
@@ -64,7 +71,7 @@ def _dispatch(arguments: list[str]) -> int:
     return int(doit.run([name, *_permuted(commands.get_plugin(name), rest)[0]]) or 0)
 
 
-_OWN = {"test", "why", "infer", "step", "toolchains", "forget"}
+_OWN = {"test", "why", "infer", "step", "plan", "toolchains", "forget"}
 
 
 def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[str]]:

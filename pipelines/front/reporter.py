@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines import console
 from pipelines.builder import Outcome
-from pipelines.done import DONE
+from pipelines.done import DONE, Done
 from pipelines.project import CURRENT
 from pipelines.report import gates, rows
 
@@ -65,7 +65,9 @@ class StepReporter:
         self._say("  " + what.removeprefix("ERROR: ").replace("\n", "\n"))
 
     def skip_uptodate(self, task: Any) -> None:
-        """Silence is how no news is told."""
+        """No line: silence is how no news is told."""
+        if task.actions:
+            DONE[task.name] = Done(Outcome.UP_TO_DATE, (), 0.0)
 
     def skip_ignore(self, task: Any) -> None:
         self._line(task.name, "ignored (./doit forget --ignored to end that)")

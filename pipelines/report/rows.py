@@ -53,7 +53,7 @@ def _row(
     ran = outcomes.count(Outcome.RAN)
     restored = outcomes.count(Outcome.RESTORED)
     elapsed_s = sum(done[step.name].elapsed_s for step in steps if step.name in done)
-    counts = f"{ran}/{restored}/{len(steps) - ran - restored}"
+    counts = f"{ran}/{restored}/{outcomes.count(Outcome.UP_TO_DATE)}"
     name = f"{recipe.model}@{target.name}"
     if found is None:
         return (name, counts, "not built", *[""] * 6)

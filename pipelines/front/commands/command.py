@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NoReturn
 
 from doit.cmd_base import Command
 
-from pipelines.front.cli import UsageError
+from pipelines.front.cli import UsageError, guarded
 from pipelines.where import did_you_mean
 
 
@@ -47,7 +47,8 @@ class OwnCommand(Command):  # type: ignore[misc]
         return parser
 
     def parse_execute(self, in_args: Sequence[str]) -> int:
-        return self.act(self.parser.parse_args(list(in_args)))
+        # doit would print a traceback of ours.
+        return guarded(lambda: self.act(self.parser.parse_args(list(in_args))))
 
     def help(self) -> str:
         """What `./doit help NAME` prints."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 from pipelines import console
 from pipelines.backends.rknn.stages import infer_step
-from pipelines.front.cli import UsageError
+from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
+from pipelines.recipe.model import Recipe, Target
 from pipelines.toolchain import Environments
+from pipelines.where import did_you_mean
 from pipelines.worker import Failed
 
 
@@ -21,11 +26,10 @@ class Infer(OwnCommand):
     doc_usage = "MODEL@TARGET FILE... [--output FOLDER]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("target", metavar="MODEL@TARGET")
         parser.add_argument(
-            "files",
+            "words",
             nargs="+",
-            metavar="FILE",
+            metavar="MODEL@TARGET FILE",
             help="images or npy files; a model of k inputs takes k files a sample",
         )
         parser.add_argument(
@@ -33,23 +37,90 @@ class Infer(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, target = _find(arguments.target)
-        files = [_existing(file) for file in arguments.files]
-        listing = _write_list(recipe, files)
-        step = infer_step(recipe, target, listing.relative_to(CURRENT.root).as_posix(), files)
-        stale = [path for path in step.inputs.values() if CURRENT.builder.contents.of(path) is None]
-        if stale:
-            raise UsageError(f"{arguments.target} is not built\n  run: ./doit {arguments.target}")
+        recipe, target, names = _split(arguments.words)
+        listing, files = _write_list(recipe, [_existing(name) for name in names])
+        step = infer_step(recipe, target, listing, files)
+        if any(CURRENT.builder.contents.of(path) is None for path in step.inputs.values()):
+            name = f"{recipe.model}@{target.name}"
+            raise UsageError(f"{name} is not built\n  run: ./doit {name}")
         Environments(CURRENT.root).make(step.toolchains)
         try:
             result = CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
         except Failed as error:
-            console.say(str(error), "red")
+            console.say(f"{step.name}: {error}", "red")
             return 1
         try:
-            _tell(json.loads((result.out / "infer.json").read_text()), arguments.files)
+            _tell(json.loads((result.out / "comparison.json").read_text()))
             if arguments.output:
                 shutil.copytree(result.out, arguments.output, dirs_exist_ok=True)
         finally:
             shutil.rmtree(result.folder)
         return 0
+
+
+def _split(words: list[str]) -> tuple[Recipe, Target, list[str]]:
+    """The target, wherever it stands, and the files."""
+    known = {
+        f"{recipe.model}@{target.name}": (recipe, target)
+        for recipe, target in CURRENT.plan.targets()
+    }
+    name = next((word for word in words if word in known), None)
+    if name is None:
+        meant = next((word for word in words if "@" in word), words[0])
+        raise UsageError(f"no target `{meant}`\n  {did_you_mean(meant, known, 'targets')}")
+    files = [word for word in words if word != name]
+    if not files:
+        raise UsageError("no files\n  give images or npy files")
+    return *known[name], files
+
+
+def _existing(file: str) -> Path:
+    place = Path(STARTED_IN, file)
+    if not place.is_file():
+        raise UsageError(f"no file {file}\n  give images or npy files")
+    return place.resolve()
+
+
+def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
+    """A list file as `dataset.txt` is, a sample a line. Returns it and the files it names."""
+    inputs = max(1, len(recipe.inputs))
+    if len(files) % inputs:
+        raise UsageError(
+            f"{recipe.model} has {inputs} inputs, and {len(files)} files make no whole samples\n"
+            f"  give {inputs} files a sample, in this order: {', '.join(recipe.inputs)}"
+        )
+    folder = CURRENT.root / ".npumake" / "infer" / str(os.getpid())
+    folder.mkdir(parents=True, exist_ok=True)
+    links = []
+    for i, file in enumerate(files):  # links, since names in a list have no spaces
+        link = folder / f"{i:04}{file.suffix}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        links.append(link)
+    lines = (links[i : i + inputs] for i in range(0, len(links), inputs))
+    text = "".join(" ".join(link.name for link in line) + "\n" for line in lines)
+    (folder / "dataset.txt").write_text(text)
+    below = folder.relative_to(CURRENT.root).as_posix()
+    return f"{below}/dataset.txt", [f"{below}/{link.name}" for link in links]
+
+
+def _tell(comparison: dict[str, Any]) -> None:
+    """A row a sample and output."""
+    rows = [["sample", "output", "cosine", "euclidean", "largest difference"]]
+    for number, outputs in enumerate(comparison["samples"]):
+        for name, error in outputs.items():
+            rows.append([str(number), name, *_numbers(error)])
+    for line in console.table(rows, right=(0, 2, 3, 4)):
+        console.tell(line)
+    for finding in comparison["findings"]:
+        console.tell(finding)
+
+
+def _numbers(error: dict[str, Any]) -> list[str]:
+    if not error["finite"]:
+        return ["NaN", "", ""]
+    return [
+        f"{error['cosine']['worst']:.6f}",
+        f"{error['euclidean']['worst']:.4f}",
+        f"{error['max_abs_difference']:.4f}",
+    ]

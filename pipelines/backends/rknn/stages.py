@@ -1,0 +1,210 @@
+"""The Rockchip backend: quantize = hybrid step 1, build = hybrid step 2, analyze = simulator.
+
+Source of the cut: the SDK refuses a step 2 whose `config` differs from step 1's, so every option of
+RKNN.config belongs to quantize, and only the hybrid layers are build's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.model import Recipe, Samples, Target
+from pipelines.stages.stage import (
+    Step,
+    Work,
+    built,
+    data_inputs,
+    evaluate_inputs,
+    in_folder,
+    plain,
+    sections,
+    version,
+)
+
+
+def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
+    """The target's steps, in order."""
+    one_call = is_one_call(target)
+    quantize = [] if one_call else [_quantize(recipe, target, root)]
+    return [*quantize, _build(recipe, target, root), _analyze(recipe, target, root)]
+
+
+def is_quantized_here(target: Target) -> bool:
+    """Whether the SDK quantizes, and so needs calibration data."""
+    return target.quantize.dtype not in ("float16", "prequantized")
+
+
+def is_one_call(target: Target) -> bool:
+    """Whether the SDK's single `build` must make the file: no step 1 exists for these."""
+    quantize = target.quantize
+    return (
+        not is_quantized_here(target)
+        or target.build.auto_hybrid
+        or quantize.algorithm == "gdq"
+        or bool(quantize.rknn.get("dynamic_input"))
+    )
+
+
+def is_direct(target: Target) -> bool:
+    """Whether the SDK loads the source itself, so that simplify is skipped."""
+    return target.rknn.get("load") == "direct"
+
+
+def _model(recipe: Recipe, target: Target) -> str:
+    """What the SDK loads."""
+    if is_direct(target):
+        return in_folder(recipe, recipe.source.file)
+    return built(recipe, "simplify/model.onnx")
+
+
+def _params(recipe: Recipe, target: Target, samples: Samples | None = None) -> dict[str, Any]:
+    return {
+        "platform": target.platform,
+        "source_kind": recipe.source.kind if is_direct(target) else "onnx",
+        "inputs": plain(recipe.inputs),
+        "quantize": plain(target.quantize),
+        "build": plain(target.build),
+        "rknn": plain(target.rknn),
+        "samples": plain(samples),
+        "evaluate": None,
+    }
+
+
+def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
+    own = (f"targets.{target.name}.{path}" for path in paths)
+    return sections(recipe.raw, *paths, *own)
+
+
+def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
+    calibration = target.quantize.calibration
+    params = _params(recipe, target, calibration)
+    return Step(
+        model=recipe.model,
+        stage="quantize",
+        target=target.name,
+        folder=recipe.folder,
+        inputs={"model": _model(recipe, target), **data_inputs(recipe, calibration, root)},
+        outputs={"quantize": built(recipe, f"{target.name}/quantize")},
+        sections=_sections(recipe, target, "inputs", "quantize", "rknn", "platform"),
+        version_key="rknn.quantize",
+        version=version("rknn.quantize"),
+        toolchains=("core", target.toolchain),
+        work=lambda: (
+            Work("core", "pipelines.jobs.samples", params),
+            Work(target.toolchain, "pipelines.jobs.rknn_quantize", params),
+        ),
+    )
+
+
+def _build(recipe: Recipe, target: Target, root: Path) -> Step:
+    needs_data = is_one_call(target) and is_quantized_here(target)
+    samples = target.quantize.calibration if needs_data else None
+    params = _params(recipe, target, samples)
+    name = target.name
+    if is_one_call(target):
+        inputs = {"model": _model(recipe, target), **data_inputs(recipe, samples, root)}
+        read = _sections(recipe, target, "inputs", "quantize", "rknn", "platform", "build")
+    else:
+        # quantize/ holds the exact config, so its content stands for those sections.
+        inputs = {"quantize": built(recipe, f"{name}/quantize")}
+        read = _sections(recipe, target, "build")
+    prepare = (Work("core", "pipelines.jobs.samples", params),) if samples else ()
+    return Step(
+        model=recipe.model,
+        stage="build",
+        target=name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={file: built(recipe, f"{name}/{file}") for file in _artifacts(target)},
+        sections=read,
+        version_key="rknn.build",
+        version=version("rknn.build"),
+        toolchains=("core", target.toolchain) if samples else (target.toolchain,),
+        work=lambda: (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_build", params)),
+    )
+
+
+def _artifacts(target: Target) -> list[str]:
+    """Files and folders that build makes for this target's options."""
+    return ["model.rknn", "build.json", *(["cpp"] if target.build.cpp_gen_cfg else [])]
+
+
+REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json")
+
+
+def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
+    samples = target.analyze.samples
+    name = target.name
+    params = {**_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
+    inputs = {
+        "build.json": built(recipe, f"{name}/build.json"),
+        "artifact.rknn": built(recipe, f"{name}/model.rknn"),
+        **data_inputs(recipe, samples, root),
+        **evaluate_inputs(recipe, recipe.evaluate),
+    }
+    if is_one_call(target):
+        inputs["model"] = _model(recipe, target)
+    else:
+        inputs["quantize"] = built(recipe, f"{name}/quantize")
+    if target.quantize.dtype != "prequantized":
+        inputs["float"] = built(recipe, "export/model.onnx")
+    if target.build.auto_hybrid and target.quantize.calibration != samples:
+        inputs |= _renamed(data_inputs(recipe, target.quantize.calibration, root))
+    paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
+    return Step(
+        model=recipe.model,
+        stage="analyze",
+        target=name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={f"report/{file}": built(recipe, f"{name}/report/{file}") for file in REPORTS},
+        sections=_sections(recipe, target, *paths),
+        version_key="rknn.analyze",
+        version=version("rknn.analyze"),
+        toolchains=("core", target.toolchain),
+        work=lambda: (
+            Work("core", "pipelines.jobs.samples", params),
+            Work(target.toolchain, "pipelines.jobs.rknn_analyze", params),
+        ),
+    )
+
+
+def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str]) -> Step:
+    """A step outside the plan: the files that `listing` names through float and simulator.
+
+    listing and files: paths relative to the project.
+    """
+    samples = Samples(list=listing)
+    params = _params(recipe, target, samples)
+    name = target.name
+    model = {"model": _model(recipe, target)}
+    inputs = {
+        **(model if is_one_call(target) else {"quantize": built(recipe, f"{name}/quantize")}),
+        "build.json": built(recipe, f"{name}/build.json"),
+        "artifact.rknn": built(recipe, f"{name}/model.rknn"),
+        "float": built(recipe, "export/model.onnx"),
+        "data": listing,
+        **{f"listed/{i}": file for i, file in enumerate(files)},
+    }
+    return Step(
+        model=recipe.model,
+        stage="infer",
+        target=name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={file: "" for file in ("comparison.json", "float.npz", "simulator.npz")},
+        sections={},
+        version_key="rknn.analyze",
+        version=version("rknn.analyze"),
+        toolchains=("core", target.toolchain),
+        work=lambda: (
+            Work("core", "pipelines.jobs.samples", params),
+            Work(target.toolchain, "pipelines.jobs.rknn_infer", params),
+        ),
+    )
+
+
+def _renamed(inputs: dict[str, str]) -> dict[str, str]:
+    return {f"calibration/{name}": path for name, path in inputs.items()}

@@ -1,0 +1,1 @@
+"""What runs inside a toolchain: one function `run(job)` a file."""

@@ -1,0 +1,35 @@
+"""What an export job tells check_onnx, which runs after it in the same working folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+_FILE = Path("export_notes.json")
+
+
+@dataclass(frozen=True)
+class ExportNotes:
+    """exporter: what made the graph, with its version; empty where the source was one already.
+
+    changes: one sentence for each thing that is not as in the source. warnings: what the user
+    should know. maximum_difference: output name -> from the source, by quant.compare; None if not
+    compared.
+    """
+
+    exporter: str = ""
+    changes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    maximum_difference: Mapping[str, float] | None = field(default=None)
+
+    def save(self) -> None:
+        _FILE.write_text(json.dumps(asdict(self)))
+
+
+def read_export_notes() -> ExportNotes:
+    """The notes, or empty ones of an export job that left none."""
+    if not _FILE.exists():
+        return ExportNotes()
+    return ExportNotes(**json.loads(_FILE.read_text()))

@@ -1,0 +1,108 @@
+"""export of an ONNX source: copied byte for byte, unless shapes, outputs or opset must change."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+
+import onnx
+
+from pipelines.jobs.export_notes import ExportNotes
+from pipelines.jobs.job import Job
+from pipelines.jobs.recipe_inputs import bind
+from pipelines.jobs.refusal import Refusal
+from pipelines.jobs.source_file import source_file
+from quant.compare import differences, require_close, three_digits
+from quant.fault import Fault
+from quant.graph_check import check_graph
+from quant.graph_file import embed, parse, save
+from quant.graph_names import select_outputs
+from quant.graph_run import FloatRun
+from quant.graph_shapes import fix_inputs, settle_outputs
+from quant.graph_types import input_types, output_types
+from quant.operators import opset
+from quant.opset_conversion import NEWEST_OPSET, TOLERANCE, lower_opset
+from quant.random_inputs import DRAWS, random_inputs
+
+
+def run(job: Job) -> None:
+    """Writes out/model.onnx, one file with all its weights."""
+    path, name = source_file(job), job.params["source"]["file"]
+    original = parse(path, name)
+    changes = []
+    if count := embed(original, path.parent, name):
+        changes.append(f"{count} weights moved from side files into the model")
+    check_graph(original)
+    model = onnx.ModelProto()
+    model.CopyFrom(original)
+    changes += _choose_outputs(model, job.params["outputs"], job.params["inputs"])
+    changes += _drop_wrong_shapes(model)
+    changes += fix_inputs(model, bind(job.params["inputs"], input_types(model)))
+    changes += settle_outputs(model)
+    if opset(model) > NEWEST_OPSET:
+        changes.append(f"opset {opset(model)} converted to {NEWEST_OPSET}")
+        model = lower_opset(model)
+    if not changes:
+        shutil.copyfile(path, job.out / "model.onnx")
+        ExportNotes().save()
+        return
+    save(model, job.out / "model.onnx")
+    ExportNotes(changes=changes, maximum_difference=_compare(original, model)).save()
+
+
+def _drop_wrong_shapes(model: onnx.ModelProto) -> list[str]:
+    """Drop the shapes of tensors in between where onnx's checker finds them wrong.
+
+    Simplifiers leave such ones (see quant.graph_shapes.renew_shapes); they are no part of what the
+    graph computes. Anything else that the full check objects to is left for check_onnx to tell.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]
+    if not model.graph.value_info or _passes(model) or not _passes(bare):
+        return []
+    del model.graph.value_info[:]
+    return ["shapes of tensors in between were wrong and are dropped"]
+
+
+def _passes(model: onnx.ModelProto) -> bool:
+    try:
+        check_graph(model, full=True)
+    except Fault:
+        return False
+    return True
+
+
+def _choose_outputs(
+    model: onnx.ModelProto, wanted: Sequence[str], inputs: Mapping[str, object]
+) -> list[str]:
+    present, taken = list(output_types(model)), input_types(model)
+    if not wanted or list(wanted) == present:
+        return []
+    select_outputs(model, wanted)
+    for name in inputs:
+        if name in taken and name not in input_types(model):
+            raise Refusal(
+                f"no output that the recipe names depends on the input `{name}`",
+                "remove it from `inputs`, or add an output that needs it",
+            )
+    return [f"outputs were {', '.join(present)}, now {', '.join(wanted)}"]
+
+
+def _compare(original: onnx.ModelProto, model: onnx.ModelProto) -> dict[str, float] | None:
+    """Both models on the same random inputs; None where a cut left nothing in common."""
+    types = input_types(model)
+    common = [name for name in output_types(original) if name in output_types(model)]
+    if set(types) != set(input_types(original)) or not common:
+        return None
+    before, after = FloatRun(original), FloatRun(model)
+    draws = [random_inputs(types, draw) for draw in range(DRAWS)]
+    expected = [{name: before(inputs)[name] for name in common} for inputs in draws]
+    found = differences(expected, map(after, draws))
+    require_close(
+        found,
+        TOLERANCE,
+        "with the recipe's shapes, outputs and opset",
+        "the graph holds shapes of its own; export it for the recipe's shapes",
+    )
+    return {output: three_digits(value) for output, value in found.items()}

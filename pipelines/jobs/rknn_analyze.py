@@ -1,0 +1,180 @@
+"""analyze for the rknn backend: every layer, and the whole network (an rknn toolchain).
+
+params: as for rknn_build.
+inputs: build.json and artifact.rknn (what build made), quantize or model (as build had it), and
+float (the ONNX model before quantization), which a prequantized source does not have.
+Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; for a
+model that one call quantizes, calibration/ in the same form where that is other data.
+
+Compiles the network again in this process, since the SDK only analyzes what it has just compiled,
+and one sample at a time, since it silently uses no more than the first.
+
+Writes out/report/: layers.json and layers.csv (see quant.layer_error), error_analysis.txt (the
+SDK's own, one after the other, a heading for each sample) and metrics.json:
+    samples                    how many were analyzed
+    worst_cosine, worst_layer  lowest *entire* cosine of a tensor over all samples; null, with the
+                               tensor's name, where one is not finite; both null for no comparison
+    worst_single_cosine, worst_single_layer   the same of *single*
+    mean_cosine                mean of the tensors' mean *entire* cosines
+    outputs                    name -> {finite, cosine, euclidean: {worst, mean}, max_abs_difference}
+                               of the simulator against onnxruntime
+    layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out
+    bytes                      {onnx, rknn}
+    accuracy                   {float, simulator, samples}, for labelled data
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.backends.rknn import (
+    compiled_graph,
+    end_to_end,
+    error_analysis,
+    layer_report,
+    sdk_samples,
+)
+from pipelines.backends.rknn.compile import Compiled, compile_network
+from pipelines.backends.rknn.compiled_graph import CompiledFile
+from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
+from pipelines.jobs import prepared_samples
+from pipelines.jobs.job import Job
+from pipelines.jobs.prepared_samples import LabelledSamples, PreparedSamples
+from pipelines.jobs.refusal import Refusal
+from quant import layer_error
+from quant.layer_error import LayerReport
+from quant.metrics import top1
+
+SNAPSHOT = Path("snapshot")
+
+
+def run(job: Job) -> None:
+    build = json.loads(job.inputs["build.json"].read_text())
+    compiled = compile_network(job, verbose=False)
+    file = _same_file(job, compiled)
+    samples = prepared_samples.read(Path("samples"), compiled.inputs)
+    texts = _analyses(job, compiled, samples)
+    report = layer_report.make(build, [error_analysis.read(text) for text in texts])
+    simulator = Simulator(compiled.sdk, file.outputs, job.params)
+    outputs, findings = {}, []
+    network = None
+    if "float" in job.inputs:
+        network = FloatNetwork(job.inputs["float"], job.params["inputs"])
+        outputs, findings = end_to_end.compare(_pairs(samples, network, simulator))
+    metrics = _metrics(report, len(samples), outputs)
+    metrics["bytes"] = _bytes(job)
+    labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
+    if labelled:
+        metrics["accuracy"] = _accuracy(labelled, network, simulator)
+    folder = job.out / "report"
+    folder.mkdir(parents=True)
+    report = _with_findings(report, findings)
+    (folder / "layers.json").write_text(layer_error.to_json(report))
+    (folder / "layers.csv").write_text(layer_error.to_csv(report))
+    (folder / "error_analysis.txt").write_text(_concatenated(texts))
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    for sentence in report.findings:
+        print(f"finding: {sentence}")
+
+
+def _same_file(job: Job, compiled: Compiled) -> CompiledFile:
+    """The built file. Raises Refusal where compiling again made other layers."""
+    again = Path("again.rknn")
+    compiled.sdk.export(again)
+    file = compiled_graph.read(job.inputs["artifact.rknn"])
+    if compiled_graph.read(again) != file:
+        raise Refusal(
+            "compiling the network again for the analysis made other layers than the built file has",
+            "the file was made from something else: build it again",
+        )
+    again.unlink()
+    return file
+
+
+def _analyses(job: Job, compiled: Compiled, samples: PreparedSamples) -> list[str]:
+    """error_analysis.txt of each sample. None for a prequantized source: the SDK refuses those."""
+    if job.params["quantize"]["dtype"] == "prequantized":
+        return []
+    texts = []
+    for row in sdk_samples.for_sdk(samples, job.params).rows:
+        texts.append(compiled.sdk.accuracy_analysis([str(file) for file in row], SNAPSHOT))
+        shutil.rmtree(SNAPSHOT)
+    return texts
+
+
+def _pairs(
+    samples: PreparedSamples, network: FloatNetwork, simulator: Simulator
+) -> Iterator[tuple[end_to_end.Outputs, end_to_end.Outputs]]:
+    for arrays in samples.arrays():
+        yield network(samples.inputs, arrays), simulator(arrays)
+
+
+def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [row for row in report.rows if row.op not in (*layer_report.ENDS, "Input")]
+    bad = layer_error.not_finite(rows)
+    worst, single = layer_error.worst_entire(rows), layer_error.worst_single(rows)
+    means = [
+        row.entire.cosine_mean
+        for row in rows
+        if row.entire is not None and row.entire.cosine_mean is not None
+    ]
+    compute = layer_report.compute_layers(rows)
+    return {
+        "samples": samples,
+        "worst_cosine": None if bad or worst is None else worst.cosine,
+        "worst_layer": bad[0] if bad else worst.tensor if worst else None,
+        "worst_single_cosine": None if bad or single is None else single.cosine,
+        "worst_single_layer": bad[0] if bad else single.tensor if single else None,
+        "mean_cosine": None if bad or not means else math.fsum(means) / len(means),
+        "outputs": dict(outputs),
+        "layers": len(compute),
+        "compared_layers": len(layer_report.compared_layers(rows)),
+        "cpu_layers": len(layer_report.cpu_layers(rows)),
+        "float_layers": len(layer_report.float_layers(rows)),
+        "cycles": sum(row.cycles or 0 for row in compute),
+    }
+
+
+def _bytes(job: Job) -> dict[str, int]:
+    found = {"rknn": job.inputs["artifact.rknn"].stat().st_size}
+    if "float" in job.inputs:
+        found["onnx"] = job.inputs["float"].stat().st_size
+    return found
+
+
+def _accuracy(
+    labelled: LabelledSamples, network: FloatNetwork | None, simulator: Simulator
+) -> dict[str, Any]:
+    """Share of labelled samples whose first output is highest at the label."""
+    first = simulator.outputs[0]
+    found: dict[str, Any] = {"samples": len(labelled.labels)}
+    if network:
+        scores = [network(labelled.inputs, arrays)[first] for arrays in labelled.samples()]
+        found["float"] = top1(np.stack([one.ravel() for one in scores]), labelled.labels)
+    scores = [simulator(arrays)[first] for arrays in labelled.samples()]
+    found["simulator"] = top1(np.stack([one.ravel() for one in scores]), labelled.labels)
+    return found
+
+
+def _with_findings(report: LayerReport, findings: Sequence[str]) -> LayerReport:
+    return LayerReport(
+        backend=report.backend,
+        toolkit=report.toolkit,
+        platform=report.platform,
+        samples=report.samples,
+        rows=report.rows,
+        findings=(*report.findings, *findings),
+    )
+
+
+def _concatenated(texts: Sequence[str]) -> str:
+    if not texts:
+        return "rknn-toolkit2 compares no layers of a network that was quantized before.\n"
+    return "".join(f"===== sample {i} =====\n{text}\n" for i, text in enumerate(texts))

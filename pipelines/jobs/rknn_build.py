@@ -1,0 +1,41 @@
+"""build for the rknn backend: the SDK's hybrid_quantization_step2, or `build` (an rknn toolchain).
+
+params: platform, source_kind, inputs, quantize, rknn as for rknn_quantize; build (Build).
+inputs: quantize (what rknn_quantize made), or model for what needs one call: quantize.dtype
+float16 or prequantized, build.auto_hybrid, quantize.algorithm gdq, dynamic_input. The last three
+take calibration data from samples/.
+
+Writes out/model.rknn, out/build.json (see pipelines.backends.rknn.build_report) and, for
+build.cpp_gen_cfg, the folder out/cpp with the SDK's C++ program. `remove_weight` makes no second
+file: model.rknn itself is then the one without weights, to run beside that of a target with them.
+"""
+
+from __future__ import annotations
+
+from pipelines.backends.rknn import build_report
+from pipelines.backends.rknn.compile import compile_network
+from pipelines.backends.rknn.sdk import Sdk, version
+from pipelines.jobs.job import Job
+
+
+def run(job: Job) -> None:
+    job.out.mkdir(exist_ok=True)
+    model = job.out / "model.rknn"
+    compiled = compile_network(job)
+    compiled.sdk.export(model)
+    report = build_report.make(
+        compiled.sdk.log, model, compiled.rules, job.params["build"]["layers"]
+    )
+    Sdk(verbose=False).load_rknn(model)
+    if job.params["build"]["cpp_gen_cfg"]:
+        compiled.sdk.write_demo(job.out / "cpp")
+    build_report.write(
+        {
+            "toolkit": version(),
+            "platform": job.params["platform"],
+            **report,
+            "config": compiled.config,
+            "load": compiled.load,
+        },
+        job.out / "build.json",
+    )

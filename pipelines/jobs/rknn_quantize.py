@@ -1,0 +1,60 @@
+"""quantize for the rknn backend: the SDK's hybrid_quantization_step1 (an rknn toolchain).
+
+params: platform, source_kind (onnx, torchscript, tflite), inputs (name -> Input), quantize
+(Quantize), rknn (`load` and options of load_*).
+inputs: model. Data: samples/, as jobs.samples leaves it.
+
+Writes out/quantize/: model.model, model.data and model.quantization.cfg (the SDK's, what step 2
+reads), rules.json (rewrites that fired), config.json (arguments of every SDK call) and
+calibration.json. All are the same bytes in any folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.backends.rknn import log, options, sdk_samples
+from pipelines.backends.rknn.sdk import Sdk, version
+from pipelines.jobs import prepared_samples
+from pipelines.jobs.job import Job
+
+FILES = ("model.model", "model.data", "model.quantization.cfg")
+
+
+def run(job: Job) -> None:
+    model = options.place_model(job.params["source_kind"], job.inputs["model"])
+    names = options.input_names(job.params, model)
+    samples = prepared_samples.read(Path("samples"), names)
+    sdk_samples.write_list(sdk_samples.for_sdk(samples, job.params), Path("dataset.txt"))
+    config = options.config_options(job.params, names)
+    step1 = options.step1_options(job.params)
+
+    sdk = Sdk()
+    sdk.config(**config)
+    options.load(sdk, job.params, model)
+    sdk.hybrid_step1("dataset.txt", **step1)
+
+    folder = job.out / "quantize"
+    folder.mkdir(parents=True)
+    for name in FILES:
+        shutil.move(name, folder / name)
+    _write(folder / "rules.json", [asdict(rule) for rule in log.rules(sdk.log)])
+    _write(folder / "calibration.json", {"samples": len(samples), "sha256": samples.digest})
+    _write(
+        folder / "config.json",
+        {
+            "toolkit": version(),
+            "inputs": names,
+            "config": config,
+            "load": options.load_options(job.params),
+            "step1": step1,
+        },
+    )
+
+
+def _write(file: Path, data: Any) -> None:
+    file.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,37 @@
+"""The JSON Schema of a recipe, for editors. `python -m pipelines.recipe.json_schema` writes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.definitions import RECIPE, SECTIONS
+
+FILE = "models/recipe.schema.json"
+
+
+def schema() -> dict[str, Any]:
+    """Draft 7, which editors know best: one definition a section."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "npumake recipe",
+        **RECIPE.body(),
+        "definitions": {section.slug: section.body() for section in SECTIONS if section.name},
+    }
+
+
+def text() -> str:
+    """The file's content."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def main() -> None:
+    file = Path(__file__).parents[2] / FILE
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text())
+    print(f"wrote {FILE}")
+
+
+if __name__ == "__main__":
+    main()

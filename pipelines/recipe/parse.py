@@ -1,0 +1,73 @@
+"""Recipes read from disk: all problems of all files at once, or plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe import check_recipe, check_rknn, resolve
+from pipelines.recipe.definitions import RECIPE, TARGET
+from pipelines.recipe.model import Recipe
+from pipelines.recipe.paths import Paths
+from pipelines.recipe.reading import BAD, Reader
+from pipelines.recipe.view import View
+from pipelines.recipe.yaml_tree import Tree, compose
+from pipelines.where import Problem, Problems, Where
+
+CHECKS: Mapping[str, Callable[[View], None]] = {"rknn": check_rknn.check}  # of each backend
+MODELS = "models"
+RECIPE_FILE = "recipe.yaml"
+
+
+def load(file: Path, root: Path) -> Recipe:
+    """The recipe in `file`, below the project `root`. Raises Problems with all that is wrong."""
+    folder = file.parent.relative_to(root).as_posix()
+    tree = compose(file, f"{folder}/{file.name}")
+    values = RECIPE.read(tree.root, "", Reader(tree, Paths(root, folder)))
+    views = _views(tree, values)
+    check_recipe.check(tree, values, file.parent.name)
+    for view in views:
+        CHECKS[view.get("backend") or TARGET.defaults["backend"]](view)
+    if tree.problems:
+        raise Problems(tree.problems)
+    return resolve.recipe(tree, values, views)
+
+
+def _views(tree: Tree, values: dict[str, Any]) -> list[View]:
+    targets = values.get("targets", BAD)
+    if targets is BAD:
+        return []
+    return [View(tree, name, values, own) for name, own in targets.items() if own is not BAD]
+
+
+def load_all(root: Path) -> dict[str, Recipe]:
+    """Model -> recipe, for every folder of models/ that has one, sorted by name.
+
+    Raises Problems with all that is wrong in all of them.
+    """
+    models = root / MODELS
+    recipes: dict[str, Recipe] = {}
+    problems: list[Problem] = []
+    for folder in sorted(models.iterdir()) if models.is_dir() else ():
+        try:
+            if (file := _recipe_file(folder)) is not None:
+                recipes[folder.name] = load(file, root)
+        except Problems as found:
+            problems += found.problems
+    if problems:
+        raise Problems(problems)
+    return recipes
+
+
+def _recipe_file(folder: Path) -> Path | None:
+    """The folder's recipe; None if it has none. Raises Problems on recipe.yml."""
+    file = folder / RECIPE_FILE
+    if file.is_file():
+        return None if folder.name.startswith(".") else file
+    if (wrong := folder / "recipe.yml").is_file():
+        where = Where(f"{MODELS}/{folder.name}/{wrong.name}")
+        raise Problems(
+            [Problem(where, "a recipe is called recipe.yaml", f"rename it to {RECIPE_FILE}")]
+        )
+    return None

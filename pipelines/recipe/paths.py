@@ -1,0 +1,108 @@
+"""Paths in a recipe: relative to the model's folder, inside the project, existing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipelines.where import nearest
+
+_LONGEST = 1000  # characters; file systems refuse paths of 4,096 bytes, and parts of 255
+
+
+@dataclass(frozen=True)
+class Paths:
+    """root: the project. folder: the model's folder below it, such as models/tiny."""
+
+    root: Path
+    folder: str
+
+    def problem(self, path: str, what: str) -> tuple[str, str] | None:
+        """What is wrong with `path`, and what to do; None if it is a `what` that exists.
+
+        what: file, folder, or file or folder.
+        """
+        if path.startswith("/") or "\\" in path or path[1:3] == ":/":
+            advice = f"write it relative to {self.folder}, with `/` between folders"
+            return f"`{path}` is not a relative path", advice
+        if not path.isprintable() or len(path) > _LONGEST:
+            return "the path holds control characters or is too long", f"name a {what} that exists"
+        parts = self._normal(path)
+        if parts is None:
+            advice = f"copy the data into {self.folder}, or make a link to it there"
+            return f"`{path}` is outside the project", advice
+        if (problem := self._generated(path, parts, what)) is not None:
+            return problem
+        found = self.root.joinpath(*parts)
+        if what == "file" and found.is_file():
+            return None
+        if what != "file" and (found.is_dir() or (what != "folder" and found.is_file())):
+            return None
+        if found.exists():
+            other = "a file" if what == "folder" else "a folder"
+            return f"`{path}` is {other}", f"name a {what}"
+        return self._missing(path, parts, what)
+
+    def _normal(self, path: str) -> tuple[str, ...] | None:
+        """Parts below the project, or None if the path leaves it. Links are not followed."""
+        parts: list[str] = list(PurePosixPath(self.folder).parts)
+        for part in PurePosixPath(path).parts:
+            if part == ".." and not parts:
+                return None
+            if part == "..":
+                parts.pop()
+            else:
+                parts.append(part)
+        return tuple(parts)
+
+    def _generated(self, path: str, parts: tuple[str, ...], what: str) -> tuple[str, str] | None:
+        if parts[:1] == ("models",) and parts[2:3] == ("build",):
+            problem = f"`{path}` is in a build/ folder, which holds what doit makes and may replace"
+            return problem, "copy it to another folder of the model"
+        if what != "file" and PurePosixPath(self.folder).parts[: len(parts)] == parts:
+            problem = f"`{path}` holds the model's own build/ folder"
+            return problem, "put the data into a folder of its own, such as data/"
+        return None
+
+    def _missing(self, path: str, parts: tuple[str, ...], what: str) -> tuple[str, str]:
+        here = self.root
+        for i, part in enumerate(parts):
+            below = here / part
+            if not below.exists():
+                return f"no {what} `{path}`", self._advice(here, parts[i:], what)
+            here = below
+        return f"no {what} `{path}`", f"name a {what} that exists"
+
+    def _advice(self, here: Path, rest: tuple[str, ...], what: str) -> str:
+        """The nearest path that exists below the folder `here`, which lacks rest[0]."""
+        near = here
+        for part in rest:
+            found = near / part if (near / part).exists() else _nearest(near, part)
+            if found is None:
+                break
+            near = found
+        if near != here:
+            return f"did you mean `{self._relative(near)}`?"
+        names = _names(here)
+        some = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        place = self._relative(here)
+        place = "the model's folder" if place == "." else place
+        return f"{place} has {some or 'nothing'}"
+
+    def _relative(self, path: Path) -> str:
+        """`path` as the recipe would write it."""
+        target = path.relative_to(self.root).parts
+        start = PurePosixPath(self.folder).parts
+        common = 0
+        while common < min(len(start), len(target)) and start[common] == target[common]:
+            common += 1
+        return "/".join([".."] * (len(start) - common) + list(target[common:])) or "."
+
+
+def _nearest(folder: Path, name: str) -> Path | None:
+    near = nearest(name, _names(folder))
+    return folder / near if near else None
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []

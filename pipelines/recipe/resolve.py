@@ -1,0 +1,139 @@
+"""A recipe's values, which passed every check, as the dataclasses of model.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.recipe.check_data import has_source
+from pipelines.recipe.check_recipe import channels
+from pipelines.recipe.definitions import DATA_SOURCES, RKNN, SOURCES
+from pipelines.recipe.model import (
+    Analyze,
+    Build,
+    Evaluate,
+    Gates,
+    Input,
+    Quantize,
+    Recipe,
+    Samples,
+    Simplify,
+    Source,
+    Target,
+)
+from pipelines.recipe.view import Values, View
+from pipelines.recipe.yaml_tree import Tree
+
+ANALYSIS_SAMPLES = 4  # one takes some 4 to 12 s, and up to 1 GB of the SDK's snapshots
+
+
+def recipe(tree: Tree, values: Values, views: list[View]) -> Recipe:
+    inputs = values.get("inputs", {})
+    evaluate = values.get("evaluate")
+    return Recipe(
+        model=values["model"],
+        file=tree.file,
+        description=values.get("description", ""),
+        source=source(values["source"]),
+        inputs={name: network_input(name, inputs[name]) for name in inputs},
+        outputs=tuple(values.get("outputs", ())),
+        simplify=simplify(values.get("simplify", {})),
+        evaluate=None if evaluate is None else Evaluate(**evaluate),
+        gates=Gates(**values.get("gates", {})),
+        targets={view.name: target(view) for view in views},
+        raw=tree.raw,
+        marks=tree.marks,
+        calibration=samples(values.get("quantize", {}).get("calibration")),
+    )
+
+
+def source(values: Values) -> Source:
+    kind = next(kind for kind in SOURCES if kind in values)
+    file, colon, function = (
+        values[kind].rpartition(":") if kind == "torch" else (values[kind], "", "")
+    )
+    given = {key: value for key, value in values.items() if key not in SOURCES}
+    given["dependencies"] = tuple(values.get("dependencies", ()))
+    return Source(kind=kind, file=file, function=function if colon else None, **given)
+
+
+def network_input(name: str, values: Values) -> Input:
+    """mean and std as one number a channel, where the channels are known."""
+    count = channels(values) or 1
+    given = dict(values)
+    if "shape" in given:
+        given["shape"] = tuple(given["shape"])
+    for key in ("mean", "std"):
+        if key in given:
+            given[key] = _per_channel(given[key], count)
+    return Input(name=name, **given)
+
+
+def _per_channel(numbers: Any, count: int) -> tuple[float, ...]:
+    """One number, or a list of one, stands for every channel."""
+    listed = numbers if isinstance(numbers, list) else [numbers]
+    return tuple(map(float, listed * count if len(listed) == 1 else listed))
+
+
+def simplify(values: Values) -> Simplify:
+    given = dict(values)
+    if "rewrite" in given:
+        given["rewrite"] = tuple(given["rewrite"])
+    return Simplify(**given)
+
+
+def target(view: View) -> Target:
+    return Target(
+        name=view.name,
+        backend=view.get("backend"),
+        platform=view.platform,
+        toolchain=view.get("toolchain"),
+        quantize=quantize(view),
+        build=build(view),
+        analyze=analyze(view),
+        rknn={**RKNN.defaults, **_without_null(view.section("rknn"))},
+        where=view.target,
+    )
+
+
+def quantize(view: View) -> Quantize:
+    values = dict(view.section("quantize"))
+    values["calibration"] = samples(values.get("calibration"))
+    values["rknn"] = _without_null(values.get("rknn", {}))
+    values["hybrid"] = dict(values.get("hybrid", {})) if view.is_quantized else {}
+    return Quantize(**values)
+
+
+def build(view: View) -> Build:
+    """A float target inherits no hybrid layers: all of its layers are float."""
+    values = dict(view.section("build"))
+    if not view.is_quantized:
+        values |= {"layers": {}, "auto_hybrid": False}
+    return Build(**values)
+
+
+def analyze(view: View) -> Analyze:
+    """The analysis data: its own, else the calibration data."""
+    own: dict[str, Any] = dict(view.section("analyze"))
+    data = view.get("quantize", "calibration") or {}
+    if has_source(own):
+        return Analyze(samples({"samples": ANALYSIS_SAMPLES, **own}))
+    if not has_source(data):
+        return Analyze()
+    count = own.get("samples") or min(ANALYSIS_SAMPLES, data.get("samples", ANALYSIS_SAMPLES))
+    return Analyze(samples({**data, "samples": count}))
+
+
+def samples(values: Values | None) -> Samples | None:
+    if not values or not has_source(values):
+        return None
+    given = {key: values.get(key) for key in (*DATA_SOURCES, "samples")}
+    if isinstance(given["npy"], str):
+        given["npy"] = (given["npy"],)
+    elif isinstance(given["npy"], list):
+        given["npy"] = tuple(given["npy"])
+    return Samples(**given)
+
+
+def _without_null(values: Values) -> dict[str, Any]:
+    """null takes an inherited option back to the SDK's own default."""
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,1 @@
+"""Numbers and graphs: no pipelines, no vendor SDK."""

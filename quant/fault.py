@@ -1,0 +1,12 @@
+"""What is wrong with data that was handed in, and what to do about it."""
+
+from __future__ import annotations
+
+
+class Fault(ValueError):
+    """The message is `what`, then `advice` on its own lines; both are kept apart for callers."""
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(f"{what}\n  {advice}" if advice else what)
+        self.what = what
+        self.advice = advice

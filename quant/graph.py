@@ -1,0 +1,167 @@
+"""A graph that can be asked who makes and who reads a tensor, and be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper, shape_inference
+
+from quant.graph_names import drop_unneeded, uses
+from quant.graph_types import TensorType, tensor_type
+from quant.operators import opset
+
+Array = npt.NDArray[np.generic]
+
+# Shape arithmetic that inference must see the values of is never larger.
+_LARGEST_SHAPE_DATA = 4096
+
+
+class Graph:
+    """A model's main graph, copied: changes reach the caller by `to_model` alone.
+
+    `nodes` is in topological order and changes only by `replace`. Nodes of subgraphs (If, Loop) are
+    not listed, but a node that holds a subgraph reads what that takes from outside.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = onnx.ModelProto()
+        self._model.CopyFrom(model)
+        self.nodes: tuple[onnx.NodeProto, ...] = tuple(self._model.graph.node)
+        self.inputs = tuple(value.name for value in model.graph.input)
+        self.outputs = tuple(value.name for value in model.graph.output)
+        self.opset = opset(model)
+        # An initializer that is a graph input too can be overridden by the caller: no constant.
+        self._weights = {
+            tensor.name: tensor
+            for tensor in self._model.graph.initializer
+            if tensor.name not in self.inputs
+        }
+        self._added: set[str] = set()
+        self._types: dict[str, TensorType] | None = None
+        self._index()
+
+    def producer(self, tensor: str) -> onnx.NodeProto | None:
+        """The node that makes a tensor; None for inputs and weights."""
+        return self._producers.get(tensor)
+
+    def consumers(self, tensor: str) -> Sequence[onnx.NodeProto]:
+        """The nodes that read a tensor, in order, each once."""
+        return self._consumers.get(tensor, ())
+
+    def is_output(self, tensor: str) -> bool:
+        return tensor in self.outputs
+
+    def constant(self, tensor: str) -> Array | None:
+        """A tensor's value where it is fixed: a weight or a Constant node's. Else None."""
+        if tensor in self._weights:
+            return np.asarray(numpy_helper.to_array(self._weights[tensor]))
+        node = self.producer(tensor)
+        if node is None or node.op_type != "Constant":
+            return None
+        return _constant_value(node)
+
+    def type(self, tensor: str) -> TensorType | None:
+        """Shape and element type by shape inference, None where that is not known."""
+        if self._types is None:
+            self._types = self._inferred()
+        return self._types.get(tensor)
+
+    def add_constant(self, hint: str, value: Array) -> str:
+        """Add a weight. Returns its name: `hint`, or one like it that is free."""
+        name = self._fresh(hint)
+        tensor = numpy_helper.from_array(value, name)
+        self._model.graph.initializer.append(tensor)
+        self._weights[name] = tensor
+        return name
+
+    def fresh_tensor(self, hint: str) -> str:
+        """A tensor name that nothing bears yet."""
+        return self._fresh(hint)
+
+    def replace(self, old: Iterable[onnx.NodeProto], new: Sequence[onnx.NodeProto]) -> None:
+        """Put `new`, in order, where the last of `old` stood, and drop the `old`."""
+        gone = {id(node) for node in old}
+        places = [i for i, node in enumerate(self.nodes) if id(node) in gone]
+        if len(places) != len(gone):
+            raise ValueError("a node to be replaced is not in the graph")
+        kept = [node for node in self.nodes[: places[-1]] if id(node) not in gone]
+        self.nodes = (*kept, *new, *self.nodes[places[-1] + 1 :])
+        self._index()
+
+    def to_model(self) -> onnx.ModelProto:
+        """The model with every change, without what no output depends on any more."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        del model.graph.node[:]
+        model.graph.node.extend(self.nodes)
+        drop_unneeded(model, keep_inputs=True)
+        return model
+
+    def _fresh(self, hint: str) -> str:
+        name, number = hint, 1
+        while name in self._names or name in self._added:
+            name, number = f"{hint}_{number}", number + 1
+        self._added.add(name)
+        return name
+
+    def _index(self) -> None:
+        self._producers = {name: node for node in self.nodes for name in node.output if name}
+        consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.nodes:
+            for name in uses(node):
+                consumers.setdefault(name, []).append(node)
+        self._consumers = consumers
+        self._names = {*self.inputs, *self._producers, *consumers, *self._weights}
+        self._types = None
+
+    def _inferred(self) -> dict[str, TensorType]:
+        """Types of all tensors. Large weights go in as inputs: their values prove no shapes."""
+        bare = onnx.ModelProto()
+        bare.ir_version = self._model.ir_version
+        bare.opset_import.extend(self._model.opset_import)
+        bare.functions.extend(self._model.functions)
+        graph = bare.graph
+        graph.input.extend(self._model.graph.input)
+        graph.output.extend(self._model.graph.output)
+        graph.node.extend(self.nodes)
+        for tensor in self._model.graph.initializer:
+            if np.prod(tensor.dims, dtype=np.int64) <= _LARGEST_SHAPE_DATA:
+                graph.initializer.append(tensor)
+            elif tensor.name not in self.inputs:
+                make = onnx.helper.make_tensor_value_info
+                graph.input.append(make(tensor.name, tensor.data_type, list(tensor.dims)))
+        inferred = shape_inference.infer_shapes(bare, data_prop=True).graph
+        values = (*inferred.input, *inferred.output, *inferred.value_info)
+        found = {v.name: tensor_type(v) for v in values if v.type.HasField("tensor_type")}
+        for tensor in self._weights.values():
+            found.setdefault(tensor.name, _weight_type(tensor))
+        return found
+
+
+def _constant_value(node: onnx.NodeProto) -> Array | None:
+    for attribute in node.attribute:
+        if attribute.name == "value":
+            return np.asarray(numpy_helper.to_array(attribute.t))
+        value = onnx.helper.get_attribute_value(attribute)
+        if attribute.name in ("value_float", "value_floats"):
+            return np.array(value, np.float32)
+        if attribute.name in ("value_int", "value_ints"):
+            return np.array(value, np.int64)
+    return None
+
+
+def _weight_type(tensor: onnx.TensorProto) -> TensorType:
+    value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+    return tensor_type(value)
+
+
+def attribute(node: onnx.NodeProto, name: str, default: object = None) -> object:
+    """A node's attribute, bytes as text; `default` where the node does not have it."""
+    for held in node.attribute:
+        if held.name == name:
+            value = onnx.helper.get_attribute_value(held)
+            return value.decode() if isinstance(value, bytes) else value
+    return default

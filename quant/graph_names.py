@@ -1,0 +1,125 @@
+"""Renaming a graph's inputs and outputs, and choosing among its tensors what to put out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableSequence, Sequence
+from typing import TypeVar
+
+import onnx
+from onnx import shape_inference
+
+from quant.fault import Fault
+from quant.nearest import nearest
+from quant.operators import nodes, subgraphs
+
+Item = TypeVar("Item")
+
+
+def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
+    """Rename tensors everywhere, in place: old name -> new.
+
+    A tensor that bears a new name already, and keeps it not, makes way under another one.
+    """
+    taken = _all_names(model.graph)
+    moves = {old: new for old, new in names.items() if old != new}
+    for new in list(moves.values()):
+        if new in taken and new not in moves:
+            moves[new] = _fresh(new, taken | set(moves.values()))
+    _rename(model.graph, moves)
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    number = 1
+    while f"{name}_{number}" in taken:
+        number += 1
+    return f"{name}_{number}"
+
+
+def _all_names(graph: onnx.GraphProto) -> set[str]:
+    named = {v.name for v in (*graph.input, *graph.output, *graph.initializer)}
+    for node in nodes(graph):
+        named |= {*node.input, *node.output}
+        for inner in subgraphs(node):
+            named |= {v.name for v in (*inner.input, *inner.output, *inner.initializer)}
+    return named
+
+
+def _rename(graph: onnx.GraphProto, moves: Mapping[str, str]) -> None:
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = moves.get(value.name, value.name)
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = moves.get(sparse.values.name, sparse.values.name)
+    for node in graph.node:
+        node.input[:] = [moves.get(name, name) for name in node.input]
+        node.output[:] = [moves.get(name, name) for name in node.output]
+        for inner in subgraphs(node):
+            _rename(inner, moves)
+
+
+def select_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Make `names` the graph's outputs, in this order, in place; drop what they don't need.
+
+    Each may be a present output or any tensor that a node makes. Raises Fault on other names,
+    with the nearest in its advice.
+    """
+    known = {value.name: value for value in model.graph.output}
+    made = {name for node in model.graph.node for name in node.output if name}
+    for name in names:
+        if name not in made and name not in known:
+            near = nearest(name, [*known, *made])
+            advice = f"did you mean `{near}`?" if near else f"its outputs: {', '.join(known)}"
+            raise Fault(f"the graph has no tensor `{name}` to put out", advice)
+    if any(name not in known for name in names):
+        inferred = shape_inference.infer_shapes(model, data_prop=True)
+        known |= {v.name: v for v in inferred.graph.value_info if v.name not in known}
+    chosen = [_copied(known.get(name), name) for name in names]
+    del model.graph.output[:]
+    model.graph.output.extend(chosen)
+    drop_unneeded(model)
+
+
+def _copied(value: onnx.ValueInfoProto | None, name: str) -> onnx.ValueInfoProto:
+    if value is None:
+        raise Fault(
+            f"the type of the tensor `{name}` cannot be inferred, so it cannot be an output",
+            "choose a tensor before or after it",
+        )
+    copy = onnx.ValueInfoProto()
+    copy.CopyFrom(value)
+    return copy
+
+
+def drop_unneeded(model: onnx.ModelProto, keep_inputs: bool = False) -> None:
+    """Remove nodes, weights, inputs and value infos that no output depends on, in place."""
+    graph = model.graph
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed |= uses(node)
+    kept.reverse()
+    _replace(graph.node, kept)
+    _replace(graph.initializer, [t for t in graph.initializer if t.name in needed])
+    if not keep_inputs:
+        _replace(graph.input, [v for v in graph.input if v.name in needed])
+    alive = {name for node in kept for name in node.output}
+    _replace(graph.value_info, [v for v in graph.value_info if v.name in alive])
+
+
+def uses(node: onnx.NodeProto) -> set[str]:
+    """Names of the tensors a node reads, what its subgraphs take from outside included."""
+    read = {name for name in node.input if name}
+    for inner in subgraphs(node):
+        own = {v.name for v in (*inner.input, *inner.initializer)}
+        own |= {name for other in inner.node for name in other.output}
+        wanted = {value.name for value in inner.output}
+        wanted |= {name for other in inner.node for name in uses(other)}
+        read |= wanted - own
+    return read
+
+
+def _replace(field: MutableSequence[Item], kept: Sequence[Item]) -> None:
+    if len(kept) < len(field):
+        del field[:]
+        field.extend(kept)

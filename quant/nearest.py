@@ -1,0 +1,20 @@
+"""The known name that a wrong one was most likely meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The most similar known name, or None where none is similar. Upper and lower case are one."""
+    by_lower = {k.lower(): k for k in known}
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str], noun: str) -> str:
+    """Advice for an unknown name: the nearest known one, or all of them, as `noun: a, b`."""
+    known = list(known)
+    near = nearest(name, known)
+    return f"did you mean `{near}`?" if near else f"{noun}: {', '.join(known) or 'none'}"

@@ -1,0 +1,1 @@
+"""Float TFLite files read into ONNX, channels first, without tensorflow."""

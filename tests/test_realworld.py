@@ -1,0 +1,81 @@
+"""Real models that this project did not make; skipped where their folder is absent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.small_models import samples
+from tests.workspace import Workspace
+
+pytestmark = pytest.mark.toolchain
+
+ULTRAFACE = {
+    "source": {"onnx": "rfb320.onnx"},
+    "inputs": {
+        "input": {
+            "shape": [1, 3, 240, 320],
+            "mean": [127] * 3,
+            "std": [128] * 3,
+            "color": "rgb",
+            "resize": "stretch",
+        }
+    },
+    "quantize": {"calibration": {"images": "faces", "samples": 20}},
+    "analyze": {"samples": 2},
+    "targets": {
+        "rk3588": {},
+        "rk3566": {},
+        "rk3588-old": {"platform": "rk3588", "toolchain": "rknn-2.3.2"},
+    },
+}
+
+
+def test_ultraface(realworld: Path, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    folder = realworld / "ultraface"
+    workspace.add("ultraface", ULTRAFACE, rfb320__onnx=folder / "rfb320.onnx",
+                  faces=folder / "faces")
+    ran = workspace.doit()
+    assert ran.code == 0, ran.err
+    artifact = workspace.built("ultraface", "rk3588/model.rknn")
+    assert artifact.stat().st_size == pytest.approx(40_191_602, rel=0.01)
+    for target in ULTRAFACE["targets"]:  # type: ignore[attr-defined]
+        build = json.loads(workspace.built("ultraface", f"{target}/build.json").read_text())
+        report = workspace.built("ultraface", f"{target}/report/layers.json")
+        layers = json.loads(report.read_text())["layers"]
+        assert len(build["layers"]) > 50
+        assert {row["id"] for row in build["layers"]} <= {row["id"] for row in layers}
+    assert workspace.doit().steps == {}
+    picture = sorted((folder / "faces").iterdir())[0]
+    shown = workspace.doit("infer", "ultraface@rk3588", str(picture))
+    assert "scores" in shown.out, shown.err
+    assert "boxes" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("file", "side"), [("vww_96_float.tflite", 96), ("pretrainedResnet.tflite", 32)]
+)
+def test_tflite(realworld: Path, tmp_path: Path, file: str, side: int) -> None:
+    workspace = Workspace(tmp_path)
+    given = {
+        "source": {"tflite": file},
+        "quantize": {"calibration": {"npy": "samples.npy"}},
+        "analyze": {"samples": 2},
+        "targets": {
+            "rk3588": {},
+            "direct": {"platform": "rk3588", "rknn": {"load": "direct"}},
+        },
+    }
+    workspace.add(
+        "net",
+        given,
+        samples__npy=samples(4, (3, side, side)),
+        **{file.replace(".", "__"): realworld / "mlperf_tiny" / file},
+    )
+    ran = workspace.doit()
+    assert ran.code == 0, ran.err
+    for target in ("rk3588", "direct"):
+        assert workspace.built("net", f"{target}/model.rknn").stat().st_size > 50_000

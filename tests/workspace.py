@@ -1,0 +1,95 @@
+"""A copy of the project with models of its own, in which `./doit` runs for real."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.conftest import ROOT
+
+PARTS = ("dodo.py", "doit", "pyproject.toml", "pipelines", "quant", "toolchains", ".dvc/config")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One finished command line."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def steps(self) -> dict[str, str]:
+        """Step -> ran, restored, FAILED or not run, of those that were told."""
+        told = re.findall(r"^(\S+:\S+) +(\d+\.\d+ s|restored|FAILED|not run)", self.err, re.M)
+        return {name: "ran" if what.endswith(" s") else what for name, what in told}
+
+
+class Workspace:
+    """root: the copy. Toolchains are the project's own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for part in PARTS:
+            source, target = ROOT / part, root / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, target)
+        (root / "models").mkdir()
+        (root / ".npumake").mkdir()
+        (root / ".npumake" / "toolchains").symlink_to(ROOT / ".npumake" / "toolchains")
+
+    def add(self, name: str, recipe: Mapping[str, Any], **files: Path | bytes | str) -> Path:
+        """A model's folder. files: name with `__` for `.` -> source path or content."""
+        folder = self.root / "models" / name
+        folder.mkdir()
+        for key, content in files.items():
+            self.put(folder / key.replace("__", "."), content)
+        text = yaml.safe_dump({"model": name, **recipe}, sort_keys=False)
+        (folder / "recipe.yaml").write_text(text)
+        return folder
+
+    @staticmethod
+    def put(place: Path, content: Path | bytes | str) -> None:
+        if isinstance(content, Path):
+            copy = shutil.copytree if content.is_dir() else shutil.copyfile
+            copy(content, place)
+        elif isinstance(content, bytes):
+            place.write_bytes(content)
+        else:
+            place.write_text(content)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text in a model's recipe; the text must be there."""
+        place = self.root / "models" / name / "recipe.yaml"
+        text = place.read_text()
+        assert old in text, text
+        place.write_text(text.replace(old, new))
+
+    def doit(self, *arguments: str, timeout_s: float = 600) -> Ran:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        done = subprocess.run(
+            [sys.executable, "-s", "dodo.py", *arguments],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def built(self, name: str, path: str) -> Path:
+        return self.root / "models" / name / "build" / path
