@@ -1,4 +1,4 @@
-"""models/NAME/dvc.yaml, generated from the plan: the same steps for `dvc repro` and `dvc status`."""
+"""models/NAME/dvc.yaml, generated from the plan: doit's steps for `dvc repro` and `status`."""
 
 from __future__ import annotations
 

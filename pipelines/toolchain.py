@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from pipelines import console
 from pipelines.pip_config import read, uv_environment
@@ -26,7 +29,7 @@ class ToolchainError(Exception):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What `toolchains/NAME.txt` says: a head of `# key: value` lines, then exact pins."""
+    """`toolchains/NAME.txt` holds exact pins; `toolchains.yaml` the rest of what is known."""
 
     name: str
     file: Path
@@ -42,25 +45,18 @@ def known(root: Path) -> list[str]:
 
 
 def load(root: Path, name: str) -> Toolchain:
-    file = root / "toolchains" / f"{name}.txt"
     if name not in known(root):
         advice = did_you_mean(name, known(root), "toolchains")
         raise ToolchainError(f"no toolchain `{name}`\n  {advice}")
-    head = _head(file)
+    told = yaml.safe_load((root / "toolchains" / "toolchains.yaml").read_text())[name]
     return Toolchain(
         name,
-        file,
-        head.get("download", "?"),
-        head.get("disk", "?"),
-        tuple(head.get("preload", "").split()),
-        tuple(head.get("path", "").split()),
+        root / "toolchains" / f"{name}.txt",
+        told["download"],
+        told["disk"],
+        tuple(told["preload"]),
+        tuple(told.get("path", ())),  # most toolchains need none
     )
-
-
-def _head(file: Path) -> dict[str, str]:
-    lines = (line[2:] for line in file.read_text().splitlines() if line.startswith("# "))
-    pairs = (line.partition(": ") for line in lines)
-    return {key: value.strip() for key, separator, value in pairs if separator}
 
 
 class Environments:
@@ -90,9 +86,11 @@ class Environments:
         console.say("making toolchains (once; later runs work offline):")
         for toolchain in missing:
             console.say(
-                f"  {toolchain.name:<18} {toolchain.download:>7} to download, "
+                f"  {toolchain.name:<22} {toolchain.download:>7} to download, "
                 f"{toolchain.disk:>7} on disk"
             )
+        if len(missing) > 1:
+            console.say("  (less on disk together: environments share the files of equal packages)")
         for toolchain in missing:
             with self._only_one():
                 if self._made(toolchain) is None:
@@ -101,8 +99,14 @@ class Environments:
     def remove(self, name: str) -> None:
         """Throw away every environment of that name."""
         load(self._root, name)
-        for folder in self._home.glob(f"{name}-*-py*"):
-            shutil.rmtree(folder)
+        self._remove_others(name, None)
+
+    def _remove_others(self, name: str, kept: Path | None) -> None:
+        """Remove the environments of other pins or Pythons."""
+        own = re.compile(re.escape(name) + r"-[0-9a-f]{12}-py\d+")
+        for folder in self._home.glob(f"{name}-*"):
+            if own.fullmatch(folder.name) and folder != kept:
+                shutil.rmtree(folder)
 
     def _folder(self, toolchain: Toolchain, python: str) -> Path:
         pins = hashlib.sha256(toolchain.file.read_bytes()).hexdigest()[:12]
@@ -154,6 +158,7 @@ class Environments:
                 return _last_lines(done.stderr or "see uv's message above")
         # Written last: an environment without it is not used, but made again.
         (folder / "made").write_text(toolchain.file.read_text())
+        self._remove_others(toolchain.name, folder)
         return None
 
     @contextmanager

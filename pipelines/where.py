@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
+
+from quant.nearest import did_you_mean, nearest
+
+__all__ = ["Problem", "Problems", "Where", "did_you_mean", "nearest"]
 
 
 @dataclass(frozen=True, order=True)
@@ -38,18 +41,3 @@ class Problems(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(set(problems))
         super().__init__("\n".join(map(str, self.problems)))
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was most likely meant to be, or None."""
-    by_lower = {k.lower(): k for k in known}
-    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return by_lower[found[0]] if found else None
-
-
-def did_you_mean(name: str, known: Iterable[str], noun: str = "known names") -> str:
-    """Advice for an unknown name: the nearest known one, or all of them."""
-    known = sorted(known)
-    near = nearest(name, known)
-    listing = ", ".join(known) if known else "none"
-    return f"did you mean `{near}`?" if near else f"{noun}: {listing}"

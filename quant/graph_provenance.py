@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from quant.operators import nodes, subgraphs
@@ -14,28 +16,22 @@ def strip_provenance(model: onnx.ModelProto) -> None:
     Neither is part of what the graph computes, and the same source would give other bytes
     elsewhere.
     """
-    model.doc_string = ""
-    del model.metadata_props[:]
+    _clear(model)
     _strip(model.graph)
     for node in nodes(model.graph):
-        node.doc_string = ""
-        del node.metadata_props[:]
+        _clear(node)
         for inner in subgraphs(node):
             _strip(inner)
     for function in model.functions:
-        function.doc_string = ""
-        del function.metadata_props[:]
-        for node in function.node:
-            node.doc_string = ""
-            del node.metadata_props[:]
+        for part in (function, *function.node):
+            _clear(part)
 
 
 def _strip(graph: onnx.GraphProto) -> None:
-    graph.doc_string = ""
-    del graph.metadata_props[:]
-    for tensor in graph.initializer:
-        tensor.doc_string = ""
-        del tensor.metadata_props[:]
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        value.doc_string = ""
-        del value.metadata_props[:]
+    for part in (graph, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        _clear(part)
+
+
+def _clear(part: Any) -> None:
+    part.ClearField("doc_string")
+    part.ClearField("metadata_props")

@@ -18,7 +18,7 @@ _NOT_PARAMETERS = {onnx.TensorProto.INT64, onnx.TensorProto.BOOL, onnx.TensorPro
 # These take an infinity for what it is: a bound that never binds, a mask, a padding.
 _TAKES_INFINITY = {
     *("Add", "Clip", "Equal", "Greater", "GreaterOrEqual", "IsInf", "Less", "LessOrEqual"),
-    *("Max", "Min", "Mul", "Pad", "ScatterElements", "ScatterND", "Where"),
+    *("Max", "Min", "Pad", "ScatterElements", "ScatterND", "Where"),
 }
 
 

@@ -58,21 +58,23 @@ class InputForm:
 
 
 def input_forms(
-    types: Mapping[str, TensorType], recipe: Mapping[str, Mapping[str, Any]]
+    types: Mapping[str, TensorType],
+    recipe: Mapping[str, Mapping[str, Any]],
+    channel_axis: int = 1,
 ) -> list[InputForm]:
     """The network's inputs, in its order, with what the recipe says of each.
 
-    Raises Fault on a number of means or stds that the SDK would refuse: it takes the second axis
-    for the channels, whatever the layout.
+    Raises Fault on a number of means or stds that the SDK would refuse: of an ONNX input it takes
+    the second axis for the channels, whatever the layout; its own TFLite loader, the last (-1).
     """
-    return [_form(name, type_, recipe.get(name, {})) for name, type_ in types.items()]
+    return [_form(name, type_, recipe.get(name, {}), channel_axis) for name, type_ in types.items()]
 
 
-def _form(name: str, type_: TensorType, told: Mapping[str, Any]) -> InputForm:
+def _form(name: str, type_: TensorType, told: Mapping[str, Any], channel_axis: int) -> InputForm:
     shape = type_.static_shape
     numbers = {key: tuple(told[key]) if told.get(key) else None for key in ("mean", "std")}
     for key, values in numbers.items():
-        channels = shape[1] if len(shape) > 1 else 1
+        channels = shape[channel_axis] if len(shape) > 1 else 1
         if values is not None and len(values) not in (1, channels):
             raise Fault(
                 f"input `{name}` {list(shape)} has {len(values)} values of `{key}`, and {channels} "

@@ -6,6 +6,7 @@ All compute in float64 and refuse values that are not finite: a metric must not 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ def max_abs_difference(expected: Array, actual: Array) -> float:
     return float(np.abs(one - other).max())
 
 
-def top1(scores: Array, labels: npt.NDArray[np.integer]) -> float:
+def top1(scores: Array, labels: npt.NDArray[np.integer[Any]]) -> float:
     """Share of samples whose highest score is that of their label, 0 to 1.
 
     scores: [N, classes]. labels: class indices, [N]. The first of equal scores counts as highest.

@@ -13,8 +13,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
-def did_you_mean(name: str, known: Iterable[str], noun: str) -> str:
+def did_you_mean(name: str, known: Iterable[str], noun: str = "known names") -> str:
     """Advice for an unknown name: the nearest known one, or all of them, as `noun: a, b`."""
-    known = list(known)
+    known = sorted(known)
     near = nearest(name, known)
     return f"did you mean `{near}`?" if near else f"{noun}: {', '.join(known) or 'none'}"

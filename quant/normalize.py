@@ -1,47 +1,46 @@
-"""Mean and standard deviation of pixels, as the SDK applies them to its inputs."""
+"""Pixel values as a network takes them: (x - mean) / std per channel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from quant.fault import Fault
 
 
 def normalize(
-    array: NDArray[np.generic],
+    pixels: npt.NDArray[np.generic],
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
-) -> NDArray[np.float32]:
-    """(array - mean) / std as float32, for a float network that expects normalised data.
+    channel_axis: int = 1,
+) -> npt.NDArray[np.float32]:
+    """(pixels - mean) / std, as float32 and in the arithmetic of float32.
 
-    array: with its batch, channels second (or last, where only the last axis has as many
-    channels). mean, std: one number for all or one a channel; None is 0 and 1.
-    Raises Fault where their number is neither 1 nor that of the channels, or a std is 0.
+    mean, std: one number a channel, one for all channels, or None for 0 and 1. Channels of an ONNX
+    input are axis 1, whatever the layout: rknn-toolkit2 takes them so. Raises Fault on another
+    number of them.
     """
-    values = array.astype(np.float32)
-    shift = _per_channel(mean or (0.0,), values.shape, "mean")
-    scale = _per_channel(std or (1.0,), values.shape, "std")
-    if not scale.all():
-        raise Fault("a std is 0", "write the standard deviation of each channel, above 0")
-    return (values - shift) / scale
+    values = pixels.astype(np.float32)
+    if mean is not None:
+        values = values - _along_channels(mean, values.shape, "mean", channel_axis)
+    if std is not None:
+        values = values / _along_channels(std, values.shape, "std", channel_axis)
+    return values
 
 
-def _per_channel(
-    numbers: Sequence[float], shape: tuple[int, ...], noun: str
-) -> NDArray[np.float32]:
-    """The numbers in a shape that broadcasts along the channels."""
-    count, rank = len(numbers), len(shape)
-    if count == 1:
-        return np.asarray(numbers, np.float32)
-    for axis in (1, rank - 1):
-        if 0 < axis < rank and shape[axis] == count:
-            along = [1] * rank
-            along[axis] = count
-            return np.asarray(numbers, np.float32).reshape(along)
+def _along_channels(
+    numbers: Sequence[float], shape: tuple[int, ...], noun: str, channel_axis: int
+) -> npt.NDArray[np.float32]:
+    array = np.asarray(numbers, np.float32)
+    if len(numbers) == 1:
+        return array.reshape(())
+    if len(shape) > 1 and shape[channel_axis] == len(numbers):
+        return array.reshape(
+            [-1 if i == channel_axis % len(shape) else 1 for i in range(len(shape))]
+        )
     raise Fault(
-        f"{count} values of {noun} for an input {list(shape)}",
-        "give one value, or one for each channel",
+        f"`{noun}` has {len(numbers)} numbers, which are not the channels of {list(shape)}",
+        f"give one number for each channel (axis {channel_axis}), or one for all",
     )

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.toolchain import Environments, ToolchainError, known
 
+FAKE = "fake: {download: 0 MB, disk: 0 MB, preload: [], path: [jobs]}\n"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -35,7 +36,8 @@ def toolchain_python() -> dict[str, Path]:
 def project(tmp_path: Path) -> Path:
     """A project with a toolchain `fake` (no packages) whose jobs are in its `jobs/`."""
     (tmp_path / "toolchains").mkdir()
-    (tmp_path / "toolchains" / "fake.txt").write_text("# path: jobs\n")
+    (tmp_path / "toolchains" / "fake.txt").write_text("")
+    (tmp_path / "toolchains" / "toolchains.yaml").write_text(FAKE)
     (tmp_path / "jobs").mkdir()
     (tmp_path / "models" / "m").mkdir(parents=True)
     return tmp_path

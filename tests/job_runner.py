@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.jobs.job import Job
 from pipelines.jobs.refusal import Refusal
+from pipelines.toolchain import load
 from quant.fault import Fault
 from tests.conftest import ROOT
 
@@ -118,6 +119,15 @@ class ToolchainJobs:
         )
         self._next_event("ready")
 
+    @classmethod
+    def start(cls, name: str, request: pytest.FixtureRequest, log: Path) -> ToolchainJobs:
+        """The toolchain's server: of the interpreter that NPUMAKE_TORCH_PYTHON (and the like)
+        names where set, else of the project's own."""
+        python = os.environ.get(f"NPUMAKE_{name.upper()}_PYTHON")
+        if not python:
+            python = str(request.getfixturevalue("toolchain_python")[name])
+        return cls(Path(python), load(ROOT, name).preload, log)
+
     def __call__(self, work: Work, module: str, params: Mapping[str, Any]) -> Told:
         """Run a job. Fails the test where the job died or raised anything but a job's own error."""
         order = {
@@ -148,12 +158,3 @@ class ToolchainJobs:
         event = json.loads(line)
         assert event["event"] == kind
         return event
-
-
-def toolchain_python(name: str, request: pytest.FixtureRequest) -> Path:
-    """NPUMAKE_TORCH_PYTHON and the like where set, else the project's own toolchain."""
-    given = os.environ.get(f"NPUMAKE_{name.upper()}_PYTHON")
-    if given:
-        return Path(given)
-    found: dict[str, Path] = request.getfixturevalue("toolchain_python")
-    return found[name]

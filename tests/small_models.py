@@ -56,7 +56,7 @@ def model_bytes(
         [numpy_helper.from_array(w, n) for n, w in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def npy(array: np.ndarray[Any, Any]) -> bytes:

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.toolchain
 
 GOOD = conv_net()
 IMAGES = {"calibration": {"images": "images", "samples": 2}}
-IMAGE_INPUT = {
-    "input": {"shape": list(SHAPE), "mean": [127] * 3, "std": [128] * 3, "color": "rgb"}
-}
+IMAGE_INPUT = {"input": {"shape": list(SHAPE), "mean": [127] * 3, "std": [128] * 3, "color": "rgb"}}
 
 
 def picture(mode: str = "RGB", side: int = 16) -> bytes:
@@ -42,6 +40,13 @@ def with_images(*pictures: bytes) -> Callable[[Path], None]:
     return add
 
 
+def with_file(name: str, data: bytes) -> Callable[[Path], None]:
+    def add(folder: Path) -> None:
+        (folder / name).write_bytes(data)
+
+    return add
+
+
 def nothing(folder: Path) -> None:
     """The model's folder as it is."""
 
@@ -51,8 +56,13 @@ def upsample_bicubic() -> bytes:
     nodes = [
         helper.make_node("Conv", ["input", "w"], ["c"], "conv"),
         helper.make_node(
-            "Resize", ["c", "", "s"], ["scores"], "up", mode="cubic",
-            coordinate_transformation_mode="half_pixel", cubic_coeff_a=-0.75,
+            "Resize",
+            ["c", "", "s"],
+            ["scores"],
+            "up",
+            mode="cubic",
+            coordinate_transformation_mode="half_pixel",
+            cubic_coeff_a=-0.75,
         ),
     ]
     weights: dict[str, Any] = {
@@ -82,7 +92,9 @@ def opset_20_gelu() -> bytes:
 CASES: dict[str, tuple[dict[str, Any], bytes | None, Callable[[Path], None], list[str]]] = {
     "good": (recipe(), GOOD, nothing, []),
     "missing ONNX": (
-        recipe(source={"onnx": "ner.onnx"}), GOOD, nothing,
+        recipe(source={"onnx": "ner.onnx"}),
+        GOOD,
+        nothing,
         ["models/m/recipe.yaml:3:", "ner.onnx", "`net.onnx`"],
     ),
     "corrupt ONNX": (recipe(), b"\x00\xff" * 500, nothing, ["m:export", "net.onnx"]),
@@ -91,67 +103,106 @@ CASES: dict[str, tuple[dict[str, Any], bytes | None, Callable[[Path], None], lis
     "opset 20 that fits 19": (recipe(), opset_20(), nothing, []),
     "opset 20 that does not": (recipe(), opset_20_gelu(), nothing, ["m:export", "20", "19"]),
     "dynamic shape, fixed by the recipe": (
-        recipe(), conv_net(shape=("n", 3, "h", "w")), nothing, [],
+        recipe(),
+        conv_net(shape=("n", 3, "h", "w")),
+        nothing,
+        [],
     ),
     "dynamic shape, unknown": (
-        recipe(inputs=None), conv_net(shape=("n", 3, "h", "w")), nothing,
+        recipe(inputs=None),
+        conv_net(shape=("n", 3, "h", "w")),
+        nothing,
         ["m:export", "`input`", "shape"],
     ),
     "unknown option": (
-        recipe(quantize={**recipe()["quantize"], "rknn": {"optimisation_level": 3}}), GOOD,
-        nothing, ["recipe.yaml:", "`optimisation_level`", "`optimization_level`"],
+        recipe(quantize={**recipe()["quantize"], "rknn": {"optimisation_level": 3}}),
+        GOOD,
+        nothing,
+        ["recipe.yaml:", "`optimisation_level`", "`optimization_level`"],
     ),
     "bad value of an option": (
-        recipe(quantize={**recipe()["quantize"], "rknn": {"optimization_level": 9}}), GOOD,
-        nothing, ["recipe.yaml:", "optimization_level"],
+        recipe(quantize={**recipe()["quantize"], "rknn": {"optimization_level": 9}}),
+        GOOD,
+        nothing,
+        ["recipe.yaml:", "optimization_level"],
     ),
     "unknown platform": (
-        recipe(targets={"rk3558": {}}), GOOD, nothing, ["recipe.yaml:", "`rk3558`", "`rk3588`"],
+        recipe(targets={"rk3558": {}}),
+        GOOD,
+        nothing,
+        ["recipe.yaml:", "`rk3558`", "`rk3588`"],
     ),
     "missing image folder": (
-        recipe(quantize=IMAGES, inputs=IMAGE_INPUT), GOOD, nothing, ["recipe.yaml:", "images"],
+        recipe(quantize=IMAGES, inputs=IMAGE_INPUT),
+        GOOD,
+        nothing,
+        ["recipe.yaml:", "images"],
     ),
     "empty image folder": (
-        recipe(quantize=IMAGES, inputs=IMAGE_INPUT), GOOD, with_images(), ["images"],
+        recipe(quantize=IMAGES, inputs=IMAGE_INPUT),
+        GOOD,
+        with_images(),
+        ["images"],
     ),
     "too few images": (
-        recipe(quantize=IMAGES, inputs=IMAGE_INPUT), GOOD, with_images(picture()), ["2", "1"],
+        recipe(quantize=IMAGES, inputs=IMAGE_INPUT),
+        GOOD,
+        with_images(picture()),
+        ["2", "1"],
     ),
     "names with spaces": (
-        recipe(quantize=IMAGES, inputs=IMAGE_INPUT), GOOD, with_images(picture(), picture()), [],
+        recipe(quantize=IMAGES, inputs=IMAGE_INPUT),
+        GOOD,
+        with_images(picture(), picture()),
+        [],
     ),
     "image of the wrong size": (
-        recipe(quantize=IMAGES, inputs=IMAGE_INPUT), GOOD,
-        with_images(picture(), picture(side=20)), ["1 of them.png", "20", "16", "letterbox"],
+        recipe(quantize=IMAGES, inputs=IMAGE_INPUT),
+        GOOD,
+        with_images(picture(), picture(side=20)),
+        ["1 of them.png", "20", "16", "letterbox"],
     ),
     "grayscale image": (
-        recipe(quantize=IMAGES, inputs=IMAGE_INPUT), GOOD,
-        with_images(picture(), picture("L")), ["1 of them.png", "gray"],
+        recipe(quantize=IMAGES, inputs=IMAGE_INPUT),
+        GOOD,
+        with_images(picture(), picture("L")),
+        ["1 of them.png", "gray"],
     ),
     "truncated image": (
-        recipe(quantize=IMAGES, inputs=IMAGE_INPUT), GOOD,
-        with_images(picture(), picture()[:300]), ["1 of them.png"],
+        recipe(quantize=IMAGES, inputs=IMAGE_INPUT),
+        GOOD,
+        with_images(picture(), picture()[:300]),
+        ["1 of them.png"],
     ),
     "missing image in a list": (
-        recipe(quantize={"calibration": {"list": "dataset.txt"}}, inputs=IMAGE_INPUT), GOOD,
-        lambda folder: (folder / "dataset.txt").write_text("a.png\n") and None,  # type: ignore[func-returns-value]
+        recipe(quantize={"calibration": {"list": "dataset.txt"}}, inputs=IMAGE_INPUT),
+        GOOD,
+        with_file("dataset.txt", b"a.png\n"),
         ["dataset.txt:1", "a.png"],
     ),
     "wrong npy shape": (
-        recipe(), GOOD,
-        lambda folder: (folder / "samples.npy").write_bytes(samples(4, (3, 8, 16))) and None,  # type: ignore[func-returns-value]
+        recipe(),
+        GOOD,
+        with_file("samples.npy", samples(4, (3, 8, 16))),
         ["samples.npy", "16"],
     ),
     "NaN weights": (recipe(), conv_net(nan=True), nothing, ["m:export", "w2", "NaN"]),
     "NaN weights in float16": (
-        recipe(quantize={"dtype": "float16"}), conv_net(nan=True), nothing,
+        recipe(quantize={"dtype": "float16"}, analyze={"npy": "samples.npy"}),
+        conv_net(nan=True),
+        nothing,
         ["m:export", "w2", "NaN"],
     ),
     "op that crashes the SDK": (
-        recipe(), upsample_bicubic(), nothing, ["died of SIGSEGV", "log: .npumake/logs/m/"],
+        recipe(),
+        upsample_bicubic(),
+        nothing,
+        ["died of SIGSEGV", "log: .npumake/logs/m/"],
     ),
     "hybrid layer that does not exist": (
-        recipe(build={"layers": {"score": "float16"}}), GOOD, nothing,
+        recipe(build={"layers": {"score": "float16"}}),
+        GOOD,
+        nothing,
         ["m:build@rk3588", "`score`", "`scores`"],
     ),
 }

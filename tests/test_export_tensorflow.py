@@ -14,7 +14,7 @@ import pytest
 from quant.graph_run import FloatRun
 from quant.graph_types import input_types, output_types
 from quant.operators import operator_counts
-from tests.job_runner import Told, ToolchainJobs, Work, recipe_input, source, toolchain_python
+from tests.job_runner import Told, ToolchainJobs, Work, recipe_input, source
 
 pytestmark = pytest.mark.toolchain
 
@@ -30,8 +30,7 @@ def jobs(
 ) -> Iterator[ToolchainJobs]:
     """TensorFlow is imported in the server and used in its forked children."""
     log = tmp_path_factory.mktemp("tensorflow") / "log"
-    python = toolchain_python("tensorflow", request)
-    server = ToolchainJobs(python, ("tensorflow", "tf2onnx", "onnxruntime"), log)
+    server = ToolchainJobs.start("tensorflow", request, log)
     yield server
     server.close()
 
@@ -156,7 +155,7 @@ def test_the_same_bytes_in_another_folder_and_process(
     jobs: ToolchainJobs, made: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     inputs = {"image": IMAGE, "extra": EXTRA}
-    fresh = ToolchainJobs(toolchain_python("tensorflow", request), (), tmp_path / "log")
+    fresh = ToolchainJobs.start("tensorflow", request, tmp_path / "log")
     for file in ("two.keras", "two_exported"):
         _, one = export(jobs, tmp_path / "a", made / file, inputs)
         _, other = export(fresh, tmp_path / "another, longer", made / file, inputs)

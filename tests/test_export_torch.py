@@ -16,7 +16,7 @@ from quant.graph import Graph
 from quant.graph_types import input_types, output_types
 from quant.shape_chains import shape_chains
 from tests.conftest import ROOT
-from tests.job_runner import Told, ToolchainJobs, Work, recipe_input, source, toolchain_python
+from tests.job_runner import Told, ToolchainJobs, Work, recipe_input, source
 
 pytestmark = pytest.mark.toolchain
 
@@ -30,9 +30,7 @@ numbers = itertools.count()
 def jobs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ToolchainJobs]:
-    log = tmp_path_factory.mktemp("torch") / "log"
-    python = toolchain_python("torch", request)
-    server = ToolchainJobs(python, ("torch", "onnx", "onnxruntime"), log)
+    server = ToolchainJobs.start("torch", request, tmp_path_factory.mktemp("torch") / "log")
     yield server
     server.close()
 
@@ -138,7 +136,7 @@ def test_the_same_bytes_in_another_folder_and_process(
     jobs: ToolchainJobs, tmp_path: Path, network: str, request: pytest.FixtureRequest
 ) -> None:
     _, one = export(jobs, tmp_path / "a", NETS, {"function": network})
-    fresh = ToolchainJobs(toolchain_python("torch", request), (), tmp_path / "log")
+    fresh = ToolchainJobs.start("torch", request, tmp_path / "log")
     _, other = export(fresh, tmp_path / "another, longer", NETS, {"function": network})
     fresh.close()
     for name in ("model.onnx", "export.json"):

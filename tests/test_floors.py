@@ -27,7 +27,9 @@ FLOORS = (
     ("pipelines.builder",),
     ("pipelines.done", "pipelines.project"),
     ("pipelines.report",),
-    ("pipelines.dvc_yaml", "pipelines.front"),
+    ("pipelines.dvc_yaml",),
+    ("pipelines.dvc_files",),
+    ("pipelines.front",),
     ("dodo",),
 )
 # Runs inside toolchains, on quant and the toolchain's own packages.

@@ -36,8 +36,9 @@ ULTRAFACE = {
 def test_ultraface(realworld: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     folder = realworld / "ultraface"
-    workspace.add("ultraface", ULTRAFACE, rfb320__onnx=folder / "rfb320.onnx",
-                  faces=folder / "faces")
+    workspace.add(
+        "ultraface", ULTRAFACE, rfb320__onnx=folder / "rfb320.onnx", faces=folder / "faces"
+    )
     ran = workspace.doit()
     assert ran.code == 0, ran.err
     artifact = workspace.built("ultraface", "rk3588/model.rknn")
@@ -56,26 +57,33 @@ def test_ultraface(realworld: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "side"), [("vww_96_float.tflite", 96), ("pretrainedResnet.tflite", 32)]
+    ("file", "name", "side"),
+    [("vww_96_float.tflite", "input_1", 96), ("pretrainedResnet.tflite", "input_1", 32)],
 )
-def test_tflite(realworld: Path, tmp_path: Path, file: str, side: int) -> None:
+def test_tflite(realworld: Path, tmp_path: Path, file: str, name: str, side: int) -> None:
     workspace = Workspace(tmp_path)
     given = {
-        "source": {"tflite": file},
+        "source": {"tflite": "net.tflite"},
         "quantize": {"calibration": {"npy": "samples.npy"}},
         "analyze": {"samples": 2},
-        "targets": {
-            "rk3588": {},
-            "direct": {"platform": "rk3588", "rknn": {"load": "direct"}},
-        },
+        "targets": {"rk3588": {}},
     }
-    workspace.add(
-        "net",
-        given,
-        samples__npy=samples(4, (3, side, side)),
-        **{file.replace(".", "__"): realworld / "mlperf_tiny" / file},
-    )
+    net = realworld / "mlperf_tiny" / file
+    pixels = samples(4, (3, side, side))
+    workspace.add("converted", given, net__tflite=net, samples__npy=pixels)
+    shape = [1, side, side, 3]
+    direct = {
+        **given,
+        "inputs": {name: {"shape": shape, "mean": [0] * 3, "std": [255] * 3}},
+        "rknn": {"load": "direct"},
+        "targets": {"rk3588": {"toolchain": "rknn-2.5.0-tensorflow"}},
+    }
+    workspace.add("direct", direct, net__tflite=net, samples__npy=samples(4, shape[1:]))
     ran = workspace.doit()
     assert ran.code == 0, ran.err
-    for target in ("rk3588", "direct"):
-        assert workspace.built("net", f"{target}/model.rknn").stat().st_size > 50_000
+    for model in ("converted", "direct"):
+        assert workspace.built(model, "rk3588/model.rknn").stat().st_size > 50_000
+        metrics = workspace.built(model, "rk3588/report/metrics.json")
+        outputs = json.loads(metrics.read_text())["outputs"]
+        assert all(output["finite"] for output in outputs.values())
+    assert not workspace.built("direct", "simplify").exists()

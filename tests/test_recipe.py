@@ -126,7 +126,9 @@ ACCEPTED = {
     ),
     "quantized tflite, loaded directly": (
         "model: tiny\nsource: {tflite: m.tflite}\nquantize: {dtype: prequantized}\n"
-        "rknn: {load: direct, input_is_nchw: false}\ntargets: {rv1106: {}}\n"
+        "rknn: {load: direct, input_is_nchw: false}\n"
+        "inputs: {x: {shape: [1, 8, 8, 3]}}\n"
+        "targets: {rv1106: {toolchain: rknn-2.5.0-tensorflow}}\n"
     ),
     "keras": "model: tiny\nsource: {keras: m.keras, opset: 13}\nquantize: {calibration: "
     "{npy: {a: x.npy, b: ../../shared/z.npy}}}\ninputs: {a: {}, b: {shape: [4]}}\n" + TARGET,
@@ -634,8 +636,14 @@ def ask_sdk(python: Path, configs: list[dict[str, Any]]) -> dict[str, Any]:
     """What tests/sdk_options.py finds in a toolchain's SDK."""
     script = Path(__file__).with_name("sdk_options.py")
     question = json.dumps({"config": configs})
+    stand_in = ROOT / "pipelines" / "backends" / "rknn" / "torch_stand_in"
     ran = subprocess.run(
-        [python, script], input=question, capture_output=True, text=True, timeout=500
+        [python, script],
+        input=question,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "PYTHONPATH": str(stand_in)},
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     answer = json.loads(ran.stdout)
@@ -685,7 +693,7 @@ def questions(version: str) -> list[dict[str, Any]]:
         for platform in vendor.ALL_PLATFORMS
         for dtype in QUANTIZED
     ]
-    has_torch = any(t.has_torch for t in vendor.TOOLCHAINS.values() if t.version == version)
+    has_torch = any("torch" in t.extras for t in vendor.TOOLCHAINS.values() if t.version == version)
     algorithms = [name for name in vendor.ALGORITHMS if name != "gdq" or has_torch]
     for platform, dtype in (("rk3588", "w8a8"), ("rk3562", "w8a16"), ("rk3576", "w4a16")):
         base = {"target_platform": platform, "quantized_dtype": dtype}

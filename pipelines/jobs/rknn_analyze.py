@@ -16,8 +16,9 @@ SDK's own, one after the other, a heading for each sample) and metrics.json:
                                tensor's name, where one is not finite; both null for no comparison
     worst_single_cosine, worst_single_layer   the same of *single*
     mean_cosine                mean of the tensors' mean *entire* cosines
-    outputs                    name -> {finite, cosine, euclidean: {worst, mean}, max_abs_difference}
-                               of the simulator against onnxruntime
+    outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
+                               max_abs_difference} of the simulator against onnxruntime, which runs
+                               the float network or, of a prequantized source in ONNX, that itself
     layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out
     bytes                      {onnx, rknn}
     accuracy                   {float, simulator, samples}, for labelled data
@@ -63,16 +64,14 @@ def run(job: Job) -> None:
     texts = _analyses(job, compiled, samples)
     report = layer_report.make(build, [error_analysis.read(text) for text in texts])
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
-    outputs, findings = {}, []
-    network = None
-    if "float" in job.inputs:
-        network = FloatNetwork(job.inputs["float"], job.params["inputs"])
-        outputs, findings = end_to_end.compare(_pairs(samples, network, simulator))
+    network = _reference(job, file.outputs)
+    outputs, findings = end_to_end.compare(_pairs(samples, network, simulator) if network else ())
     metrics = _metrics(report, len(samples), outputs)
     metrics["bytes"] = _bytes(job)
     labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
     if labelled:
-        metrics["accuracy"] = _accuracy(labelled, network, simulator)
+        has_float = "float" in job.inputs
+        metrics["accuracy"] = _accuracy(labelled, network if has_float else None, simulator)
     folder = job.out / "report"
     folder.mkdir(parents=True)
     report = _with_findings(report, findings)
@@ -84,6 +83,15 @@ def run(job: Job) -> None:
         print(f"finding: {sentence}")
 
 
+def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:
+    """The network in onnxruntime: the float one, or the source of a prequantized ONNX model."""
+    is_onnx = job.params["source_kind"] == "onnx"
+    name = "float" if "float" in job.inputs or not is_onnx else "model"
+    if name not in job.inputs:
+        return None
+    return FloatNetwork(job.inputs[name], job.params["inputs"], outputs)
+
+
 def _same_file(job: Job, compiled: Compiled) -> CompiledFile:
     """The built file. Raises Refusal where compiling again made other layers."""
     again = Path("again.rknn")
@@ -91,7 +99,7 @@ def _same_file(job: Job, compiled: Compiled) -> CompiledFile:
     file = compiled_graph.read(job.inputs["artifact.rknn"])
     if compiled_graph.read(again) != file:
         raise Refusal(
-            "compiling the network again for the analysis made other layers than the built file has",
+            "compiling the network again, to analyze it, made other layers than the file has",
             "the file was made from something else: build it again",
         )
     again.unlink()
@@ -153,14 +161,17 @@ def _accuracy(
     labelled: LabelledSamples, network: FloatNetwork | None, simulator: Simulator
 ) -> dict[str, Any]:
     """Share of labelled samples whose first output is highest at the label."""
-    first = simulator.outputs[0]
     found: dict[str, Any] = {"samples": len(labelled.labels)}
     if network:
-        scores = [network(labelled.inputs, arrays)[first] for arrays in labelled.samples()]
-        found["float"] = top1(np.stack([one.ravel() for one in scores]), labelled.labels)
-    scores = [simulator(arrays)[first] for arrays in labelled.samples()]
-    found["simulator"] = top1(np.stack([one.ravel() for one in scores]), labelled.labels)
+        scores = [_first(network(labelled.inputs, one)) for one in labelled.samples()]
+        found["float"] = top1(np.stack(scores), labelled.labels)
+    scores = [_first(simulator(one)) for one in labelled.samples()]
+    found["simulator"] = top1(np.stack(scores), labelled.labels)
     return found
+
+
+def _first(outputs: end_to_end.Outputs) -> end_to_end.Array:
+    return next(iter(outputs.values())).ravel()
 
 
 def _with_findings(report: LayerReport, findings: Sequence[str]) -> LayerReport:

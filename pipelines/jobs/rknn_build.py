@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pipelines.backends.rknn import build_report
 from pipelines.backends.rknn.compile import compile_network
-from pipelines.backends.rknn.sdk import Sdk, version
+from pipelines.backends.rknn.sdk import Sdk
 from pipelines.jobs.job import Job
 
 
@@ -23,19 +23,8 @@ def run(job: Job) -> None:
     model = job.out / "model.rknn"
     compiled = compile_network(job)
     compiled.sdk.export(model)
-    report = build_report.make(
-        compiled.sdk.log, model, compiled.rules, job.params["build"]["layers"]
-    )
+    report = build_report.make(compiled, model, job.params["build"]["layers"])
     Sdk(verbose=False).load_rknn(model)
     if job.params["build"]["cpp_gen_cfg"]:
         compiled.sdk.write_demo(job.out / "cpp")
-    build_report.write(
-        {
-            "toolkit": version(),
-            "platform": job.params["platform"],
-            **report,
-            "config": compiled.config,
-            "load": compiled.load,
-        },
-        job.out / "build.json",
-    )
+    build_report.write(report, job.out / "build.json")

@@ -1,4 +1,4 @@
-"""infer for the rknn backend: given samples through float network and simulator (an rknn toolchain).
+"""infer for the rknn backend: samples through float network and simulator (an rknn toolchain).
 
 params: as for rknn_build. inputs: quantize or model as build had it, artifact.rknn, float.
 Data: samples/, as jobs.samples leaves it; for a model that one call quantizes, calibration/ too.
@@ -27,7 +27,7 @@ def run(job: Job) -> None:
     compiled = compile_network(job, verbose=False)
     file = compiled_graph.read(job.inputs["artifact.rknn"])
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
-    network = FloatNetwork(job.inputs["float"], job.params["inputs"])
+    network = FloatNetwork(job.inputs["float"], job.params["inputs"], file.outputs)
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     pairs = [(network(samples.inputs, one), simulator(one)) for one in samples.arrays()]
     outputs, findings = end_to_end.compare(pairs)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from pipelines.backends.rknn import log, options, sdk_samples
 from pipelines.backends.rknn.sdk import Sdk, version
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.job import Job
+from pipelines.jobs.refusal import Refusal
 
 FILES = ("model.model", "model.data", "model.quantization.cfg")
 
 
 def run(job: Job) -> None:
+    _refuse_dynamic(job.params)
     model = options.place_model(job.params["source_kind"], job.inputs["model"])
     names = options.input_names(job.params, model)
     samples = prepared_samples.read(Path("samples"), names)
@@ -54,6 +57,14 @@ def run(job: Job) -> None:
             "step1": step1,
         },
     )
+
+
+def _refuse_dynamic(params: Mapping[str, Any]) -> None:
+    if params["quantize"]["rknn"].get("dynamic_input"):
+        raise Refusal(
+            "the SDK's hybrid_quantization_step2 forgets `dynamic_input`",
+            "such a network is quantized and built in one call",
+        )
 
 
 def _write(file: Path, data: Any) -> None:

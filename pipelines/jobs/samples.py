@@ -47,23 +47,27 @@ from quant.input_form import InputForm, input_forms
 from quant.sample_files import Written, write_samples
 from quant.samples import Named, Source, from_images, from_list, from_npy
 
-FOLDER = Path("samples")
 _SHAPE = "declare the `shape` of every input in the recipe"
 
 
 def run(job: Job) -> None:
     """Prepares `samples/`; see above. Raises Fault on data that does not fit the network."""
+    prepare(job, Path("samples"))
+
+
+def prepare(job: Job, folder: Path) -> None:
+    """The same in another folder."""
     forms = _forms(job)
-    FOLDER.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     given, labelled = job.params["samples"], job.params["evaluate"]
     written = Written()
     if given is not None:
-        written = write_samples(_source(job, forms), given["samples"], forms, FOLDER)
+        written = write_samples(_source(job, forms), given["samples"], forms, folder)
     record = {"inputs": [form.name for form in forms], **asdict(written), "evaluate": None}
     if labelled is not None:
-        record["evaluate"] = _evaluate(job, forms)
+        record["evaluate"] = _evaluate(job, forms, folder)
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
-    (FOLDER / "samples.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "samples.json").write_text(text + "\n", encoding="utf-8")
     print(f"{written.count} samples, {written.resized} images resized")
     for sentence in written.warnings:
         print(f"warning: {sentence}")
@@ -78,7 +82,8 @@ def _forms(job: Job) -> list[InputForm]:
     else:
         types = {name: _declared(told) for name, told in recipe.items()}
     require_static(types, "input", _SHAPE)
-    return input_forms(types, recipe)
+    is_channels_last = job.params.get("source_kind") == "tflite"
+    return input_forms(types, recipe, -1 if is_channels_last else 1)
 
 
 def _declared(told: Mapping[str, Any]) -> TensorType:
@@ -106,8 +111,8 @@ def _npy_files(
     return {forms[0].name: [(file, job.inputs[f"{key}_{i}"]) for i, file in enumerate(names)]}
 
 
-def _evaluate(job: Job, forms: Sequence[InputForm]) -> dict[str, Any]:
+def _evaluate(job: Job, forms: Sequence[InputForm], folder: Path) -> dict[str, Any]:
     given = job.params["evaluate"]
     files = _npy_files(job, given["inputs"], "evaluate_inputs", forms)
     labels = (given["labels"], job.inputs["evaluate_labels"])
-    return asdict(write_evaluation(files, labels, given["samples"], forms, FOLDER))
+    return asdict(write_evaluation(files, labels, given["samples"], forms, folder))

@@ -131,16 +131,32 @@ def _rewritten(
 
 def _restore(model: onnx.ModelProto, original: onnx.ModelProto) -> None:
     """Put back what is not a simplifier's to change; raise Refusal where that can't be."""
-    for noun, types in (("inputs", input_types), ("outputs", output_types)):
-        before, after = _told(types(original)), _told(types(model))
-        if before != after:
-            raise Refusal(f"the {noun} were {before}; simplified, {after}", _OTHER_TOOL)
+    _restore_inputs(model, original)
+    before, after = output_types(original), output_types(model)
+    if list(before.items()) != list(after.items()):
+        raise _changed("outputs", before, after)
     if list(model.opset_import) != list(original.opset_import):
         del model.opset_import[:]
         model.opset_import.extend(original.opset_import)
     model.ir_version = min(max(original.ir_version, _OLDEST_IR), _NEWEST_IR)
     model.producer_name = original.producer_name
     model.producer_version = original.producer_version
+
+
+def _restore_inputs(model: onnx.ModelProto, original: onnx.ModelProto) -> None:
+    """onnxslim drops inputs that nothing reads; the caller still has them."""
+    before, after = input_types(original), input_types(model)
+    if any(before.get(name) != type_ for name, type_ in after.items()):
+        raise _changed("inputs", before, after)
+    given = list(input_values(original))
+    del model.graph.input[:]
+    model.graph.input.extend(given)
+
+
+def _changed(
+    noun: str, before: Mapping[str, TensorType], after: Mapping[str, TensorType]
+) -> Refusal:
+    return Refusal(f"the {noun} were {_told(before)}; simplified, {_told(after)}", _OTHER_TOOL)
 
 
 def _told(types: Mapping[str, TensorType]) -> str:

@@ -16,14 +16,20 @@ def check(view: View) -> None:
 
 def check_direct(view: View) -> None:
     """`load: direct` is for the sources that the SDK's own loaders are proven with."""
-    kind, tools, path = view.source_kind, view.toolchain, ("rknn", "load")
+    kind, path = view.source_kind, ("rknn", "load")
     if view.get(*path) != "direct" or not kind:
         return
     if kind not in ("torchscript", "tflite"):
         what = f"`load: direct` is for torchscript and tflite sources; this one is {kind}"
         view.refuse(path, what, "delete it; the SDK then loads the simplified ONNX file")
-    elif kind == "torchscript" and tools and not tools.has_torch:
-        view.refuse_toolchain(path, "the SDK's load_pytorch needs torch")
+    elif kind == "torchscript":
+        view.require_extra(path, "torch", "the SDK's load_pytorch")
+    else:
+        view.require_extra(path, "tensorflow", "the SDK's load_tflite")
+        if not view.recipe.get("inputs"):
+            what = "the SDK's load_tflite does not tell the network's inputs"
+            advice = "add `inputs: {NAME: {shape: [1, HEIGHT, WIDTH, 3]}}`, as the file has them"
+            view.refuse(path, what, advice)
 
 
 def _loader(view: View) -> str:

@@ -96,10 +96,18 @@ def check_inputs(tree: Tree, recipe: Values) -> None:
             _check_channels(tree, name, given)
 
 
+_COLORS = set(COLOR_CHANNELS.values())
+
+
 def channels(given: Values) -> int | None:
-    """Channels of an input: axis 1 of its shape, as the SDK counts them. None if unknown."""
+    """Channels of an input: axis 1 of its shape, as the SDK counts them. None if unknown.
+
+    The last axis, where that alone can be one of colors: a TFLite file loaded directly.
+    """
     shape, color = given.get("shape"), given.get("color")
     if shape is not None and shape is not BAD:
+        if len(shape) == 4 and shape[3] in _COLORS and shape[1] not in _COLORS:
+            return int(shape[3])
         return shape[1] if len(shape) > 1 else 1
     return COLOR_CHANNELS.get(color) if isinstance(color, str) else None
 

@@ -69,12 +69,11 @@ def check_algorithm(view: View) -> None:
         return
     dtypes = vendor.ALGORITHMS[algorithm]
     path = ("quantize", "algorithm")
-    tools = view.toolchain
     if dtype not in dtypes:
         what = f"algorithm `{algorithm}` is not for dtype `{dtype}`"
         view.refuse(path, what, f"write `dtype: {_either(dtypes)}`, or another algorithm")
-    elif algorithm == "gdq" and tools and not tools.has_torch:
-        view.refuse_toolchain(path, "algorithm `gdq` computes with torch")
+    elif algorithm == "gdq":
+        view.require_extra(path, "torch", "algorithm `gdq`")
 
 
 def check_method(view: View) -> None:

@@ -77,7 +77,7 @@ def _sdk() -> str:
         (
             "## What the SDK accepts\n",
             "Measured with rknn-toolkit2, each version by itself.\n",
-            _table(("Toolchain", "Version", "torch"), _toolchains()),
+            _table(("Toolchain", "Version", "with the real"), _toolchains()),
             _table(("dtype", *(f"rknn-{v}" for v in vendor.VERSIONS)), _dtypes()),
             _table(("Algorithm", "dtypes"), _by_dtype(vendor.ALGORITHMS.items())),
             _table(("Method", "dtypes"), _by_dtype(vendor.METHODS.items())),
@@ -89,9 +89,9 @@ def _sdk() -> str:
 
 def _toolchains() -> Iterator[tuple[str, str, str]]:
     for name, tools in vendor.TOOLCHAINS.items():
-        torch = "the real one" if tools.has_torch else "a stand-in: the ONNX path only imports it"
+        extras = ", ".join(tools.extras) or "none"
         mark = " (default)" if name == TARGET.defaults["toolchain"] else ""
-        yield f"`{name}`{mark}", tools.version, torch
+        yield f"`{name}`{mark}", tools.version, extras
 
 
 def _dtypes() -> Iterator[tuple[str, ...]]:

@@ -24,16 +24,17 @@ VERSIONS = ("2.5.0", "2.3.2")
 
 @dataclass(frozen=True)
 class Toolchain:
-    """version: of rknn-toolkit2. has_torch: the real torch, not the stand-in, is installed."""
+    """version: of rknn-toolkit2. extras: what the SDK's own loaders need and is installed too."""
 
     version: str
-    has_torch: bool = False
+    extras: tuple[str, ...] = ()
 
 
 TOOLCHAINS: Mapping[str, Toolchain] = {
     "rknn-2.5.0": Toolchain("2.5.0"),
     "rknn-2.3.2": Toolchain("2.3.2"),
-    "rknn-2.5.0-torch": Toolchain("2.5.0", has_torch=True),
+    "rknn-2.5.0-torch": Toolchain("2.5.0", ("torch",)),
+    "rknn-2.5.0-tensorflow": Toolchain("2.5.0", ("tensorflow",)),
 }
 
 PLATFORMS = (

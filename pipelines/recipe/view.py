@@ -122,10 +122,12 @@ class View:
         """A problem at the key of a path."""
         self.tree.add(self.key(*path), what, advice)
 
-    def refuse_toolchain(self, path: tuple[str, ...], what: str) -> None:
-        """Ask for a toolchain with the real torch: at the toolchain, if it is the target's own."""
-        real = sorted(name for name, tools in vendor.TOOLCHAINS.items() if tools.has_torch)
-        what = f"{what}, and toolchain `{self.get('toolchain')}` has only a stand-in for it"
+    def require_extra(self, path: tuple[str, ...], extra: str, what: str) -> None:
+        """Ask for a toolchain with `extra`: at the toolchain, if it is the target's own."""
+        if self.toolchain is None or extra in self.toolchain.extras:
+            return
+        real = sorted(name for name, tools in vendor.TOOLCHAINS.items() if extra in tools.extras)
+        what = f"{what} needs the real {extra}, which toolchain `{self.get('toolchain')}` lacks"
         advice = f"set `toolchain: {' or '.join(real)}` for target `{self.name}`"
         self.refuse(("toolchain",) if self.is_own("toolchain") else path, what, advice)
 

@@ -1,15 +1,15 @@
 """build.json: what the SDK printed while it compiled, as data.
 
-    toolkit, platform          versions and names of what built it
-    bytes                      length of model.rknn
-    layers, features,          the compiler's tables, see pipelines.backends.rknn.log; for
-    constants, totals          dynamic_input those of the largest shape
-    other_shapes               the same four for each further shape of dynamic_input
-    outputs                    for each layer, in order: the names of the tensors that it makes
-    rules                      rewrites that fired: {rule, removed, added}
-    hybrid                     tensor -> dtype, as the recipe asks (build.layers)
-    config, load               arguments of the SDK's config and load_*
-    warnings, errors           sentences; errors are those that the SDK printed and went on after
+toolkit, platform          versions and names of what built it
+bytes                      length of model.rknn
+layers, features,          the compiler's tables, see pipelines.backends.rknn.log; for
+constants, totals          dynamic_input those of the largest shape
+other_shapes               the same four for each further shape of dynamic_input
+outputs                    for each layer, in order: the names of the tensors that it makes
+rules                      rewrites that fired: {rule, removed, added}
+hybrid                     tensor -> dtype, as the recipe asks (build.layers)
+config, load               arguments of the SDK's config and load_*
+warnings, errors           sentences; errors are those that the SDK printed and went on after
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn import compiled_graph, hybrid, log
+from pipelines.backends.rknn.compile import Compiled
 from pipelines.backends.rknn.compiled_graph import Operator
 from pipelines.backends.rknn.log import Compilation
+from pipelines.backends.rknn.sdk import version
 from pipelines.jobs.refusal import Refusal
 
 # Printed in every build, of no consequence.
@@ -36,28 +38,30 @@ USUAL = (
 )
 
 
-def make(
-    printed: str, model: Path, rules: Sequence[Mapping[str, Any]], asked: Mapping[str, str]
-) -> dict[str, Any]:
-    """The report of one build, without the keys that the log doesn't hold.
+def make(compiled: Compiled, model: Path, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The report of one build. model: the file that it made. asked: build.layers.
 
-    printed: the build's log. rules: those that fired in an earlier call. asked: build.layers.
     Raises Refusal where log and file do not describe the same layers.
     """
+    printed = compiled.sdk.log
     graphs = compiled_graph.read(model).graphs
-    compiled = _last(log.compilations(printed), len(graphs))
-    for one, graph in zip(compiled, graphs, strict=True):
-        check_same(one, graph)
-    first, graph = compiled[0], graphs[0]
+    runs = _last(log.compilations(printed), len(graphs))
+    for run, graph in zip(runs, graphs, strict=True):
+        check_same(run, graph)
+    unheeded = hybrid.unheeded(asked, compiled.renamed, runs[0].layers, graphs[0])
     return {
+        "toolkit": version(),
+        "platform": compiled.config["target_platform"],
         "bytes": model.stat().st_size,
-        **tables(first),
-        "other_shapes": [tables(one) for one in compiled[1:]],
-        "outputs": [list(operator.outputs) for operator in graph],
-        "rules": [*rules, *(asdict(rule) for rule in log.rules(printed))],
+        **asdict(runs[0]),
+        "other_shapes": [asdict(run) for run in runs[1:]],
+        "outputs": [list(operator.outputs) for operator in graphs[0]],
+        "rules": [*compiled.rules, *(asdict(rule) for rule in log.rules(printed))],
         "hybrid": dict(asked),
-        "warnings": [*hybrid.unheeded(asked, first.layers, graph), *usable(log.warnings(printed))],
-        "errors": usable(log.errors(printed)),
+        "warnings": [*unheeded, *_telling(log.warnings(printed))],
+        "errors": _telling(log.errors(printed)),
+        "config": compiled.config,
+        "load": compiled.load,
     }
 
 
@@ -77,16 +81,12 @@ def check_same(compiled: Compilation, graph: Sequence[Operator]) -> None:
     held = [(operator.op_type, operator.name) for operator in graph]
     if told != held:
         raise Refusal(
-            f"the SDK's log lists {len(told)} layers and the file it wrote holds {len(held)}, or others",
+            f"the SDK's log lists {len(told)} layers, its file holds {len(held)} or other ones",
             "this version of the SDK does something new: see the step's log",
         )
 
 
-def tables(compiled: Compilation) -> dict[str, Any]:
-    return asdict(compiled)
-
-
-def usable(sentences: Sequence[str]) -> list[str]:
+def _telling(sentences: Sequence[str]) -> list[str]:
     return [one for one in sentences if not any(usual in one for usual in USUAL)]
 
 

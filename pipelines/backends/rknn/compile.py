@@ -19,7 +19,8 @@ from pipelines.jobs.job import Job
 class Compiled:
     """inputs: names in the SDK's order. config, load: arguments that were used.
 
-    rules: rewrites that fired in step 1, for a network that was compiled from its files.
+    For a network that was compiled from step 1's files, rules: rewrites that fired there, and
+    renamed: of hybrid.output_names.
     """
 
     sdk: Sdk
@@ -27,6 +28,7 @@ class Compiled:
     config: Mapping[str, Any]
     load: Mapping[str, Any]
     rules: list[Mapping[str, Any]]
+    renamed: Mapping[str, str]
 
 
 def compile_network(job: Job, *, verbose: bool = True) -> Compiled:
@@ -45,14 +47,16 @@ def _from_step1(folder: Path, layers: Mapping[str, str], verbose: bool) -> Compi
     names = ("model.model", "model.data", "model.quantization.cfg")
     for name in names:
         shutil.copyfile(folder / name, name)
+    graph = hybrid.load_graph(Path("model.model"))
     if layers:
-        hybrid.check_names(layers, hybrid.load_graph(Path("model.model")))
+        hybrid.check_names(layers, graph)
         config = Path("model.quantization.cfg")
         config.write_text(hybrid.set_layers(config.read_text(), layers))
     sdk = Sdk(verbose=verbose)
     sdk.hybrid_step2(*names)
     rules = json.loads((folder / "rules.json").read_text())
-    return Compiled(sdk, told["inputs"], told["config"], told["load"], rules)
+    renamed = hybrid.output_names(graph)
+    return Compiled(sdk, told["inputs"], told["config"], told["load"], rules, renamed)
 
 
 def _in_one_call(job: Job, verbose: bool) -> Compiled:
@@ -70,4 +74,4 @@ def _in_one_call(job: Job, verbose: bool) -> Compiled:
     sdk.config(**config)
     options.load(sdk, job.params, model)
     sdk.build(**options.build_options(job.params, dataset))
-    return Compiled(sdk, names, config, options.load_options(job.params), [])
+    return Compiled(sdk, names, config, options.load_options(job.params), [], {})

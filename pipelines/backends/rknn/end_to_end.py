@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from pipelines.backends.rknn.sdk import Sdk
@@ -27,11 +28,19 @@ Outputs = dict[str, Array]
 class FloatNetwork:
     """The float ONNX model; takes samples as jobs.samples writes them."""
 
-    def __init__(self, model: Path, recipe: Mapping[str, Mapping[str, Any]]) -> None:
-        """recipe: the recipe's inputs, whose mean and std the float network expects applied."""
-        self._types = input_types(read(model))
+    def __init__(
+        self, model: Path, recipe: Mapping[str, Mapping[str, Any]], outputs: Sequence[str]
+    ) -> None:
+        """recipe: the recipe's inputs, whose mean and std the float network expects applied.
+
+        outputs: further tensors to return where the network has them inside: a compiled network
+        may end earlier.
+        """
+        network = read(model)
+        self._types = input_types(network)
         self._recipe = recipe
-        self._run = FloatRun(model)
+        expose(network.graph, outputs)
+        self._run = FloatRun(network)
 
     def __call__(self, names: Sequence[str], arrays: Sequence[Array]) -> Outputs:
         """Output name -> array. Raises Fault on samples that don't fit."""
@@ -60,6 +69,15 @@ class FloatNetwork:
             f"input `{name}`: the sample is {shape_text(array.shape)}, the float network takes "
             f"{shape_text(type_.shape)}"
         )
+
+
+def expose(graph: onnx.GraphProto, tensors: Sequence[str]) -> None:
+    """Make tensors that nodes of the graph compute its outputs too."""
+    known = {value.name for value in graph.output}
+    inside = {name for node in graph.node for name in node.output}
+    for name in tensors:
+        if name in inside and name not in known:
+            graph.output.append(onnx.ValueInfoProto(name=name))
 
 
 def fits(shape: Sequence[int], type_: TensorType) -> bool:
@@ -129,12 +147,13 @@ class Comparison:
 def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> tuple[dict[str, Any], list[str]]:
     """Summaries by output name, and findings on what can't be compared or isn't finite.
 
-    pairs: for each sample what the float network and the simulator made of it.
+    pairs: for each sample what the float network and the simulator made of it. Where the SDK
+    renamed every output, as it does with TorchScript, they are compared in order.
     """
     found: dict[str, Comparison] = {}
     findings: dict[str, None] = {}
-    for expected, actual in pairs:
-        for name, array in actual.items():
+    for expected, renamed in pairs:
+        for name, array in _by_name(expected, renamed).items():
             if name not in expected:
                 findings[f"output `{name}` is none of the float network's: not compared"] = None
                 continue
@@ -151,6 +170,13 @@ def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> tuple[dict[str, Any], l
         if not summary["finite"]:
             findings[f"output `{name}` holds NaN or infinities"] = None
     return summaries, list(findings)
+
+
+def _by_name(expected: Outputs, actual: Outputs) -> Outputs:
+    """What the simulator returned, by the float network's names."""
+    if len(expected) != len(actual) or set(expected) & set(actual):
+        return actual
+    return dict(zip(expected, actual.values(), strict=True))
 
 
 def _aligned(array: Array, shape: tuple[int, ...]) -> Array | None:

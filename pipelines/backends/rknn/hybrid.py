@@ -31,7 +31,7 @@ def set_layers(config: str, layers: Mapping[str, str]) -> str:
     """
     block = BLOCK.match(config)
     if not block:
-        raise ValueError("a quantization.cfg starts with `custom_quantize_layers:`, this one doesn't")
+        raise ValueError("a quantization.cfg starts with `custom_quantize_layers:`")
     asked = "".join(f"    {json.dumps(name)}: {dtype}\n" for name, dtype in layers.items())
     body = config[block.end() :]
     return f"custom_quantize_layers:{block['rest']}\n{asked}{body}"
@@ -54,7 +54,7 @@ def check_names(layers: Mapping[str, str], graph: onnx.GraphProto) -> None:
                 f"it makes `{node.output[0]}`: write that",
             )
         raise Refusal(
-            f"build.layers names `{asked}`, and the network as the SDK rewrote it has no such tensor",
+            f"build.layers names `{asked}`; the network as the SDK rewrote it has no such tensor",
             did_you_mean(asked, known, "its tensors"),
         )
 
@@ -64,12 +64,28 @@ def load_graph(model: Path) -> onnx.GraphProto:
     return onnx.load(str(model)).graph
 
 
+def output_names(graph: onnx.GraphProto) -> dict[str, str]:
+    """What the compiled network calls a tensor that the *.model file only converts into an output.
+
+    `scores_int8` before the last conversion is `scores` in the .rknn file.
+    """
+    outputs = {value.name for value in graph.output}
+    return {
+        node.input[0]: node.output[0]
+        for node in graph.node
+        if node.op_type == "exDataConvert" and node.output[0] in outputs
+    }
+
+
 def unheeded(
-    asked: Mapping[str, str], layers: Sequence[Layer], operators: Sequence[Operator]
+    asked: Mapping[str, str],
+    renamed: Mapping[str, str],
+    layers: Sequence[Layer],
+    operators: Sequence[Operator],
 ) -> list[str]:
     """A sentence for each tensor that did not get the dtype it was asked to have.
 
-    layers, operators: the same list, from the log and from the .rknn file.
+    renamed: of `output_names`. layers, operators: the same list, from the log and the .rknn file.
     """
     made_by = {
         tensor: layer
@@ -78,9 +94,11 @@ def unheeded(
     }
     found = []
     for tensor, dtype in asked.items():
-        layer = made_by.get(tensor)
+        layer = made_by.get(renamed.get(tensor, tensor))
         if layer is None:
-            found.append(f"{dtype} for `{tensor}` has no effect: no compiled layer makes that tensor")
+            found.append(
+                f"{dtype} for `{tensor}` has no effect: no compiled layer makes that tensor"
+            )
         elif layer.dtype != DTYPES[dtype]:
             found.append(
                 f"{dtype} was asked for `{tensor}`, but layer {layer.id} ({layer.full_name}) that "

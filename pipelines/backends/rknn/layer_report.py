@@ -15,27 +15,24 @@ from typing import Any
 from pipelines.backends.rknn import error_analysis
 from quant.layer_error import Distance, Error, LayerReport, Row, not_finite, over_samples
 
+NOT_COMPARED = "the SDK compares no layers of a network that was quantized before"
 # Layers that move data in and out; they compute nothing and are compared with nothing.
 ENDS = ("InputOperator", "OutputOperator")
 
 
-def make(
-    build: Mapping[str, Any], analyses: Sequence[Sequence[error_analysis.Row]]
-) -> LayerReport:
+def make(build: Mapping[str, Any], analyses: Sequence[Sequence[error_analysis.Row]]) -> LayerReport:
     """build: build.json. analyses: for each sample the rows of its error_analysis.txt."""
     errors = _by_tensor(analyses)
     rows = [*_layers(build, errors)]
     made = {tensor for outputs in build["outputs"] for tensor in outputs}
-    rows += [
-        _extra(tensor, found, None) for tensor, found in errors.items() if tensor not in made
-    ]
+    rows += [_extra(tensor, found, None) for tensor, found in errors.items() if tensor not in made]
     return LayerReport(
         backend="rknn",
         toolkit=build["toolkit"],
         platform=build["platform"],
         samples=len(analyses),
         rows=tuple(rows),
-        findings=tuple(_findings(rows)),
+        findings=tuple(_findings(rows) if analyses else [NOT_COMPARED]),
     )
 
 
@@ -131,6 +128,6 @@ def _findings(rows: Sequence[Row]) -> Iterator[str]:
     if len(compared) < len(layers):
         left_out = ", ".join(row.name or row.op for row in layers if not row.entire)
         yield (
-            f"{len(layers) - len(compared)} of {len(layers)} layers have no error values, since the "
-            f"SDK's simulator has no such tensor: {left_out}"
+            f"{len(layers) - len(compared)} of {len(layers)} layers have no error values, having no "
+            f"tensor in the SDK's simulator: {left_out}"
         )

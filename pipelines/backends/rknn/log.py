@@ -1,7 +1,7 @@
 """What the SDK prints while it compiles, read from its text.
 
 The native compiler prints its tables to file descriptor 1 only, the Python half prints which
-rewrite rules fired; neither is available otherwise. The layout is the same in 2.2.0, 2.3.2 and 2.5.0.
+rewrite rules fired; neither is available otherwise. 2.2.0, 2.3.2 and 2.5.0 print them alike.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def rules(text: str) -> list[Rule]:
     for line in lines(text):
         match = RULE.match(line.text) if line.level == "D" else None
         if match:
-            found.append(Rule(match["rule"], _names(match["removed"]), _names(match["added"] or "[]")))
+            added = match["added"] or "[]"
+            found.append(Rule(match["rule"], _names(match["removed"]), _names(added)))
     return found
 
 
@@ -255,9 +256,7 @@ USED = r"(?P<id>\d+)\s+(?P<user>\S+)\s+(?P<tensor>\S.*?)\s+(?P<dtype>[A-Z]+\d*)\
 CONSTANT_HEADER = re.compile(r"ID\s+User\s+Tensor\s+DataType\s+OrigShape")
 CONSTANT = re.compile(rf"{USED}(?P<shape>{SHAPE})\s*{PLACE}")
 FEATURE_HEADER = re.compile(r"ID\s+User\s+Tensor\s+DataType\s+DataFormat\s+OrigShape")
-FEATURE = re.compile(
-    rf"{USED}(?P<format>\S+)\s+(?P<shape>{SHAPE})\s*(?P<native>{SHAPE})\s*{PLACE}"
-)
+FEATURE = re.compile(rf"{USED}(?P<format>\S+)\s+(?P<shape>{SHAPE})\s*(?P<native>{SHAPE})\s*{PLACE}")
 
 
 def _constant(row: str) -> Constant:

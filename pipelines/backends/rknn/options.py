@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from pipelines.backends.rknn.sdk import Sdk
+from quant.graph_file import parse
+from quant.graph_types import input_types
 
 # What the SDK is told to load. Through /proc, because NAME.data holds the path as it was given,
 # and this one is the same in every folder; the SDK names its files after it.
@@ -26,14 +27,12 @@ def place_model(source_kind: str, source: Path) -> Path:
 
 
 def input_names(params: Mapping[str, Any], model: Path) -> list[str]:
-    """The inputs in the order in which the SDK takes them."""
+    """The inputs in the order in which the SDK takes them. Raises Fault on what is no ONNX."""
     if params["rknn"].get("inputs"):
         return list(params["rknn"]["inputs"])
     if params["source_kind"] != "onnx":
         return list(params["inputs"])
-    graph = onnx.load(str(model), load_external_data=False).graph
-    constants = {tensor.name for tensor in graph.initializer}
-    return [value.name for value in graph.input if value.name not in constants]
+    return list(input_types(parse(model, model.name)))
 
 
 def config_options(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -71,9 +70,7 @@ def is_quantized(params: Mapping[str, Any]) -> bool:
 def load_options(params: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `load_*` besides the model, as JSON data."""
     options = {
-        key: value
-        for key, value in params["rknn"].items()
-        if key != "load" and value is not None
+        key: value for key, value in params["rknn"].items() if key != "load" and value is not None
     }
     if params["source_kind"] == "torchscript":
         shapes = [list(given["shape"]) for given in params["inputs"].values()]
@@ -104,7 +101,7 @@ def step1_options(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_options(params: Mapping[str, Any], dataset: str | None) -> dict[str, Any]:
-    """Arguments of RKNN.build. dataset: the file that lists the calibration data, where there is."""
+    """Arguments of RKNN.build. dataset: the file that lists the calibration data, if any."""
     options: dict[str, Any] = {"do_quantization": is_quantized(params), **_batch(params)}
     if is_quantized(params):
         options["dataset"] = dataset

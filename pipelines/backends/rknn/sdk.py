@@ -26,11 +26,11 @@ from pipelines.jobs.refusal import Refusal
 # Read when tqdm is imported; its bars would be most of the log.
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-from rknn.api import RKNN  # noqa: E402
+from rknn.api import RKNN
 
 Array = NDArray[Any]
 
-# Printed while the SDK returns 0, and then the file does not work on a board: airockchip/rknn-toolkit2
+# Printed while the SDK returns 0, and then the file fails on a board: airockchip/rknn-toolkit2
 # issues 364 and 419. `Unkown op target: 0` stands in nearly every log and means nothing.
 FATAL = re.compile(r"REGTASK|Conv Not Support|Meet unsupported")
 NOISE = re.compile(r"Traceback|rknn-toolkit2 version|File \"|=====|raise |Unkown op target")
@@ -155,23 +155,29 @@ class Sdk:
         if fatal:
             raise Refusal(
                 f"rknn-toolkit2 {version()} printed an error in {name} and went on: {fatal[0]}",
-                "a file made like this fails on the board; look for the layer before it in the log",
+                "a file made like this fails on the board; change or split the layer that the log "
+                "names before it",
             )
         return result
 
     def _refusal(self, name: str, fault: str, printed: str) -> Refusal:
         """What the SDK says last that means something, else the bare fault."""
         said = [line for line in log.errors(printed) if not NOISE.search(line)]
-        last = [line.strip() for line in fault.splitlines() if line.strip()]
-        if last and "Traceback" in fault or not said:
-            said.append(last[-1] if last else "no reason given")
-        sentence = said[-1].removeprefix(f"{name}: ")
+        last = [line.strip() for line in fault.splitlines() if line.strip()] or ["no reason given"]
+        if "Traceback" in fault:
+            sentence = last[-1]
+        elif said:
+            sentence = said[-1]
+        else:
+            sentence = (*log.warnings(printed), last[-1])[0]
+        sentence = sentence.removeprefix(f"{name}: ").removeprefix("ValueError: ")
         return Refusal(f"rknn-toolkit2 {version()} refused {name}: {sentence}", _hint(sentence))
 
 
 # What to do about refusals that the SDK words without saying it.
 HINTS = (
     (re.compile(r"`torch\."), "name the toolchain `rknn-2.5.0-torch` for this target"),
+    (re.compile(r"import tensorflow"), "name a toolchain that has tensorflow, or `load: convert`"),
     (re.compile(r"float NaN"), "the model's weights hold NaN: export it from a sound checkpoint"),
     (re.compile(r"opset", re.I), "export with a lower opset: `source: {opset: 15}`"),
     (re.compile(r"read-only"), "simplify the model: `simplify: {tool: onnxsim}`"),

@@ -7,7 +7,7 @@ RKNN.config belongs to quantize, and only the hybrid layers are build's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipelines.recipe.model import Recipe, Samples, Target
@@ -59,12 +59,23 @@ def _model(recipe: Recipe, target: Target) -> str:
     return built(recipe, "simplify/model.onnx")
 
 
+_CONTROL = "compiler_control_file"  # the one option of RKNN.config that names a file
+
+
+def _control_input(recipe: Recipe, target: Target) -> dict[str, str]:
+    file = target.quantize.rknn.get(_CONTROL)
+    return {_CONTROL: in_folder(recipe, file)} if file else {}
+
+
 def _params(recipe: Recipe, target: Target, samples: Samples | None = None) -> dict[str, Any]:
+    quantize = plain(target.quantize)
+    if file := quantize["rknn"].get(_CONTROL):
+        quantize["rknn"][_CONTROL] = f"in/{_CONTROL}{PurePosixPath(file).suffix}"
     return {
         "platform": target.platform,
         "source_kind": recipe.source.kind if is_direct(target) else "onnx",
         "inputs": plain(recipe.inputs),
-        "quantize": plain(target.quantize),
+        "quantize": quantize,
         "build": plain(target.build),
         "rknn": plain(target.rknn),
         "samples": plain(samples),
@@ -85,7 +96,11 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         stage="quantize",
         target=target.name,
         folder=recipe.folder,
-        inputs={"model": _model(recipe, target), **data_inputs(recipe, calibration, root)},
+        inputs={
+            "model": _model(recipe, target),
+            **_control_input(recipe, target),
+            **data_inputs(recipe, calibration, root),
+        },
         outputs={"quantize": built(recipe, f"{target.name}/quantize")},
         sections=_sections(recipe, target, "inputs", "quantize", "rknn", "platform"),
         version_key="rknn.quantize",
@@ -110,6 +125,7 @@ def _build(recipe: Recipe, target: Target, root: Path) -> Step:
         # quantize/ holds the exact config, so its content stands for those sections.
         inputs = {"quantize": built(recipe, f"{name}/quantize")}
         read = _sections(recipe, target, "build")
+    inputs |= _control_input(recipe, target)
     prepare = (Work("core", "pipelines.jobs.samples", params),) if samples else ()
     return Step(
         model=recipe.model,
@@ -143,6 +159,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         "artifact.rknn": built(recipe, f"{name}/model.rknn"),
         **data_inputs(recipe, samples, root),
         **evaluate_inputs(recipe, recipe.evaluate),
+        **_control_input(recipe, target),
     }
     if is_one_call(target):
         inputs["model"] = _model(recipe, target)
@@ -150,8 +167,12 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         inputs["quantize"] = built(recipe, f"{name}/quantize")
     if target.quantize.dtype != "prequantized":
         inputs["float"] = built(recipe, "export/model.onnx")
-    if target.build.auto_hybrid and target.quantize.calibration != samples:
-        inputs |= _renamed(data_inputs(recipe, target.quantize.calibration, root))
+    calibration = target.quantize.calibration
+    prepare = [Work("core", "pipelines.jobs.samples", params)]
+    if is_one_call(target) and is_quantized_here(target) and calibration != samples:
+        inputs |= _renamed(data_inputs(recipe, calibration, root))
+        again = {**params, "calibration": plain(calibration)}
+        prepare.append(Work("core", "pipelines.jobs.calibration", again))
     paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
     return Step(
         model=recipe.model,
@@ -164,10 +185,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         version_key="rknn.analyze",
         version=version("rknn.analyze"),
         toolchains=("core", target.toolchain),
-        work=lambda: (
-            Work("core", "pipelines.jobs.samples", params),
-            Work(target.toolchain, "pipelines.jobs.rknn_analyze", params),
-        ),
+        work=lambda: (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_analyze", params)),
     )
 
 
@@ -194,7 +212,7 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
         target=name,
         folder=recipe.folder,
         inputs=inputs,
-        outputs={file: "" for file in ("comparison.json", "float.npz", "simulator.npz")},
+        outputs=dict.fromkeys(("comparison.json", "float.npz", "simulator.npz"), ""),
         sections={},
         version_key="rknn.analyze",
         version=version("rknn.analyze"),

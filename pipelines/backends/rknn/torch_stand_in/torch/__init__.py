@@ -30,7 +30,7 @@ class Tensor:
     """Nothing is one: `isinstance(x, torch.Tensor)` is false for every numpy array."""
 
 
-class no_grad:  # noqa: N801 - torch's own name
+class no_grad:
     """A decorator and context manager that does nothing: no gradients are taken here."""
 
     def __call__(self, function: Function) -> Function:

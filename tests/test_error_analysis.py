@@ -1,0 +1,134 @@
+"""error_analysis.txt, with rows as rknn-toolkit2 2.5.0 and 2.3.2 wrote them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from pipelines.backends.rknn import error_analysis
+from pipelines.backends.rknn.error_analysis import Distance, Row, Unreadable
+
+HEAD = """
+# simulator_error: calculate the output error of each layer of the simulator (compared to the 'golden' value).
+#              entire: output error of each layer between 'golden' and 'simulator', these errors will accumulate layer by layer.
+#              single: single-layer output error between 'golden' and 'simulator', can better reflect the single-layer accuracy of the simulator.
+
+layer_name                              simulator_error                    
+                                    entire              single             
+                                 cos      euc        cos      euc          
+-----------------------------------------------------------------------
+"""  # noqa: E501, W291 - as the SDK writes it
+
+
+def row(op: str, tensor: str, *numbers: float) -> Row:
+    entire_cosine, entire_euclidean, single_cosine, single_euclidean = numbers
+    return Row(
+        op,
+        tensor,
+        Distance(entire_cosine, entire_euclidean),
+        Distance(single_cosine, single_euclidean),
+    )
+
+
+ROWS = {
+    # 2.5.0: five decimals; distances of 10000 and more run into the next cosine
+    "[Input] input                  1.00000 | 0.00000   1.00000 | 0.00000       ": row(
+        "Input", "input", 1, 0, 1, 0
+    ),
+    "[Conv] output_int8             0.99437 | 18219.865230.99999 | 780.30804     ": row(
+        "Conv", "output_int8", 0.99437, 18219.86523, 0.99999, 780.30804
+    ),
+    "[Conv] b                       0.99992 | 13266.805660.99992 | 13266.80566   ": row(
+        "Conv", "b", 0.99992, 13266.80566, 0.99992, 13266.80566
+    ),
+    "[Conv] a                       0.48658 | 26367.71094-0.48658 | 26367.71094  ": row(
+        "Conv", "a", 0.48658, 26367.71094, -0.48658, 26367.71094
+    ),
+    "[Conv] output_int8             0.00000 | 9999999   0.00000 | 9999999       ": row(
+        "Conv", "output_int8", 0, 9999999, 0, 9999999
+    ),
+    # 2.3.2: six characters
+    "[exDataConvert] input_int8     0.99996 | 0.4690    0.99996 | 0.4690        ": row(
+        "exDataConvert", "input_int8", 0.99996, 0.469, 0.99996, 0.469
+    ),
+    "[Input] input                  1.00000 | 0.0       1.00000 | 0.0           ": row(
+        "Input", "input", 1, 0, 1, 0
+    ),
+    "[Conv] output_int8             0.99437 | 18219.    0.99999 | 780.30        ": row(
+        "Conv", "output_int8", 0.99437, 18219, 0.99999, 780.3
+    ),
+    "[Conv] output_int8             0.00000 | 999999    0.00000 | 999999        ": row(
+        "Conv", "output_int8", 0, 999999, 0, 999999
+    ),
+    # names with slashes, spaces and digits
+    "[Sigmoid] b  c                 0.99594 | 3.50528   0.99594 | 3.50528       ": row(
+        "Sigmoid", "b  c", 0.99594, 3.50528, 0.99594, 3.50528
+    ),
+    "[Reshape] 459-rs               0.99990 | 0.54805   0.99994 | 0.42243       ": row(
+        "Reshape", "459-rs", 0.9999, 0.54805, 0.99994, 0.42243
+    ),
+    "[Conv] /GlobalAveragePool_2conv0        0.99999 | 0.02765   1.00000 | 0.01671       ": row(
+        "Conv", "/GlobalAveragePool_2conv0", 0.99999, 0.02765, 1, 0.01671
+    ),
+    # colours, where the cosine is low
+    "[Conv] a     \x1b[31m0.41523\x1b[0m | \x1b[31m3.10000\x1b[0m   0.99990 | 0.10000   ": row(
+        "Conv", "a", 0.41523, 3.1, 0.9999, 0.1
+    ),
+    # further columns, with a board
+    "[Conv] a     0.99990 | 0.54805   0.99994 | 0.42243   0.99989 | 0.60000   1.00000 | 0.1": row(
+        "Conv", "a", 0.9999, 0.54805, 0.99994, 0.42243
+    ),
+    # fused away
+    "[Conv] /m.1/Conv_output_0              ": Row("Conv", "/m.1/Conv_output_0", None, None),
+    "[Conv] out put a               ": Row("Conv", "out put a", None, None),
+    "[Add] 0.5": Row("Add", "0.5", None, None),
+}
+
+
+@pytest.mark.parametrize("printed", ROWS)
+def test_rows(printed: str) -> None:
+    assert error_analysis.read(HEAD + printed + "\n") == [ROWS[printed]]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "[Conv] a           f_nan  |  f_nan     f_nan  |  f_nan        ",
+        "[Conv] b           q_inf  | q_inf      q_inf  | q_inf         ",
+    ],
+)
+def test_values_that_are_not_finite(printed: str) -> None:
+    (found,) = error_analysis.read(HEAD + printed + "\n")
+    assert found.entire is not None
+    assert found.single is not None
+    assert all(
+        math.isnan(value)
+        for one in (found.entire, found.single)
+        for value in (one.cosine, one.euclidean)
+    )
+
+
+def test_rows_keep_their_order() -> None:
+    text = HEAD + "\n".join(ROWS) + "\n\n"
+    assert error_analysis.read(text) == list(ROWS.values())
+
+
+BAD = {
+    "half a row": "[Conv] a    0.99990 | 0.54805",
+    "no type": "a    0.99990 | 0.54805   0.99994 | 0.42243",
+    "a word": "[Conv] a    0.99990 | big   0.99994 | 0.42243",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_row_that_cannot_be_read_is_quoted(name: str) -> None:
+    with pytest.raises(Unreadable, match=re.escape(BAD[name])):
+        error_analysis.read(HEAD + BAD[name] + "\n")
+
+
+@pytest.mark.parametrize("text", ["", "something else\n", HEAD])
+def test_a_text_without_rows_is_refused(text: str) -> None:
+    with pytest.raises(Unreadable):
+        error_analysis.read(text)

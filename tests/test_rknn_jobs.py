@@ -1,0 +1,604 @@
+"""The jobs of the rknn backend on the real SDK, each in a process of its own, as in the worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+
+from quant.layer_error import from_json
+from quant.metrics import cosine
+from tests.conftest import ROOT
+from tests.small_models import conv_net, model_bytes
+
+pytestmark = pytest.mark.toolchain
+
+SHAPE = (1, 3, 32, 32)
+
+# As pipelines.fork_server does it: log first, then the folder, then the job.
+DRIVER = """
+import importlib, json, os, sys
+order = json.load(open(sys.argv[1]))
+sys.path[:0] = order["paths"]
+log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.dup2(log, 1)
+os.dup2(log, 2)
+os.chdir(order["folder"])
+from pathlib import Path
+from pipelines.jobs.job import Job
+inputs = {name: Path(path) for name, path in order["inputs"].items()}
+try:
+    importlib.import_module(order["module"]).run(Job(order["params"], inputs, Path("out")))
+except Exception as error:
+    if not hasattr(error, "what"):
+        raise
+    Path("refusal.json").write_text(json.dumps([error.what, error.advice]))
+    sys.exit(3)
+"""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """An SDK: its version, and its environment's interpreter."""
+
+    version: str
+    python: Path
+
+
+@pytest.fixture(scope="session", params=["2.5.0", "2.3.2"])
+def toolchain(request: pytest.FixtureRequest) -> Toolchain:
+    named = os.environ.get(f"NPUMAKE_RKNN_PYTHON_{request.param.replace('.', '_')}")
+    if named:
+        return Toolchain(request.param, Path(named))
+    pythons = request.getfixturevalue("toolchain_python")
+    return Toolchain(request.param, pythons[f"rknn-{request.param}"])
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that has run: its folder, and its refusal where it made one."""
+
+    folder: Path
+    refusal: tuple[str, str] | None
+
+    @property
+    def out(self) -> Path:
+        assert self.refusal is None, self.refusal
+        return self.folder / "out"
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.out / name).read_text())
+
+
+@dataclass(frozen=True)
+class Network:
+    """A float model with data: samples and labelled ones, [N, *shape without batch] by input."""
+
+    model: bytes
+    samples: Mapping[str, np.ndarray[Any, Any]]
+    labels: Sequence[int] = ()
+
+    def write_samples(self, folder: Path) -> None:
+        """As pipelines.jobs.samples leaves them."""
+        folder.mkdir()
+        count = len(next(iter(self.samples.values())))
+        lines = []
+        for i in range(count):
+            names = []
+            for j, array in enumerate(self.samples.values()):
+                names.append(f"{i:04d}_{j}.npy")
+                np.save(folder / names[-1], array[i : i + 1])
+            lines.append(" ".join(names) + "\n")
+        (folder / "dataset.txt").write_text("".join(lines))
+        record: dict[str, Any] = {"inputs": list(self.samples), "digest": "d" * 64}
+        record["evaluate"] = None
+        if self.labels:
+            record["evaluate"] = {"count": count}
+            np.save(folder / "evaluate_labels.npy", np.array(self.labels, np.int64))
+            for j, array in enumerate(self.samples.values()):
+                np.save(folder / f"evaluate_{j}.npy", array)
+        (folder / "samples.json").write_text(json.dumps(record))
+
+    def params(self, **changes: Any) -> dict[str, Any]:
+        """Parameters of a step for rk3588, with parts of them replaced."""
+        params: dict[str, Any] = {
+            "platform": "rk3588",
+            "source_kind": "onnx",
+            "inputs": {
+                name: {"shape": [1, *array.shape[1:]], "mean": None, "std": None}
+                for name, array in self.samples.items()
+            },
+            "quantize": {
+                "dtype": "w8a8",
+                "algorithm": "normal",
+                "method": "channel",
+                "rknn_batch_size": None,
+                "hybrid": {},
+                "rknn": {},
+            },
+            "build": {"layers": {}, "auto_hybrid": False, "cpp_gen_cfg": False},
+            "rknn": {"load": "convert"},
+        }
+        for key, value in changes.items():
+            params[key] = {**params[key], **value} if isinstance(value, dict) else value
+        return params
+
+
+def run(
+    toolchain: Toolchain,
+    folder: Path,
+    module: str,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Path],
+    network: Network,
+) -> Done:
+    """Run one job in a new folder, with `samples/` prepared."""
+    (folder / "in").mkdir(parents=True)
+    network.write_samples(folder / "samples")
+    for name, path in inputs.items():
+        (folder / "in" / name).symlink_to(path)
+    order = {
+        "paths": [str(ROOT), str(ROOT / "pipelines/backends/rknn/torch_stand_in")],
+        "module": f"pipelines.jobs.{module}",
+        "params": params,
+        "inputs": {name: f"in/{name}" for name in inputs},
+        "folder": str(folder),
+        "log": str(folder / "log.txt"),
+    }
+    (folder / "order.json").write_text(json.dumps(order))
+    command = [str(toolchain.python), "-c", DRIVER, str(folder / "order.json")]
+    code = subprocess.run(command, timeout=300, check=False).returncode
+    if code == 3:
+        what, advice = json.loads((folder / "refusal.json").read_text())
+        return Done(folder, (what, advice))
+    assert code == 0, (folder / "log.txt").read_text()[-3000:]
+    return Done(folder, None)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A toolchain, a network and a folder to run its jobs in."""
+
+    toolchain: Toolchain
+    network: Network
+    folder: Path
+
+    def job(self, module: str, params: Mapping[str, Any], inputs: Mapping[str, Path]) -> Done:
+        folder = self.folder / f"{len(list(self.folder.iterdir()))}-{module}"
+        return run(self.toolchain, folder, module, params, inputs, self.network)
+
+    @property
+    def model(self) -> Path:
+        path = self.folder / "source.onnx"
+        path.write_bytes(self.network.model)
+        return path
+
+    def quantize(self, **changes: Any) -> Done:
+        params = self.network.params(**changes)
+        return self.job("rknn_quantize", params, {"model": self.model})
+
+    def build(self, quantized: Done | None = None, **changes: Any) -> Done:
+        """In one call where there is no quantized model."""
+        params = self.network.params(**changes)
+        return self.job("rknn_build", params, self.source(quantized))
+
+    def source(self, quantized: Done | None) -> dict[str, Path]:
+        return {"quantize": quantized.out / "quantize"} if quantized else {"model": self.model}
+
+    def analyze(self, built: Done, quantized: Done | None = None, **changes: Any) -> Done:
+        inputs = {
+            **self.source(quantized),
+            "build.json": built.out / "build.json",
+            "artifact.rknn": built.out / "model.rknn",
+            "float": self.model,
+        }
+        return self.job("rknn_analyze", self.network.params(**changes), inputs)
+
+    def whole(self, **changes: Any) -> tuple[Done, Done]:
+        """build and analyze, with step 1 before."""
+        quantized = self.quantize(**changes)
+        built = self.build(quantized, **changes)
+        return built, self.analyze(built, quantized, **changes)
+
+    def in_one_call(self, **changes: Any) -> tuple[Done, Done]:
+        built = self.build(**changes)
+        return built, self.analyze(built, **changes)
+
+
+def pixels(count: int = 3, shape: Sequence[int] = SHAPE[1:]) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(7).normal(0, 1, (count, *shape)).astype(np.float32)
+
+
+def float_outputs(network: Network) -> dict[str, np.ndarray[Any, Any]]:
+    """What onnxruntime makes of the samples, stacked."""
+    session = onnxruntime.InferenceSession(network.model, providers=["CPUExecutionProvider"])
+    count = len(next(iter(network.samples.values())))
+    found = [
+        session.run(None, {name: array[i : i + 1] for name, array in network.samples.items()})
+        for i in range(count)
+    ]
+    names = [output.name for output in session.get_outputs()]
+    return {name: np.stack([one[k] for one in found]) for k, name in enumerate(names)}
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    """Two convolutions and a classifier, labelled with what it says itself."""
+    plain = Network(conv_net(SHAPE), {"input": pixels()})
+    labels = float_outputs(plain)["scores"].reshape(3, -1).argmax(axis=1)
+    return Network(plain.model, plain.samples, labels.tolist())
+
+
+@pytest.fixture
+def bench(toolchain: Toolchain, network: Network, tmp_path: Path) -> Bench:
+    return Bench(toolchain, network, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def quantized(
+    toolchain: Toolchain, network: Network, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Done]:
+    """Step 1 of the network for rk3588, made once for the tests that start from it."""
+    folder = tmp_path_factory.mktemp(f"quantized-{toolchain.version}")
+    yield Bench(toolchain, network, folder).quantize()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_quantize_makes_the_same_files_in_any_folder(bench: Bench, quantized: Done) -> None:
+    longer = Bench(bench.toolchain, bench.network, bench.folder / ("long" * 20) / "deeper")
+    longer.folder.mkdir(parents=True)
+    first = contents(quantized.out / "quantize")
+    assert contents(longer.quantize().out / "quantize") == first
+    assert sorted(first) == [
+        "calibration.json",
+        "config.json",
+        "model.data",
+        "model.model",
+        "model.quantization.cfg",
+        "rules.json",
+    ]
+
+
+def test_quantize_records_what_it_passed(bench: Bench) -> None:
+    given = {"input": {"shape": list(SHAPE), "mean": [10], "std": [1, 2, 3]}}
+    options = {"rknn": {"custom_string": "x", "optimization_level": 2}, "rknn_batch_size": 2}
+    done = bench.quantize(inputs=given, quantize=options)
+    assert done.read("quantize/config.json") == {
+        "toolkit": bench.toolchain.version,
+        "inputs": ["input"],
+        "config": {
+            "target_platform": "rk3588",
+            "mean_values": [[10, 10, 10]],
+            "std_values": [[1, 2, 3]],
+            "quantized_dtype": "w8a8",
+            "quantized_algorithm": "normal",
+            "quantized_method": "channel",
+            "custom_string": "x",
+            "optimization_level": 2,
+        },
+        "load": {},
+        "step1": {"rknn_batch_size": 2},
+    }
+    assert done.read("quantize/calibration.json") == {"samples": 3, "sha256": "d" * 64}
+
+
+@pytest.mark.parametrize("platform", ["rk3588", "rk3566", "rk3576", "rv1126b", "rv1106"])
+def test_build_and_analyze(bench: Bench, platform: str) -> None:
+    built, analyzed = bench.whole(platform=platform)
+    report = built.read("build.json")
+    assert sorted(path.name for path in built.out.iterdir()) == ["build.json", "model.rknn"]
+    assert (report["toolkit"], report["platform"]) == (bench.toolchain.version, platform)
+    assert report["bytes"] == (built.out / "model.rknn").stat().st_size
+    assert [layer["id"] for layer in report["layers"]] == list(range(len(report["layers"])))
+    assert report["layers"][0]["full_name"] == "InputOperator:input"
+    assert report["outputs"][-2] == ["scores"]
+    assert report["totals"]["weight_bytes"] > 16 * 16 * 9
+    assert "convert_global_avgpool_to_conv" in [rule["rule"] for rule in report["rules"]]
+
+    layers = from_json((analyzed.out / "report/layers.json").read_text())
+    assert [row.id for row in layers.layers] == list(range(len(report["layers"])))
+    compute = [row for row in layers.layers if not row.op.endswith("Operator")]
+    assert all(row.entire and row.entire.finite and row.single for row in compute)
+    assert {row.dtype for row in compute} == {"INT8"}
+    metrics = analyzed.read("report/metrics.json")
+    assert metrics["layers"] == metrics["compared_layers"] == len(compute)
+    assert metrics["float_layers"] == 0
+    assert metrics["cpu_layers"] == sum(row.target == "CPU" for row in compute)
+    assert metrics["cycles"] == sum(layer["cycles_total"] for layer in report["layers"])
+    assert metrics["bytes"] == {"rknn": report["bytes"], "onnx": len(bench.network.model)}
+    assert metrics["worst_cosine"] == min(
+        row.entire.cosine_worst for row in layers.rows if row.entire and row.entire.cosine_worst
+    )
+    assert metrics["accuracy"]["float"] == 1
+
+
+def test_every_sample_is_analyzed(bench: Bench, quantized: Done) -> None:
+    built = bench.build(quantized)
+    done = bench.analyze(built, quantized)
+    headings, *texts = (done.out / "report/error_analysis.txt").read_text().split("===== sample ")
+    assert headings == ""
+    assert len(texts) == 3
+    lines = [line for text in texts for line in text.splitlines()]
+    scores = [line for line in lines if "exDataConvert] scores" in line]
+    assert len(set(scores)) == 3, "samples differ, so their errors do"
+    layers = from_json((done.out / "report/layers.json").read_text())
+    (row,) = [row for row in layers.layers if row.tensor == "scores"]
+    cosines = [float(line.split()[2]) for line in scores]
+    assert row.entire is not None
+    assert row.entire.cosine_worst == min(cosines)
+    assert row.entire.cosine_mean == pytest.approx(sum(cosines) / 3)
+
+
+def test_infer_saves_both_sides(bench: Bench, quantized: Done) -> None:
+    built = bench.build(quantized)
+    inputs = {
+        "quantize": quantized.out / "quantize",
+        "artifact.rknn": built.out / "model.rknn",
+        "float": bench.model,
+    }
+    done = bench.job("rknn_infer", bench.network.params(), inputs)
+    expected = np.load(done.out / "float.npz")["scores"]
+    actual = np.load(done.out / "simulator.npz")["scores"]
+    # onnxruntime twice, with other optimizations: float32 sums of up to 256 in another order.
+    reference = float_outputs(bench.network)["scores"]
+    np.testing.assert_allclose(expected, reference, rtol=256 * 2**-24, atol=256 * 2**-24)
+    comparison = done.read("comparison.json")
+    found = [one["scores"]["cosine"]["worst"] for one in comparison["samples"]]
+    assert found == [cosine(a, b) for a, b in zip(expected, actual, strict=True)]
+    assert comparison["outputs"]["scores"]["cosine"]["worst"] == min(found)
+    assert min(found) > 0.99
+
+
+def two_outputs() -> Network:
+    """Inputs of two ranks; two outputs of one shape, which the SDK computes the other way round."""
+    random = np.random.default_rng(1)
+    weights = {
+        "w": random.normal(size=(16, 3, 3, 3)).astype(np.float32),
+        "v": random.normal(size=(10, 16)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["left", "w"], ["a"], "conv", pads=[1] * 4),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("GlobalAveragePool", ["b"], ["c"], "pool"),
+        helper.make_node("Flatten", ["c"], ["d"], "flatten"),
+        helper.make_node("Gemm", ["right", "v"], ["e"], "gemm"),
+        helper.make_node("Add", ["d", "e"], ["sum"], "add"),
+        helper.make_node("Relu", ["e"], ["aside"], "relu2"),
+    ]
+    inputs: dict[str, Sequence[int | str]] = {"left": SHAPE, "right": (1, 10)}
+    outputs: dict[str, Sequence[int | str]] = {"sum": (1, 16), "aside": (1, 16)}
+    data = {"left": pixels() * 50 + 127, "right": pixels(3, (10,))}
+    return Network(model_bytes(nodes, weights, inputs, outputs), data)
+
+
+def test_inputs_and_outputs_are_bound_by_name(toolchain: Toolchain, tmp_path: Path) -> None:
+    bench = Bench(toolchain, two_outputs(), tmp_path)
+    inputs = {
+        "right": {"shape": [1, 10], "mean": None, "std": None},
+        "left": {"shape": list(SHAPE), "mean": [127] * 3, "std": [50] * 3},
+    }
+    _, analyzed = bench.whole(inputs=inputs)
+    outputs = analyzed.read("report/metrics.json")["outputs"]
+    assert {name: one["cosine"]["worst"] > 0.999 for name, one in outputs.items()} == {
+        "sum": True,
+        "aside": True,
+    }
+
+
+def test_float16_is_built_in_one_call(bench: Bench) -> None:
+    built, analyzed = bench.in_one_call(quantize={"dtype": "float16"})
+    assert {layer["dtype"] for layer in built.read("build.json")["layers"]} == {"FLOAT16"}
+    metrics = analyzed.read("report/metrics.json")
+    assert metrics["float_layers"] == metrics["layers"] > 0
+    assert metrics["outputs"]["scores"]["cosine"]["worst"] > 0.99999
+
+
+def test_auto_hybrid_is_built_in_one_call(bench: Bench) -> None:
+    built, analyzed = bench.in_one_call(build={"auto_hybrid": True})
+    assert "INT8" in {layer["dtype"] for layer in built.read("build.json")["layers"]}
+    assert analyzed.read("report/metrics.json")["outputs"]["scores"]["cosine"]["worst"] > 0.99
+
+
+def test_hybrid_layers(bench: Bench, quantized: Done) -> None:
+    layers = {"r1": "float16", "input_int8": "float16"}
+    built = bench.build(quantized, build={"layers": layers})
+    report = built.read("build.json")
+    made = {
+        tensor: layer["dtype"]
+        for layer, outputs in zip(report["layers"], report["outputs"], strict=True)
+        for tensor in outputs
+    }
+    assert made["r1"] == "FLOAT16"
+    assert made["r2"] == "INT8"
+    assert report["hybrid"] == layers
+    assert report["warnings"][0] == (
+        "float16 for `input_int8` has no effect: no compiled layer makes that tensor"
+    )
+    analyzed = bench.analyze(built, quantized, build={"layers": layers})
+    assert analyzed.read("report/metrics.json")["float_layers"] == sum(
+        layer["dtype"] == "FLOAT16" for layer in report["layers"]
+    )
+
+
+def test_an_output_that_stays_float(bench: Bench, quantized: Done) -> None:
+    report = bench.build(quantized, build={"layers": {"scores_int8": "float16"}}).read("build.json")
+    assert report["layers"][-1]["dtype"] == "FLOAT16"
+    assert not [one for one in report["warnings"] if "scores_int8" in one]
+
+
+def test_float_layers_change_no_other_number(quantized: Done) -> None:
+    # The SDK compares the file with its own copy, digit by digit.
+    from pipelines.backends.rknn.hybrid import set_layers
+
+    text = (quantized.out / "quantize/model.quantization.cfg").read_text()
+    edited = set_layers(text, {"a: b": "int16", "247": "float16"})
+    assert edited == text.replace(
+        "custom_quantize_layers: {}",
+        'custom_quantize_layers:\n    "a: b": int16\n    "247": float16',
+    )
+
+
+WRONG_LAYERS = {
+    "r3": ("no such tensor", "did you mean `r2`?"),
+    "conv1": ("`conv1`, which is a node, not a tensor", "it makes `c1`: write that"),
+    "w1": ("no such tensor", ""),
+    "input": ("no such tensor", "did you mean `input_int8`?"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_LAYERS)
+def test_wrong_hybrid_layers(bench: Bench, quantized: Done, name: str) -> None:
+    done = bench.build(quantized, build={"layers": {name: "float16"}})
+    assert done.refusal is not None
+    assert WRONG_LAYERS[name][0] in done.refusal[0]
+    assert WRONG_LAYERS[name][1] in done.refusal[1]
+
+
+def test_batch_of_the_file(bench: Bench) -> None:
+    _, analyzed = bench.whole(quantize={"rknn_batch_size": 2})
+    outputs = analyzed.read("report/metrics.json")["outputs"]
+    assert outputs["scores"]["cosine"]["worst"] > 0.99
+
+
+def test_a_network_that_ends_earlier(bench: Bench) -> None:
+    built, analyzed = bench.whole(rknn={"outputs": ["r2"]})
+    assert built.read("build.json")["load"] == {"outputs": ["r2"]}
+    outputs = analyzed.read("report/metrics.json")["outputs"]
+    assert list(outputs) == ["r2"]
+    assert outputs["r2"]["cosine"]["worst"] > 0.99
+
+
+def fully_convolutional() -> Network:
+    random = np.random.default_rng(2)
+    weights = {"w": random.normal(size=(8, 3, 3, 3)).astype(np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["input", "w"], ["a"], "conv", pads=[1] * 4),
+        helper.make_node("Relu", ["a"], ["output"], "relu"),
+    ]
+    inputs: dict[str, Sequence[int | str]] = {"input": (1, 3, "height", "width")}
+    outputs: dict[str, Sequence[int | str]] = {"output": (1, 8, "height", "width")}
+    return Network(model_bytes(nodes, weights, inputs, outputs), {"input": pixels(2, (3, 64, 64))})
+
+
+def test_dynamic_input(toolchain: Toolchain, tmp_path: Path) -> None:
+    bench = Bench(toolchain, fully_convolutional(), tmp_path)
+    options = {"rknn": {"dynamic_input": [[[1, 3, 32, 32]], [[1, 3, 64, 64]]]}}
+    built, analyzed = bench.in_one_call(quantize=options)
+    report = built.read("build.json")
+    shapes = [one["layers"][0]["output_shapes"] for one in (report, *report["other_shapes"])]
+    assert shapes == [[[1, 3, 64, 64]], [[1, 3, 32, 32]]]
+    assert analyzed.read("report/metrics.json")["outputs"]["output"]["cosine"]["worst"] > 0.99
+    refused = bench.quantize(quantize=options)
+    assert refused.refusal is not None
+    assert "forgets `dynamic_input`" in refused.refusal[0]
+
+
+def test_demo_program(bench: Bench, quantized: Done) -> None:
+    built = bench.build(quantized, build={"cpp_gen_cfg": True})
+    assert (built.out / "cpp" / "src" / "main.cc").is_file()
+
+
+def test_model_without_weights(bench: Bench, quantized: Done) -> None:
+    whole = bench.build(quantized).read("build.json")["bytes"]
+    without = bench.build(bench.quantize(quantize={"rknn": {"remove_weight": True}}))
+    assert sorted(path.name for path in without.out.iterdir()) == ["build.json", "model.rknn"]
+    assert without.read("build.json")["bytes"] < whole - 16 * 16 * 9  # the second convolution's
+
+
+def test_weights_with_nan_are_found_in_float16(toolchain: Toolchain, tmp_path: Path) -> None:
+    bench = Bench(toolchain, Network(conv_net(SHAPE, nan=True), {"input": pixels()}), tmp_path)
+    _, analyzed = bench.in_one_call(quantize={"dtype": "float16"})
+    metrics = analyzed.read("report/metrics.json")
+    assert metrics["worst_cosine"] is None
+    assert metrics["mean_cosine"] is None
+    assert metrics["worst_layer"] is not None
+    assert metrics["outputs"]["scores"]["finite"] is False
+    layers = from_json((analyzed.out / "report/layers.json").read_text())
+    (row,) = [row for row in layers.layers if row.tensor == "r2"]
+    assert row.entire is not None
+    assert (row.entire.finite, row.entire.cosine_worst) == (False, None)
+    assert any("`r2` holds NaN" in sentence for sentence in layers.findings)
+
+
+def test_weights_with_nan_are_refused_in_int8(toolchain: Toolchain, tmp_path: Path) -> None:
+    bench = Bench(toolchain, Network(conv_net(SHAPE, nan=True), {"input": pixels()}), tmp_path)
+    done = bench.quantize()
+    assert done.refusal == (
+        f"rknn-toolkit2 {toolchain.version} refused hybrid_quantization_step1: "
+        "cannot convert float NaN to integer",
+        "the model's weights hold NaN: export it from a sound checkpoint",
+    )
+
+
+# what the recipe asks for -> what the refusal says
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "option": ({"quantize": {"rknn": {"optimisation_level": 2}}}, "optimisation_level"),
+    "platform": ({"platform": "rk3558"}, "rk3558"),
+    "dtype": ({"quantize": {"dtype": "w4a16"}}, "'w4a16' not support in 'rk3588'"),
+    "output": ({"rknn": {"outputs": ["nowhere"]}}, "nowhere"),
+    "torch": ({"source_kind": "torchscript", "rknn": {"load": "direct"}}, "`torch.jit`"),
+    "tensorflow": ({"source_kind": "tflite", "rknn": {"load": "direct"}}, "tensorflow"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_quote_the_sdk(bench: Bench, name: str) -> None:
+    changes, said = REFUSED[name]
+    done = bench.quantize(**changes)
+    assert done.refusal is not None
+    assert done.refusal[0].startswith(f"rknn-toolkit2 {bench.toolchain.version} refused ")
+    assert said in done.refusal[0]
+    assert "Traceback" not in done.refusal[0]
+
+
+def test_an_opset_that_is_too_new(toolchain: Toolchain, tmp_path: Path) -> None:
+    network = Network(conv_net(SHAPE, opset=20), {"input": pixels()})
+    done = Bench(toolchain, network, tmp_path).quantize()
+    assert done.refusal is not None
+    assert "opset 20" in done.refusal[0]
+    assert "lower opset" in done.refusal[1]
+
+
+def test_a_register_that_overflows_is_no_success(bench: Bench) -> None:
+    # Without this rule a pooling window of 32x32 stays, whose field has 4 bits.
+    options = {"rknn": {"disable_rules": ["convert_global_avgpool_to_conv"]}}
+    done = bench.build(bench.quantize(quantize=options))
+    assert done.refusal is not None
+    assert "REGTASK: The bit width of field value exceeds the limit" in done.refusal[0]
+
+
+def test_the_log_has_what_native_code_printed(bench: Bench, quantized: Done) -> None:
+    built = bench.build(quantized)
+    assert "Network Layer Information Table" in (built.folder / "log.txt").read_text()
+
+
+def test_ultraface(toolchain: Toolchain, tmp_path: Path, realworld: Path) -> None:
+    from PIL import Image
+
+    files = sorted((realworld / "ultraface" / "faces").glob("*.jpg"))[:3]
+    images = [
+        np.asarray(Image.open(file).convert("RGB").resize((320, 240)), np.float32) for file in files
+    ]
+    model = (realworld / "ultraface" / "rfb320.onnx").read_bytes()
+    network = Network(model, {"input": np.stack(images).transpose(0, 3, 1, 2)})
+    inputs = {"input": {"shape": [1, 3, 240, 320], "mean": [127] * 3, "std": [128] * 3}}
+    built, analyzed = Bench(toolchain, network, tmp_path).whole(inputs=inputs)
+    # Measured with the SDK's own `build`, 2.5.0; a dense identity convolution is most of it.
+    assert built.read("build.json")["bytes"] == pytest.approx(40_191_602, rel=0.01)
+    metrics = analyzed.read("report/metrics.json")
+    assert metrics["layers"] == metrics["compared_layers"] == 84
+    assert min(one["cosine"]["worst"] for one in metrics["outputs"].values()) > 0.999
+    assert onnx.load_model_from_string(model).graph.output[0].name in metrics["outputs"]

@@ -1,0 +1,348 @@
+"""simplify: what goes away, what stays, and the proof of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from pipelines.jobs import simplify
+from quant.graph_check import check_graph
+from quant.graph_names import rename
+from quant.graph_run import FloatRun
+from quant.graph_types import input_types, output_types
+from quant.operators import opset
+from quant.rewrites import RULES
+from tests.graph_builder import Builder, parsed
+from tests.job_runner import Run, Told, ToolchainJobs, Work, run_here
+
+JOB = "pipelines.jobs.simplify"
+SIMPLIFIERS = ("onnxsim", "onnxslim")
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def jobs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ToolchainJobs]:
+    server = ToolchainJobs.start("core", request, tmp_path_factory.mktemp("core") / "log")
+    yield server
+    server.close()
+
+
+def run(
+    jobs: Run,
+    folder: Path,
+    model: onnx.ModelProto,
+    tool: str = "none",
+    rewrite: tuple[str, ...] = ("fold_batch_norm",),
+    tolerance: float = 1e-4,
+    inputs: dict[str, Any] | None = None,
+    samples: list[dict[str, Any]] | None = None,
+) -> tuple[Told, Work]:
+    """Simplify a model. samples: what jobs.samples would have left."""
+    place = folder / f"in{next(numbers)}"
+    place.mkdir(parents=True)
+    onnx.save(model, place / "model.onnx")
+    work = Work.lay_out(folder / f"work{next(numbers)}", {"model": place / "model.onnx"})
+    if samples:
+        leave(work.folder / "samples", samples)
+    params = {
+        "simplify": {"tool": tool, "rewrite": list(rewrite), "tolerance": tolerance},
+        "inputs": inputs or {},
+    }
+    return jobs(work, JOB, params), work
+
+
+def leave(folder: Path, samples: list[dict[str, Any]]) -> None:
+    folder.mkdir()
+    lines = []
+    for number, sample in enumerate(samples):
+        files = [f"{number}_{i}.npy" for i in range(len(sample))]
+        for file, array in zip(files, sample.values(), strict=True):
+            np.save(folder / file, array)
+        lines.append(" ".join(files))
+    (folder / "dataset.txt").write_text("\n".join(lines) + "\n")
+    record = {"inputs": list(samples[0]), "digest": "", "evaluate": None}
+    (folder / "samples.json").write_text(json.dumps(record))
+
+
+def conv_norm() -> onnx.ModelProto:
+    b = Builder(0)
+    made = b.batch_norm(b.op("Conv", "x", b.weight(4, 3, 3, 3)), 4)
+    return b.model({"x": (1, 3, 8, 8)}, [b.op("Relu", made)])
+
+
+FLATTEN = """g (float[2,3,4,5] x, float[1] unused) => (float[a,b] y, float[2,3,4,5] r) {
+    r = Relu(x)
+    s = Shape(r)
+    zero = Constant<value = int64[1] {0}>()
+    two = Constant<value = int64[1] {2}>()
+    n = Slice(s, zero, two)
+    rest = Constant<value = int64[1] {-1}>()
+    c = Concat<axis = 0>(n, rest)
+    t = Reshape(r, c)
+    shift = Identity(w)
+    y = Add(t, shift)
+}"""
+
+
+def flatten(opset: int = 15) -> onnx.ModelProto:
+    model = parsed(FLATTEN, {"w": np.ones(20, np.float32)}, opset)
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 3, 20])
+    )
+    return model
+
+
+def saved(work: Work) -> onnx.ModelProto:
+    return onnx.load(work.out / "model.onnx")
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("tool", SIMPLIFIERS)
+def test_chains_go_away_and_are_told(jobs: ToolchainJobs, tmp_path: Path, tool: str) -> None:
+    told, work = run(jobs, tmp_path, flatten(), tool)
+    assert told == Told()
+    changes = work.json("changes.json")
+    assert changes["tool"].split()[0] == tool
+    assert changes["shape_chains"] == {
+        "before": 1,
+        "after": 0,
+        "left": [],
+        "removed": [
+            {
+                "nodes": ["Shape(s)", "Slice(n)", "Concat(c)"],
+                "operators": {"Concat": 1, "Shape": 1, "Slice": 1},
+                "shape_of": ["r"],
+                "made_by": ["Relu(r)"],
+                "consumer": "Reshape(t)",
+                "consumer_operator": "Reshape",
+                "input": 1,
+            }
+        ],
+    }
+    assert changes["operators"]["after"] == {"Add": 1, "Relu": 1, "Reshape": 1}
+    assert changes["nodes"] == {"before": 10, "after": 3}
+    assert changes["difference"]["outputs"]["y"] == {"random": 0.0, "calibration": None}
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("tool", [*SIMPLIFIERS, "none"])
+def test_the_signature_stays(jobs: ToolchainJobs, tmp_path: Path, tool: str) -> None:
+    """Names, order, shapes; inputs that nothing reads; the opset; an IR version old onnx reads."""
+    model = flatten()
+    model.ir_version = 11
+    told, work = run(jobs, tmp_path, model, tool)
+    assert told == Told()
+    after = saved(work)
+    assert input_types(after) == input_types(model)
+    assert list(input_types(after)) == ["x", "unused"]
+    assert output_types(after) == output_types(model)
+    assert list(output_types(after)) == ["y", "r"]
+    assert (opset(after), after.ir_version) == (15, 10)
+    check_graph(after, full=True)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("tool", [*SIMPLIFIERS, "none"])
+def test_the_same_bytes_in_another_folder_and_process(
+    jobs: ToolchainJobs, tmp_path: Path, tool: str, request: pytest.FixtureRequest, realworld: Path
+) -> None:
+    fresh = ToolchainJobs.start("core", request, tmp_path / "log")
+    for model in (onnx.load(realworld / "ultraface" / "rfb320.onnx"), flatten()):
+        one, other = (
+            run(where, tmp_path / folder, model, tool)[1]
+            for where, folder in ((jobs, "a"), (jobs, "another, longer"))
+        )
+        third = run(fresh, tmp_path / "b", model, tool)[1]
+        for name in ("model.onnx", "changes.json"):
+            assert (one.out / name).read_bytes() == (other.out / name).read_bytes()
+            assert (one.out / name).read_bytes() == (third.out / name).read_bytes()
+    fresh.close()
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("tool", SIMPLIFIERS)
+def test_a_published_face_detector(
+    jobs: ToolchainJobs, tmp_path: Path, realworld: Path, tool: str
+) -> None:
+    told, work = run(jobs, tmp_path, onnx.load(realworld / "ultraface" / "rfb320.onnx"), tool)
+    assert told == Told()
+    changes = work.json("changes.json")
+    chains = changes["shape_chains"]
+    assert (chains["before"], chains["after"], len(chains["removed"])) == (8, 0, 8)
+    assert len(changes["rewrites"]["fired"]) == 35
+    assert changes["rewrites"]["refused"] == []
+    after = changes["operators"]["after"]
+    gone = ("BatchNormalization", "Constant", "Gather", "Shape", "Unsqueeze")
+    assert not set(gone) & set(after)
+    assert (after["Conv"], after["Concat"]) == (52, 5)
+    assert changes["parameters"]["before"] == 307_624
+    assert changes["parameters"]["after"] < 300_500
+    # 35 folded layers, each weight rounded once: some units in the last place.
+    assert all(value["random"] < 1e-5 for value in changes["difference"]["outputs"].values())
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("tool", SIMPLIFIERS)
+def test_batch_norm_is_folded_by_the_rule_or_not_at_all(
+    jobs: ToolchainJobs, tmp_path: Path, tool: str
+) -> None:
+    told, work = run(jobs, tmp_path, conv_norm(), tool, rewrite=())
+    assert told == Told()
+    assert work.json("changes.json")["operators"]["after"]["BatchNormalization"] == 1
+    told, work = run(jobs, tmp_path, conv_norm(), tool)
+    changes = work.json("changes.json")
+    assert changes["operators"]["after"] == {"Conv": 1, "Relu": 1}
+    assert [fired["rule"] for fired in changes["rewrites"]["fired"]] == ["fold_batch_norm"]
+
+
+def test_what_a_rule_did_is_recorded(tmp_path: Path) -> None:
+    told, work = run(run_here, tmp_path, conv_norm())
+    assert told == Told()
+    changes = work.json("changes.json")
+    assert changes["rewrites"] == {
+        "fired": [
+            {
+                "rule": "fold_batch_norm",
+                "nodes": ["BatchNormalization_1", "Conv_0"],
+                "became": ["Conv_0"],
+            }
+        ],
+        "refused": [],
+    }
+    assert changes["parameters"] == {"before": 4 * 27 + 16, "after": 4 * 27 + 4}
+    assert changes["difference"]["tolerance"] == 1e-4
+
+
+def test_why_a_rule_did_nothing_is_recorded(tmp_path: Path) -> None:
+    b = Builder(0)
+    model = b.model({"x": (1, 3, 8, 8)}, [b.batch_norm("x", 3)])
+    told, work = run(run_here, tmp_path, model)
+    assert told == Told()
+    assert work.json("changes.json")["rewrites"] == {
+        "fired": [],
+        "refused": [
+            {
+                "rule": "fold_batch_norm",
+                "node": "BatchNormalization_0",
+                "because_of": "BatchNormalization_0",
+                "reason": "its input is no node's output",
+            }
+        ],
+    }
+
+
+def test_weights_listed_as_inputs_become_constants(tmp_path: Path) -> None:
+    model = conv_norm()
+    model.ir_version = 3
+    for tensor in model.graph.initializer:
+        value = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+        model.graph.input.append(value)
+    told, work = run(run_here, tmp_path, model)
+    assert told == Told()
+    after = saved(work)
+    assert [value.name for value in after.graph.input] == ["x"]
+    assert after.ir_version == 4
+    assert work.json("changes.json")["operators"]["after"] == {"Conv": 1, "Relu": 1}
+
+
+def test_calibration_data_is_normalised_and_counts(tmp_path: Path) -> None:
+    """Where |x| is huge only before mean and std are applied, the log below would be -inf."""
+    text = "g (float[1,2,1,1] x) => (float[1,2,1,1] y) { y = Log(x) }"
+    inputs = {"x": {"mean": [100.0, 200.0], "std": [2.0, 4.0]}}
+    pixels = np.array([102.0, 204.0], np.float32).reshape(1, 2, 1, 1)
+    samples = [{"x": pixels}, {"x": pixels + 1}]
+    seen = []
+
+    class Spy(FloatRun):
+        def __call__(self, given: Any) -> Any:
+            seen.append(given["x"].ravel().tolist())
+            return super().__call__(given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simplify, "FloatRun", Spy)
+        told, work = run(run_here, tmp_path, parsed(text), inputs=inputs, samples=samples)
+    assert told == Told()
+    assert [x for x in seen if x in ([1.0, 1.0], [1.5, 1.25])] == [
+        [1.0, 1.0],
+        [1.0, 1.0],
+        [1.5, 1.25],
+        [1.5, 1.25],
+    ]
+    found = work.json("changes.json")["difference"]
+    assert found["calibration_samples"] == 2
+    assert found["outputs"] == {"y": {"random": 0.0, "calibration": 0.0}}
+
+
+def test_above_the_tolerance_it_fails(tmp_path: Path) -> None:
+    """Folding rounds; nothing is allowed to."""
+    told, work = run(run_here, tmp_path, conv_norm(), tolerance=0.0)
+    assert told.what.startswith(
+        "on random inputs the simplified graph does not compute what the original does: "
+        "output `Relu_2_out` differs by "
+    )
+    assert "fewer rewrites" in told.advice
+    assert not list(work.out.iterdir())
+
+
+def test_a_tool_that_breaks_the_graph_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_(change: Any) -> Told:
+        def tool(model: onnx.ModelProto) -> onnx.ModelProto:
+            change(model)
+            return model
+
+        monkeypatch.setattr(simplify, "_TOOLS", {"none": tool})
+        return run(run_here, tmp_path, flatten())[0]
+
+    def scale(model: onnx.ModelProto) -> None:
+        model.graph.node[-1].op_type = "Sub"
+
+    def rename_input(model: onnx.ModelProto) -> None:
+        rename(model, {"x": "z"})
+
+    def drop_input(model: onnx.ModelProto) -> None:
+        del model.graph.input[1]
+
+    def turn_outputs(model: onnx.ModelProto) -> None:
+        outputs = list(model.graph.output)[::-1]
+        del model.graph.output[:]
+        model.graph.output.extend(outputs)
+
+    def fail(model: onnx.ModelProto) -> None:
+        raise AssertionError("no adapter\nmore of it")
+
+    assert "output `y` differs by" in with_(scale).what
+    assert with_(drop_input) == Told()
+    assert with_(rename_input).what.startswith("the inputs were `x` float32 [2, 3, 4, 5], `unused`")
+    assert with_(turn_outputs).what.startswith("the outputs were `y` float32 [2, 3, 20], `r`")
+    assert with_(fail).what == "none failed: no adapter"
+
+
+@pytest.mark.parametrize(
+    ("tool", "rewrite", "what", "advice"),
+    [
+        ("onnxsin", (), "no simplifier `onnxsin`", "did you mean `onnxsim`?"),
+        ("none", ("fold_batchnorm",), "no rewrite `fold_batchnorm`", "did you mean `fold_batch_"),
+    ],
+)
+def test_unknown_names(
+    tmp_path: Path, tool: str, rewrite: tuple[str, ...], what: str, advice: str
+) -> None:
+    told, _ = run(run_here, tmp_path, conv_norm(), tool, rewrite)
+    assert told.what == what
+    assert advice in told.advice
+
+
+def test_the_table_of_rules_holds_each_under_its_own_name() -> None:
+    assert all(rule.name == name for name, rule in RULES.items())
