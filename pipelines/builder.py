@@ -61,6 +61,17 @@ class Builder:
         self._run(step, facts)
         return Outcome.RAN
 
+    def bring_for_dvc(self, step: Step) -> None:
+        """Run the step for `dvc repro`, which itself caches the outputs and writes dvc.lock."""
+        facts = observe(step, self.contents)
+        _require(facts)
+        result = self.worker.run(step, self.log_of(step))
+        try:
+            self._require_same(step, facts)
+            self._put_in_place(step, result)
+        finally:
+            shutil.rmtree(result.folder, ignore_errors=True)
+
     def log_of(self, step: Step) -> Path:
         return self.root / ".npumake" / "logs" / step.model / f"{step.lock_name}.log"
 
@@ -118,13 +129,16 @@ class Builder:
             content, members = measure(result.out / name)
             self.store.add(result.out / name, content, members)
             outs[path] = content
+        self._put_in_place(step, result)
+        entry = Entry(facts, outs)
+        self.store.remember(step, entry)
+        self.locks.record(step, entry)
+
+    def _put_in_place(self, step: Step, result: Result) -> None:
         for name, path in step.outputs.items():
             target = self.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             replace(result.out / name, target)
-        entry = Entry(facts, outs)
-        self.store.remember(step, entry)
-        self.locks.record(step, entry)
 
 
 def _require(facts: Facts) -> None:

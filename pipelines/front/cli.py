@@ -13,6 +13,7 @@ from doit.cmd_base import Command
 from doit.doit_cmd import DoitMain
 
 from pipelines import console
+from pipelines.dvc_files import write_all
 from pipelines.front import reporter
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
@@ -89,6 +90,7 @@ def _run(doit: DoitMain, run: type[Command], arguments: list[str]) -> int:
     options, names = _permuted(run, arguments)
     selected = _with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
+        write_all(CURRENT.root, CURRENT.plan)
         _make_toolchains(selected)
         code = int(doit.run(["run", *options, *names]) or 0)
     failed_gates = any(each.has_gate_failures for each in reporter.LAST)

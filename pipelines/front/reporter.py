@@ -10,10 +10,11 @@ from typing import Any
 from pipelines import console
 from pipelines.builder import Outcome
 from pipelines.done import DONE, Done
+from pipelines.facts import Change
 from pipelines.project import CURRENT
 from pipelines.report import gates, rows
 
-_NAME_WIDTH = 32
+_NAME_WIDTH = 30
 
 
 class StepReporter:
@@ -53,7 +54,7 @@ class StepReporter:
         if done is None or done.outcome is Outcome.UP_TO_DATE:
             return
         what = "restored" if done.outcome is Outcome.RESTORED else f"{done.elapsed_s:.1f} s"
-        self._line(task.name, f"{what:<9} stale: {_because(done.why)}")
+        self._line(task.name, f"{what:>8}  {_because(done.why, task.name)}")
 
     def add_failure(self, task: Any, fail: Any) -> None:
         self._ended(task)
@@ -100,7 +101,8 @@ class StepReporter:
             self._show()
 
     def _line(self, name: str, text: str, colour: str | None = None) -> None:
-        self._say(f"{name:<{_NAME_WIDTH}} {text}", colour)
+        line = f"{name:<{_NAME_WIDTH}} {text}"
+        self._say(line[: console.width() - 1] if self._is_live else line, colour)
 
     def _say(self, text: str, colour: str | None = None) -> None:
         with self._guard:
@@ -130,6 +132,9 @@ def running() -> list[str]:
 LAST: list[StepReporter] = []
 
 
-def _because(why: tuple[Any, ...]) -> str:
+def _because(why: tuple[Change, ...], name: str) -> str:
+    """The first reason, paths counted from the model's folder; `./doit why` tells them all."""
+    model = name.partition(":")[0]
     first = str(why[0]) if why else "its inputs"
-    return first + (f" (and {len(why) - 1} more)" if len(why) > 1 else "")
+    first = first.replace(f"models/{model}/build/", "").replace(f"models/{model}/", "")
+    return first + (f" (+{len(why) - 1})" if len(why) > 1 else "")

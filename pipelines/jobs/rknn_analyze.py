@@ -89,7 +89,7 @@ def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:
     name = "float" if "float" in job.inputs or not is_onnx else "model"
     if name not in job.inputs:
         return None
-    return FloatNetwork(job.inputs[name], job.params["inputs"], outputs)
+    return FloatNetwork(job.inputs[name], job.params, outputs)
 
 
 def _same_file(job: Job, compiled: Compiled) -> CompiledFile:

@@ -62,7 +62,11 @@ def prepare(job: Job, folder: Path) -> None:
     given, labelled = job.params["samples"], job.params["evaluate"]
     written = Written()
     if given is not None:
-        written = write_samples(_source(job, forms), given["samples"], forms, folder)
+        source = _source(job, forms)
+        wanted = given["samples"]
+        if wanted is None and given.get("at_most") is not None:
+            wanted = min(len(source), given["at_most"])
+        written = write_samples(source, wanted, forms, folder)
     record = {"inputs": [form.name for form in forms], **asdict(written), "evaluate": None}
     if labelled is not None:
         record["evaluate"] = _evaluate(job, forms, folder)

@@ -48,7 +48,8 @@ class Samples:
     images: str | None = None
     list: str | None = None
     npy: tuple[str, ...] | Mapping[str, str] | None = None
-    samples: int | None = None  # the first N, in sorted order
+    samples: int | None = None  # the first N, in sorted order; fewer is an error
+    at_most: int | None = None  # where the recipe names no number: the first N, or all if fewer
 
 
 @dataclass(frozen=True)

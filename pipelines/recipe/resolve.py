@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from pipelines.recipe.check_data import has_source
@@ -116,11 +117,18 @@ def analyze(view: View) -> Analyze:
     own: dict[str, Any] = dict(view.section("analyze"))
     data = view.get("quantize", "calibration") or {}
     if has_source(own):
-        return Analyze(samples({"samples": ANALYSIS_SAMPLES, **own}))
+        return Analyze(_few(samples(own), ANALYSIS_SAMPLES))
     if not has_source(data):
         return Analyze()
-    count = own.get("samples") or min(ANALYSIS_SAMPLES, data.get("samples", ANALYSIS_SAMPLES))
-    return Analyze(samples({**data, "samples": count}))
+    most = min(ANALYSIS_SAMPLES, data.get("samples", ANALYSIS_SAMPLES))
+    return Analyze(_few(samples({**data, "samples": own.get("samples")}), most))
+
+
+def _few(found: Samples | None, most: int) -> Samples | None:
+    """At most so many, where the recipe names no number."""
+    if found is None or found.samples is not None:
+        return found
+    return dataclasses.replace(found, at_most=most)
 
 
 def samples(values: Values | None) -> Samples | None:

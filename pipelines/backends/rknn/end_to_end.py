@@ -28,17 +28,16 @@ Outputs = dict[str, Array]
 class FloatNetwork:
     """The float ONNX model; takes samples as jobs.samples writes them."""
 
-    def __init__(
-        self, model: Path, recipe: Mapping[str, Mapping[str, Any]], outputs: Sequence[str]
-    ) -> None:
-        """recipe: the recipe's inputs, whose mean and std the float network expects applied.
+    def __init__(self, model: Path, params: Mapping[str, Any], outputs: Sequence[str]) -> None:
+        """params: the job's; the float network expects its inputs' mean and std applied.
 
         outputs: further tensors to return where the network has them inside: a compiled network
         may end earlier.
         """
         network = read(model)
         self._types = input_types(network)
-        self._recipe = recipe
+        self._recipe: Mapping[str, Mapping[str, Any]] = params["inputs"]
+        self._channel_axis = -1 if params["source_kind"] == "tflite" else 1
         expose(network.graph, outputs)
         self._run = FloatRun(network)
 
@@ -61,7 +60,7 @@ class FloatNetwork:
     def _fit(self, name: str, array: Array, type_: TensorType) -> Array:
         told = self._recipe.get(name) or {}
         if told.get("mean") is not None or told.get("std") is not None:
-            array = normalize(array, told.get("mean"), told.get("std"))
+            array = normalize(array, told.get("mean"), told.get("std"), self._channel_axis)
         for fitted in (array, *_turned(array)):
             if type_.shape is None or fits(fitted.shape, type_):
                 return np.ascontiguousarray(fitted, dtype=type_.dtype)

@@ -128,6 +128,6 @@ def _findings(rows: Sequence[Row]) -> Iterator[str]:
     if len(compared) < len(layers):
         left_out = ", ".join(row.name or row.op for row in layers if not row.entire)
         yield (
-            f"{len(layers) - len(compared)} of {len(layers)} layers have no error values, having no "
-            f"tensor in the SDK's simulator: {left_out}"
+            f"{len(layers) - len(compared)} of {len(layers)} layers have no error values, for the "
+            f"SDK's simulator has no such tensors: {left_out}"
         )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 
 from pipelines import console
+from pipelines.dvc_files import is_current
+from pipelines.dvc_repo import is_inside_dvc
 from pipelines.front.cli import UsageError
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
+from pipelines.step import Step
 from pipelines.toolchain import Environments
 from pipelines.where import did_you_mean
 from pipelines.worker import Failed
@@ -27,11 +30,22 @@ class RunStep(OwnCommand):
             advice = did_you_mean(arguments.step, steps, "steps")
             raise UsageError(f"no step `{arguments.step}`\n  {advice}")
         step = steps[arguments.step]
+        if not is_current(CURRENT.root, CURRENT.plan, step):
+            raise UsageError(
+                f"{step.folder}/dvc.yaml is not the one that its recipe makes\n"
+                "  run: ./doit plan (it writes every dvc.yaml anew)"
+            )
         Environments(CURRENT.root).make(step.toolchains)
         try:
-            outcome = CURRENT.builder.bring(step)
+            console.say(f"{step.name}  {_bring(step)}")
         except Failed as error:
             console.say(f"{step.name}: {error}", "red")
             return 1
-        console.say(f"{step.name}  {outcome.value}")
         return 0
+
+
+def _bring(step: Step) -> str:
+    if is_inside_dvc():
+        CURRENT.builder.bring_for_dvc(step)
+        return "ran"
+    return CURRENT.builder.bring(step).value
