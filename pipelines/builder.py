@@ -29,6 +29,7 @@ class Builder:
     """root: the project. Steps may be brought up to date from several threads."""
 
     root: Path
+    is_forced: bool = False  # run every step, even what is up to date or in the cache
     contents: Contents = field(init=False)
     locks: Locks = field(init=False)
     store: Store = field(init=False)
@@ -50,6 +51,9 @@ class Builder:
         """Make the step up to date. Raises Failed or Stopped; then nothing is recorded."""
         facts = observe(step, self.contents)
         _require(facts)
+        if self.is_forced:
+            self._run(step, facts)
+            return Outcome.RAN
         entry = self.locks.entry(step)
         if entry is None or changes(entry.facts, facts):
             entry = self.store.recall(step, facts)

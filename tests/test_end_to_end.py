@@ -127,6 +127,37 @@ def test_a_lost_artifact_is_restored(copy: Workspace) -> None:
     assert ran.steps == {"m:build@rk3588": "restored"}
 
 
+def test_always_runs_what_is_up_to_date(copy: Workspace) -> None:
+    ran = copy.doit("m:simplify", "--always-execute")
+    assert ran.steps == {"m:export": "ran", "m:simplify": "ran"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["info", "m:build@rk3588"], "m:build@rk3588"),
+        (["list"], "m@rk3588"),
+        (["list", "--all", "--status"], "m:build@rk3588"),
+        (["plan", "m:build@rk3588"], "m:quantize@rk3588"),
+        (["toolchains"], "rknn-2.5.0"),
+    ],
+)
+def test_commands_of_doit_and_ours(built: Workspace, arguments: list[str], told: str) -> None:
+    ran = built.doit(*arguments)
+    assert told in ran.out, ran.err
+
+
+def test_clean_removes_and_doit_restores(copy: Workspace) -> None:
+    assert copy.doit("clean", "m").code == 0
+    assert not copy.built("m", "rk3588/model.rknn").exists()
+    assert set(copy.doit().steps.values()) == {"restored"}
+
+
+def test_forgotten_steps_run_again(copy: Workspace) -> None:
+    assert copy.doit("forget", "m:simplify").code == 0
+    assert copy.doit().steps == {"m:simplify": "ran"}
+
+
 def test_gates_run_nothing_and_fail_with_the_place(copy: Workspace) -> None:
     copy.edit("m", "targets:", "gates: {max_size_ratio: 0.001}\ntargets:")
     ran = copy.doit()
@@ -140,8 +171,11 @@ def test_infer_shows_float_and_simulator(copy: Workspace, tmp_path: Path) -> Non
     np.save(sample, np.full((3, 16, 16), 90, np.float32))
     ran = copy.doit("infer", str(sample), "m@rk3588", "--output", str(tmp_path / "outputs"))
     assert ran.code == 0, ran.err
-    assert "scores" in ran.out
-    assert "cosine" in ran.out
+    told = ran.out.splitlines()
+    assert told[0] == "sample 0, scores [1, 4]"
+    assert [line.split()[0] for line in told[1:3]] == ["float", "simulator"]
+    cosine = float(told[-1].split()[2])
+    assert 0.9 < cosine <= 1
     assert any((tmp_path / "outputs").glob("*.npz"))
 
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from doit.cmd_base import Command
 from doit.doit_cmd import DoitMain
+from doit.plugin import PluginDict
 
 from pipelines import console
 from pipelines.dvc_files import write_all
@@ -65,14 +65,15 @@ def _dispatch(arguments: list[str]) -> int:
     name, rest = _split(arguments, set(commands))
     if name not in _NEEDS_NO_RECIPES:
         CURRENT.plan  # noqa: B018 - every error of every recipe, before anything else
-    if name in _OWN:
+    if name in OWN:
         return int(doit.run([name, *rest]) or 0)
     if name is None or name == "run":
-        return _run(doit, commands.get_plugin("run"), rest)
-    return int(doit.run([name, *_permuted(commands.get_plugin(name), rest)[0]]) or 0)
+        return _run(doit, commands, rest)
+    options, names = _permuted(commands, name, rest)
+    return int(doit.run([name, *options, *names]) or 0)
 
 
-_OWN = {"test", "why", "infer", "step", "plan", "toolchains", "forget"}
+OWN = {"test", "why", "infer", "step", "plan", "toolchains", "forget"}
 
 
 def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[str]]:
@@ -86,8 +87,9 @@ def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[s
     return None, arguments
 
 
-def _run(doit: DoitMain, run: type[Command], arguments: list[str]) -> int:
-    options, names = _permuted(run, arguments)
+def _run(doit: DoitMain, commands: PluginDict, arguments: list[str]) -> int:
+    options, names = _permuted(commands, "run", arguments)
+    CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
     selected = _with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
         write_all(CURRENT.root, CURRENT.plan)
@@ -97,9 +99,10 @@ def _run(doit: DoitMain, run: type[Command], arguments: list[str]) -> int:
     return code or (1 if failed_gates else 0)
 
 
-def _permuted(command: type[Command], arguments: list[str]) -> tuple[list[str], list[str]]:
+def _permuted(commands: PluginDict, name: str, arguments: list[str]) -> tuple[list[str], list[str]]:
     """Options, then names. doit's own getopt drops an option that stands after a name."""
-    parser = command(cmds={}, config={}, task_loader=_Loader()).cmdparser
+    command = commands.get_plugin(name)(cmds=commands, config={}, task_loader=_Loader())
+    parser = command.cmdparser
     try:
         options, names = getopt.gnu_getopt(arguments, parser.get_short(), parser.get_long())
     except getopt.GetoptError as error:

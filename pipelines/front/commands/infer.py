@@ -50,6 +50,7 @@ class Infer(OwnCommand):
             console.say(f"{step.name}: {error}", "red")
             return 1
         try:
+            _tell_outputs(result.out)
             _tell(json.loads((result.out / "comparison.json").read_text()))
             if arguments.output:
                 shutil.copytree(result.out, arguments.output, dirs_exist_ok=True)
@@ -102,6 +103,23 @@ def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
     (folder / "dataset.txt").write_text(text)
     below = folder.relative_to(CURRENT.root).as_posix()
     return f"{below}/dataset.txt", [f"{below}/{link.name}" for link in links]
+
+
+def _tell_outputs(folder: Path) -> None:
+    """Each output's first and last values, and where its largest is, of both networks."""
+    import numpy as np
+
+    with np.load(folder / "float.npz") as real, np.load(folder / "simulator.npz") as simulated:
+        for name in real.files:
+            for number, pair in enumerate(zip(real[name], simulated[name], strict=True)):
+                console.tell(f"sample {number}, {name} {list(pair[0].shape)}")
+                for who, values in zip(("float", "simulator"), pair, strict=True):
+                    flat = values.ravel()
+                    text = np.array2string(
+                        flat, precision=4, threshold=6, suppress_small=True, max_line_width=80
+                    )
+                    console.tell(f"  {who:<9} {text} largest at {int(flat.argmax())}")
+    console.tell()
 
 
 def _tell(comparison: dict[str, Any]) -> None:

@@ -1,0 +1,71 @@
+"""README, docs and help know every command and stage; both READMEs say the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from pipelines.front.cli import OWN
+from pipelines.recipe.check_recipe import COMMANDS
+from pipelines.recipe.vendor import TOOLCHAINS
+from tests.conftest import ROOT
+
+ENGLISH = (ROOT / "README.md").read_text()
+CHINESE = (ROOT / "README.zh-CN.md").read_text()
+STAGES = ("export", "simplify", "quantize", "build", "analyze")
+
+
+def commands_of_doit() -> list[str]:
+    from doit.doit_cmd import DoitMain
+
+    return sorted(DoitMain().get_cmds())
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_every_command_is_in_both_readmes(name: str) -> None:
+    for readme in (ENGLISH, CHINESE):
+        assert f"`./doit {name} " in readme or f"`./doit {name}`" in readme
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_documented(stage: str) -> None:
+    assert f"\n## {stage}\n" in (ROOT / "docs/stages.md").read_text()
+    assert f"| {stage} |" in ENGLISH
+    assert f"| {stage} |" in CHINESE
+
+
+@pytest.mark.parametrize("name", sorted(TOOLCHAINS))
+def test_every_toolchain_is_documented_and_pinned(name: str) -> None:
+    assert name in ENGLISH
+    assert name in CHINESE
+    assert name in yaml.safe_load((ROOT / "toolchains/toolchains.yaml").read_text())
+    pins = (ROOT / f"toolchains/{name}.txt").read_text().split("\n")
+    assert all(re.fullmatch(r"|[\w.+-]+==[\w.+]+( ; .*)?", line) for line in pins)
+
+
+def test_no_model_can_have_a_commands_name() -> None:
+    assert set(commands_of_doit()) <= set(COMMANDS)
+
+
+def test_the_readmes_show_the_same_code_and_headings() -> None:
+    for pattern in (r"(?m)^#+ ", r"(?m)^```", r"(?m)^\| "):
+        assert len(re.findall(pattern, ENGLISH)) == len(re.findall(pattern, CHINESE)), pattern
+    figures = r"```\n(model@target.*?)```"
+    assert re.findall(figures, ENGLISH, re.S) == re.findall(figures, CHINESE, re.S)
+
+
+@pytest.mark.parametrize("name", ["", *commands_of_doit()])
+def test_every_command_has_help(name: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-s", "dodo.py", "help", *name.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(ran.stdout.splitlines()) >= 3
