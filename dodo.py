@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+
+if __name__ == "__main__":  # before the imports, which take longer than all the rest
+    from pipelines import seal
+
+    seal.tell_if_whole(sys.path[0], sys.argv[1:])
 
 from pipelines.front.backend import ContentChecker
 from pipelines.front.cli import jobs_at_once, main
@@ -22,4 +28,6 @@ DOIT_CONFIG = {
 __all__ = ["DOIT_CONFIG", "task_models"]
 
 if __name__ == "__main__":
+    # As Ctrl-C: the running steps are stopped, and what was finished is recorded.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -45,20 +45,22 @@ class Builder:
         """Why the step is stale; empty where it is up to date."""
         entry = self.locks.entry(step)
         stale = changes(entry.facts if entry else None, observe(step, self.contents))
-        return stale or self._lost(entry)
+        return stale or self._lost(step, entry)
 
     def bring(self, step: Step) -> Outcome:
         """Make the step up to date. Raises Failed or Stopped; then nothing is recorded."""
         facts = observe(step, self.contents)
         _require(facts)
         if self.is_forced:
+            self.locks.begin()
             self._run(step, facts)
             return Outcome.RAN
         entry = self.locks.entry(step)
-        if entry is None or changes(entry.facts, facts):
+        if entry is None or changes(entry.facts, facts) or _unrecorded(step, entry):
             entry = self.store.recall(step, facts)
-        elif not self._lost(entry):
+        elif not self._lost(step, entry):
             return Outcome.UP_TO_DATE
+        self.locks.begin()
         if entry is not None and self._restore(entry):
             self.locks.record(step, Entry(facts, entry.outs))
             return Outcome.RESTORED
@@ -81,11 +83,12 @@ class Builder:
 
     def close(self) -> None:
         self.worker.close()
+        self.locks.flush()
         self.contents.save()
 
-    def _lost(self, entry: Entry | None) -> list[Change]:
+    def _lost(self, step: Step, entry: Entry | None) -> list[Change]:
         """Outputs that are not, or no longer, what was recorded."""
-        found = []
+        found = _unrecorded(step, entry) if entry else []
         for path, content in (entry.outs if entry else {}).items():
             now = self.contents.of(path)
             if now is None:
@@ -143,6 +146,12 @@ class Builder:
             target = self.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             replace(result.out / name, target)
+
+
+def _unrecorded(step: Step, entry: Entry) -> list[Change]:
+    """Outputs that a damaged dvc.lock does not tell of."""
+    paths = (path for path in step.outputs.values() if path not in entry.outs)
+    return [Change("output", f"{path} is not recorded") for path in paths]
 
 
 def _require(facts: Facts) -> None:

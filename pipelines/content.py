@@ -60,7 +60,7 @@ def measure(path: Path) -> tuple[Content, dict[str, str] | None]:
 
 
 def folder_content(folder: Path, members: Mapping[str, str]) -> Content:
-    total = sum((folder / path).stat().st_size for path in members)
+    total = sum(os.stat(f"{folder}/{path}").st_size for path in members)
     md5 = hashlib.md5(listing(members), usedforsecurity=False).hexdigest()
     return Content(md5 + ".dir", total, len(members))
 
@@ -73,6 +73,7 @@ class Contents:
 
     def __init__(self, root: Path, memory: Path) -> None:
         self.root = root
+        self._base = f"{root}/"  # joining thousands of Paths takes longer than asking for them
         self._memory = memory
         self._known: dict[str, list[Any]] | None = None
         self._is_changed = False
@@ -81,7 +82,7 @@ class Contents:
     def of(self, path: str) -> Content | None:
         """Content of a path relative to the project; None where there is nothing."""
         try:
-            return self._of_file(path, os.stat(self.root / path))
+            return self._of_file(path, os.stat(self._base + path))
         except IsADirectoryError:
             return self._of_folder(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -89,14 +90,15 @@ class Contents:
 
     def members(self, folder: str) -> dict[str, str]:
         """Path below the folder -> MD5, for every file in it."""
-        base = self.root / folder
+        base = f"{self._base}{folder}/"
         found = {}
-        for file in files_below(base):
-            below = file.relative_to(base).as_posix()
-            content = self.of(f"{folder}/{below}")
-            if content is None:
-                raise FileNotFoundError(file)
-            found[below] = content.md5
+        for parent, _, names in os.walk(base, followlinks=True):
+            inside = f"{parent[len(base) :]}/".lstrip("/")
+            for name in names:
+                content = self.of(f"{folder}/{inside}{name}")
+                if content is None:
+                    raise FileNotFoundError(f"{folder}/{inside}{name}")
+                found[inside + name] = content.md5
         return found
 
     def save(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from pipelines import atomic, dvc_yaml
@@ -13,10 +16,19 @@ from pipelines.step import Step
 def write_all(root: Path, plan: Plan) -> list[str]:
     """Write what is absent or older than its recipe. Returns the paths written."""
     written = []
-    for path, text in _texts(plan):
+    memory = root / ".npumake" / "dvc_yaml.json"
+    known, now = _known(memory), {}
+    for path, facts, make in _files(plan):
+        now[path] = [facts, _digest(_read(root / path))]
+        if known.get(path) == now[path]:  # YAML takes ten times as long as this
+            continue
+        text = make()
         if _read(root / path) != text:
             atomic.write(root / path, text.encode())
             written.append(path)
+        now[path] = [facts, _digest(text)]
+    if now != known:
+        atomic.write(memory, json.dumps(now).encode())
     return written
 
 
@@ -25,10 +37,29 @@ def is_current(root: Path, plan: Plan, step: Step) -> bool:
     return _read(root / step.folder / "dvc.yaml") == dvc_yaml.model_text(plan.of(step.model))
 
 
-def _texts(plan: Plan) -> Iterator[tuple[str, str]]:
+def _files(plan: Plan) -> Iterator[tuple[str, str, Callable[[], str]]]:
+    """Path, digest of all that its text is made from, and what makes it, of every dvc.yaml."""
+    code = Path(dvc_yaml.__file__).read_text()
+    digests = []
     for model, recipe in plan.recipes.items():
-        yield f"{recipe.folder}/dvc.yaml", dvc_yaml.model_text(plan.of(model))
-    yield "dvc.yaml", dvc_yaml.registry_text(plan.recipes)
+        steps = list(plan.of(model))
+        # repr of a step: all its fields but its jobs, which dvc.yaml doesn't tell.
+        digests.append(_digest(f"{code}{steps}"))
+        yield f"{recipe.folder}/dvc.yaml", digests[-1], partial(dvc_yaml.model_text, steps)
+    told = [(recipe.description, list(recipe.targets.items())) for recipe in plan.recipes.values()]
+    facts = _digest(f"{digests}{told}")
+    yield "dvc.yaml", facts, partial(dvc_yaml.registry_text, plan)
+
+
+def _known(memory: Path) -> dict[str, list[str]]:
+    try:
+        return dict(json.loads(memory.read_bytes()))
+    except (OSError, ValueError):  # none yet, or damaged: it is only a memory
+        return {}
+
+
+def _digest(text: str | None) -> str:
+    return hashlib.md5((text or "").encode(), usedforsecurity=False).hexdigest()
 
 
 def _read(path: Path) -> str | None:

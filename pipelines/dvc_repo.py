@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
+
+from pipelines import console
+from pipelines.where import Problem, Problems, Where, did_you_mean
 
 LINKS = ("reflink", "copy", "hardlink", "symlink")
-_PATIENCE_S = 60.0
+_SILENT_S = 0.5  # DVC's commands hold the lock for less, most of the time
+_PATIENCE_S = 600.0
 
 
-class RepositoryLocked(Exception):
+class RepositoryLocked(TimeoutError):
     """Another process holds DVC's lock for longer than we wait."""
 
 
@@ -36,53 +41,115 @@ class Cache:
 
 
 def cache(root: Path) -> Cache:
-    """The cache that .dvc/config and .dvc/config.local name.
+    """The cache that DVC's configuration names: the system's, the user's and the project's.
 
-    Raises ValueError on a link type that DVC does not know.
+    Raises Problems on a link type that DVC does not know.
     Source: https://dvc.org/doc/user-guide/project-structure/configuration#cache
     """
-    options = _cache_options(root)
-    folder = Path(os.path.expanduser(options.get("dir", "cache")))  # noqa: PTH111 - may be relative
-    named = options.get("type", "reflink,copy").replace('"', "").split(",")
-    links = tuple(name.strip() for name in named)
+    folder = root / ".dvc" / "cache"
+    links: tuple[str, ...] = ("reflink", "copy")
+    for file in _config_files(root):
+        options = _cache_options(file)
+        if "dir" in options:  # a relative one counts from the folder of the config file
+            folder = file.parent / Path(options["dir"]).expanduser()
+        if "type" in options:
+            links = _links(options["type"], file)
+    return Cache(folder, links)
+
+
+def _config_files(root: Path) -> list[Path]:
+    """A later one goes before an earlier one. Source: dvc.dirs, dvc.config."""
+    system = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or "/etc/xdg/dvc"
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR") or Path(home, "dvc")
+    own = root / ".dvc"
+    return [Path(system, "config"), Path(user, "config"), own / "config", own / "config.local"]
+
+
+def has_remote(root: Path) -> bool:
+    """Whether DVC's configuration names a remote."""
+    sections = [name for file in _config_files(root) for name in _configuration(file).sections()]
+    return any(name.strip("'").startswith("remote ") for name in sections)
+
+
+def _cache_options(file: Path) -> dict[str, str]:
+    parser = _configuration(file)
+    if not parser.has_section("cache"):
+        return {}
+    return {name: value.strip("\"'") for name, value in parser["cache"].items()}
+
+
+def _configuration(file: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(file)
+    except configparser.Error as error:
+        where = Where(str(file), getattr(error, "lineno", None) or 0)
+        what = "DVC can't read this configuration"
+        raise Problems(
+            [Problem(where, what, "correct the line, or see `dvc config --list`")]
+        ) from error
+    return parser
+
+
+def _links(value: str, file: Path) -> tuple[str, ...]:
+    links = tuple(name.strip() for name in value.split(","))
     for link in links:
         if link not in LINKS:
-            raise ValueError(f".dvc/config: no cache type `{link}`; DVC has {', '.join(LINKS)}")
-    # A relative dir counts from the folder of the config file.
-    return Cache(root / ".dvc" / folder, links)
-
-
-def _cache_options(root: Path) -> dict[str, str]:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    parser.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
-    return dict(parser["cache"]) if parser.has_section("cache") else {}
+            what = f"no cache type `{link}`"
+            raise Problems([Problem(Where(str(file)), what, did_you_mean(link, LINKS, "DVC has"))])
+    return links
 
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Hold DVC's repository lock, as DVC does while it writes dvc.lock.
 
-    Source: dvc.lock.Lock: zc.lockfile, an exclusive flock on .dvc/tmp/lock.
-    Raises RepositoryLocked after a minute.
+    Source: dvc.lock.Lock: zc.lockfile, an exclusive flock on .dvc/tmp/lock, which then holds the
+    process's number. Where it is held we wait, and say for whom.
+    Raises RepositoryLocked after ten minutes.
     """
     place = root / ".dvc" / "tmp" / "lock"
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("a+") as file:
-        end = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    file.seek(0)
-                    holder = file.read().strip() or "unknown"
-                    raise RepositoryLocked(
-                        f"DVC's lock {place} is held (process {holder})\n"
-                        "  wait for that dvc command to end, then run ./doit again"
-                    ) from None
-                time.sleep(0.05)
+    place.touch()
+    with place.open("r+") as file:
+        _wait_for(file, place)
+        file.seek(0)
+        file.write(f" {os.getpid()}\n")
+        file.truncate()
+        file.flush()
         yield
+
+
+def _wait_for(file: TextIO, place: Path) -> None:
+    began, is_told = time.monotonic(), False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            waited_s = time.monotonic() - began
+            if waited_s > _PATIENCE_S:
+                raise RepositoryLocked(
+                    f"DVC's lock {place} is held {_holder(file)}\n"
+                    "  wait for that command to end, then run ./doit again"
+                ) from None
+            if waited_s > _SILENT_S and not is_told:
+                console.say(f"waiting for DVC's lock, held {_holder(file)}", "yellow")
+                is_told = True
+            time.sleep(0.02)
+
+
+def _holder(file: TextIO) -> str:
+    """`by process 4242 (dvc pull)`, as far as it can be told."""
+    file.seek(0)
+    number = file.read().strip()
+    try:
+        words = Path("/proc", number, "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return f"by process {number or 'unknown'}"
+    shown = " ".join(Path(word.decode(errors="replace")).name for word in words if word)
+    return f"by process {number} ({shown[:60]})"
 
 
 def is_inside_dvc() -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from pipelines.facts import VERSIONS
+from pipelines.plan import Plan
 from pipelines.recipe.model import Recipe, Target
 from pipelines.step import Step
 
@@ -19,17 +20,42 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def model_text(steps: Iterable[Step]) -> str:
     """models/NAME/dvc.yaml: a literal stage a step."""
     data = {"stages": {step.lock_name: _stage(step) for step in steps}}
-    return HEAD + yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return HEAD + _yaml(data)
 
 
-def registry_text(recipes: Mapping[str, Recipe]) -> str:
-    """The root dvc.yaml: an artifact a model and target. Metrics and plots are the stages' own."""
-    artifacts = {
-        f"{recipe.model}-{target.name}": _artifact(recipe, target)
-        for recipe in recipes.values()
-        for target in recipe.targets.values()
+def registry_text(plan: Plan) -> str:
+    """The root dvc.yaml: an artifact a model and target, metrics and plots over the models."""
+    made = [path for step in plan.steps.values() for path in step.outputs.values()]
+    tables: dict[str, list[str]] = {}
+    for step in plan.steps.values():
+        found = [path for path in step.outputs.values() if _kind(path) == "plots"]
+        tables.setdefault(step.model, []).extend(found)
+    data = {
+        # GTO's names: letters, digits, - _ /. With `-`, a-b for c would be a for b-c.
+        "artifacts": {
+            f"{recipe.model}/{target.name}": _artifact(recipe, target)
+            for recipe, target in plan.targets()
+        },
+        "metrics": [path for path in made if _kind(path) == "metrics"],
+        "plots": [_comparison(model, paths) for model, paths in tables.items() if paths],
     }
-    return HEAD + yaml.dump({"artifacts": artifacts}, Dumper=_Dumper, sort_keys=False)
+    return HEAD + _yaml(data)
+
+
+def _comparison(model: str, tables: Iterable[str]) -> dict[str, Any]:
+    """A plot of all targets of a model; `single` leaves out what earlier layers did wrong."""
+    return {
+        f"{model}: cosine of each layer, all targets": {
+            "x": "id",
+            "y": {table: ["entire_cosine_worst", "single_cosine_worst"] for table in tables},
+            "x_label": "layer",
+            "y_label": "worst cosine",
+        }
+    }
+
+
+def _yaml(data: Any) -> str:
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _artifact(recipe: Recipe, target: Target) -> dict[str, Any]:
@@ -43,9 +69,10 @@ def _artifact(recipe: Recipe, target: Target) -> dict[str, Any]:
 
 def _stage(step: Step) -> dict[str, Any]:
     outs = sorted(_below(path, step) for path in step.outputs.values())
-    kinds: dict[str, list[str]] = {"outs": [], "metrics": [], "plots": []}
+    kinds: dict[str, list[Any]] = {"outs": [], "metrics": [], "plots": []}
     for path in outs:
-        kinds[_kind(path)].append(path)
+        kind = _kind(path)
+        kinds[kind].append({path: _plot(step)} if kind == "plots" else path)
     return {
         "cmd": step.command,
         "deps": sorted(_below(path, step) for path in step.dependencies),
@@ -61,6 +88,17 @@ def _kind(path: str) -> str:
     """Cached outputs all three: an uncached metric does not survive a clone."""
     name = posixpath.basename(path)
     return {"metrics.json": "metrics", "layers.csv": "plots"}.get(name, "outs")
+
+
+def _plot(step: Step) -> dict[str, str]:
+    """How `dvc plots show` draws layers.csv."""
+    return {
+        "x": "id",
+        "y": "entire_cosine_worst",
+        "x_label": "layer",
+        "y_label": "worst cosine",
+        "title": f"{step.model}@{step.target}: cosine of each layer",
+    }
 
 
 def _below(path: str, step: Step) -> str:

@@ -55,6 +55,8 @@ def changes(old: Facts | None, new: Facts) -> list[Change]:
     """Every fact that differs; empty means that the step's outputs are what it would make again."""
     if old is None:
         return [Change("never", "built")]
+    if _is_same(old, new):
+        return []
     before, after = dict(_leaves(old)), dict(_leaves(new))
     return [
         _change(key, before.get(key), after.get(key))
@@ -63,11 +65,29 @@ def changes(old: Facts | None, new: Facts) -> list[Change]:
     ]
 
 
+def _is_same(old: Facts, new: Facts) -> bool:
+    """Whether no leaf can differ. Text tells 1 from 1.0 and True, which are equal to Python."""
+    return (
+        old.command == new.command
+        and old.deps.keys() == new.deps.keys()
+        and all(_md5(old.deps[path]) == _md5(content) for path, content in new.deps.items())
+        and _params_text(old) == _params_text(new)
+    )
+
+
+def _params_text(facts: Facts) -> str:
+    return repr(sorted((file, sorted(values.items())) for file, values in facts.params.items()))
+
+
+def _md5(content: Content | None) -> str:
+    return content.md5 if content else "missing"
+
+
 def _leaves(facts: Facts) -> Iterator[tuple[tuple[str, str], str]]:
     """((kind, name), value as text) of every single fact."""
     yield ("command", ""), facts.command
     for path, content in facts.deps.items():
-        yield ("dep", path), content.md5 if content else "missing"
+        yield ("dep", path), _md5(content)
     for file, params in facts.params.items():
         kind = "stage version" if file == VERSIONS else "param"
         for name, value in params.items():

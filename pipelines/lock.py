@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import posixpath
 import threading
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pipelines import atomic
+from pipelines import atomic, leftovers, lock_text
 from pipelines.content import Content
-from pipelines.dvc_repo import locked
+from pipelines.dvc_repo import RepositoryLocked, locked
 from pipelines.facts import Facts
+from pipelines.journal import Journal, Line
+from pipelines.lock_text import dump as dvc_text
+from pipelines.parsed_files import ParsedFiles
 from pipelines.step import Step
 
-SCHEMA = "2.0"
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+__all__ = ["Entry", "Locks", "dvc_text", "from_stage", "to_stage"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Entry:
 def to_stage(entry: Entry, folder: str) -> dict[str, Any]:
     """An entry in DVC's form: paths relative to the model's folder, lists sorted by path."""
     deps = {path: content for path, content in entry.facts.deps.items() if content}
-    return {
+    stage = {
         "cmd": entry.facts.command,
         "deps": _rows(deps, folder),
         "params": {
@@ -45,6 +45,7 @@ def to_stage(entry: Entry, folder: str) -> dict[str, Any]:
         },
         "outs": _rows(entry.outs, folder),
     }
+    return {key: value for key, value in stage.items() if value}
 
 
 def from_stage(stage: Mapping[str, Any], folder: str) -> Entry:
@@ -54,79 +55,178 @@ def from_stage(stage: Mapping[str, Any], folder: str) -> Entry:
     return Entry(facts, _contents(stage["outs"], folder))
 
 
-def dvc_text(data: Mapping[str, Any]) -> str:
-    """YAML as DVC writes it, to the byte.
+@dataclass(frozen=True)
+class _Edit:
+    """What becomes of a stage's text. before: digest of the text that it stands on."""
 
-    Source: dvc.utils.serialize._yaml, which dumps with ruamel's round-trip emitter.
-    """
-    from ruamel.yaml import YAML  # 60 ms to import, and only a step that ran needs it
-
-    emitter, stream = YAML(), io.StringIO()
-    emitter.default_flow_style = False
-    emitter.dump(data, stream)
-    return stream.getvalue()
+    before: str | None
+    text: str | None  # None: it goes away
 
 
 class Locks:
-    """All models' lock files, read when first asked for, written whole at every record."""
+    """All models' lock files: read when first asked for, written when a run ends.
+
+    Until then every record is a line of the journal; what a killed process left there is written
+    before anything is read.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._stages: dict[str, dict[str, Any]] = {}
-        self._guard = threading.Lock()
+        self._texts: dict[str, str | None] = {}  # of the files that were read
+        self._parts: dict[str, dict[str, str]] = {}  # the same, by stage
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._edits: dict[str, dict[str, _Edit]] = {}
+        self._parsed = ParsedFiles(root / ".npumake" / "locks.json")
+        self._journal = Journal(root / ".npumake" / "journal")
+        self._is_replayed = False
+        self._guard = threading.RLock()
         self.damaged: dict[str, str] = {}  # file -> what is wrong with it
+        self.unwritten: str | None = None  # why the last flush left all in the journal
 
     def entry(self, step: Step) -> Entry | None:
         """What was recorded for the step; None where nothing (readable) was."""
-        stage = self._load(step.folder).get(step.lock_name)
-        try:
-            return from_stage(stage, step.folder) if stage is not None else None
-        except (KeyError, TypeError, AttributeError) as error:
-            self.damaged[f"{step.folder}/dvc.lock"] = f"{step.lock_name}: {error!r}"
-            return None
+        key = (step.folder, step.lock_name)
+        entry = self._entries.get(key)
+        if entry is None and (stage := self._load(step.folder).get(step.lock_name)) is not None:
+            try:
+                entry = self._entries[key] = from_stage(stage, step.folder)
+            except (KeyError, TypeError, AttributeError) as error:
+                self.damaged[f"{step.folder}/dvc.lock"] = f"{step.lock_name}: {error!r}"
+        return entry
+
+    def begin(self) -> None:
+        """Steps are about to run: from now on a later process can tell that this one died."""
+        self._journal.begin()
 
     def record(self, step: Step, entry: Entry) -> None:
+        """Note in the journal what the step made; `flush` writes it to dvc.lock."""
+        stage = to_stage(entry, step.folder)
+        text = lock_text.dump_stage(step.lock_name, stage)
         with self._guard:
-            self._load(step.folder)[step.lock_name] = to_stage(entry, step.folder)
-            self._write(step.folder)
+            edit = self._edit(step, text)
+            self._load(step.folder)[step.lock_name] = stage
+            self._entries[step.folder, step.lock_name] = entry
+            self._journal.append(Line(step.folder, step.lock_name, edit.before, text))
 
     def forget(self, step: Step) -> bool:
         """Drop the step's entry. Returns whether there was one."""
         with self._guard:
             if self._load(step.folder).pop(step.lock_name, None) is None:
                 return False
-            self._write(step.folder)
+            self._entries.pop((step.folder, step.lock_name), None)
+            self._edit(step, None)
+            self._write()
             return True
 
-    def keep_only(self, folder: str, names: set[str]) -> None:
-        """Drop the entries of steps that the recipe no longer has."""
+    def flush(self) -> None:
+        """Write what was recorded. What can't be written stays in the journal; see `unwritten`."""
         with self._guard:
-            stages = self._load(folder)
-            if stages.keys() - names:
-                self._stages[folder] = {k: v for k, v in stages.items() if k in names}
-                self._write(folder)
+            try:
+                self._write()
+            except (RepositoryLocked, OSError) as error:
+                self.unwritten = str(error)
+                self._journal.leave()
+
+    def _write(self) -> None:
+        edits, self._edits = self._edits, {}
+        for folder, changed in edits.items():
+            self._texts[folder] = self._merge(folder, changed)
+            self._parts.pop(folder, None)
+        self._journal.end()
+        self._parsed.save()
+
+    def is_flushed(self, folder: str) -> bool:
+        """Whether the model's dvc.lock on the disk is what this process read or wrote last."""
+        with self._guard:
+            return not self._edits and self._text(f"{folder}/dvc.lock") == self._texts.get(folder)
+
+    def _edit(self, step: Step, text: str | None) -> _Edit:
+        edits = self._edits.setdefault(step.folder, {})
+        if (earlier := edits.get(step.lock_name)) is not None:
+            before = earlier.before
+        else:
+            self._load(step.folder)
+            old = self._parts_of(step.folder).get(step.lock_name)
+            before = _digest(old) if old is not None else None
+        edits[step.lock_name] = _Edit(before, text)
+        return edits[step.lock_name]
+
+    def _parts_of(self, folder: str) -> dict[str, str]:
+        if folder not in self._parts:
+            self._parts[folder] = _split(self._texts[folder])
+        return self._parts[folder]
 
     def _load(self, folder: str) -> dict[str, Any]:
-        if folder not in self._stages:
-            self._stages[folder] = self._read(f"{folder}/dvc.lock")
-        return self._stages[folder]
+        with self._guard:
+            if not self._is_replayed:
+                self._is_replayed = True
+                self._replay()
+            if folder not in self._stages:
+                self._stages[folder], self._texts[folder] = self._read(f"{folder}/dvc.lock")
+            return self._stages[folder]
 
-    def _read(self, file: str) -> dict[str, Any]:
+    def _replay(self) -> None:
+        """Write what processes that died had recorded, and remove what else they left."""
+        has_died = False
+        for lines in self._journal.left_behind():
+            has_died = True
+            edits: dict[str, dict[str, _Edit]] = {}
+            for line in lines:
+                edits.setdefault(line.folder, {})[line.name] = _Edit(line.before, line.text)
+            for folder, changed in edits.items():
+                self._merge(folder, changed)
+        if has_died:
+            leftovers.remove(self._root)
+
+    def _read(self, file: str) -> tuple[dict[str, Any], str | None]:
+        text = self._text(file)
         try:
-            text = (self._root / file).read_text()
+            return (self._parsed.of(file, text) if text is not None else {}), text
+        except ValueError as error:
+            self.damaged[file] = str(error)
+            return {}, text
+
+    def _text(self, file: str) -> str | None:
+        try:
+            return (self._root / file).read_text(errors="replace")
         except FileNotFoundError:
-            return {}
-        try:
-            return dict(yaml.load(text, _Loader)["stages"])
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-            self.damaged[file] = str(error).splitlines()[0]
-            return {}
+            return None
 
-    def _write(self, folder: str) -> None:
-        data = {"schema": SCHEMA, "stages": self._stages[folder]}
-        text = dvc_text(data).encode()
+    def _merge(self, folder: str, edits: Mapping[str, _Edit]) -> str | None:
+        """Write the edits whose stage nobody else has changed meanwhile. Returns the file's text.
+
+        Others are `dvc repro` and `git checkout`: what they wrote is newer than what we stood on.
+        """
         with locked(self._root):
-            atomic.write(self._root / folder / "dvc.lock", text)
+            text = self._text(f"{folder}/dvc.lock")
+            is_known = folder in self._texts and text == self._texts[folder]
+            stages = dict(self._parts_of(folder)) if is_known else _split(text)
+            is_damaged = text is not None and not stages  # then nobody else's word stands
+            for name, edit in edits.items():
+                found = _digest(stages[name]) if name in stages else None
+                if found != edit.before and not is_damaged:
+                    continue
+                if edit.text is None:
+                    stages.pop(name, None)
+                else:
+                    stages[name] = edit.text
+            new = lock_text.join(stages.values()) if stages or text is not None else None
+            if new is not None and new != text:
+                atomic.write(self._root / folder / "dvc.lock", new.encode())
+            return new
+
+
+def _split(text: str | None) -> dict[str, str]:
+    """Name -> text of every stage; none where the text is damaged."""
+    try:
+        return lock_text.split(text) if text is not None else {}
+    except ValueError:
+        return {}
+
+
+def _digest(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _rows(contents: Mapping[str, Content], folder: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pipelines.backends.table import BACKENDS
@@ -21,8 +22,8 @@ class Plan:
 
     def of(self, model: str, target: str | None = None) -> Iterator[Step]:
         """A model's steps; with a target, only that target's own."""
-        for step in self.steps.values():
-            if step.model == model and (target is None or step.target == target):
+        for step in self._by_model.get(model, ()):
+            if target is None or step.target == target:
                 yield step
 
     def targets(self) -> Iterator[tuple[Recipe, Target]]:
@@ -32,14 +33,25 @@ class Plan:
 
     def before(self, step: Step) -> Iterator[Step]:
         """The steps whose outputs are this one's inputs."""
-        made_by = self.makers()
+        made_by = self._makers
         yield from {
             made_by[path].name: made_by[path] for path in step.inputs.values() if path in made_by
         }.values()
 
-    def makers(self) -> dict[str, Step]:
+    def makers(self) -> Mapping[str, Step]:
         """Output path -> the step that makes it."""
+        return self._makers
+
+    @cached_property
+    def _makers(self) -> dict[str, Step]:
         return {path: step for step in self.steps.values() for path in step.outputs.values()}
+
+    @cached_property
+    def _by_model(self) -> dict[str, list[Step]]:
+        found: dict[str, list[Step]] = {}
+        for step in self.steps.values():
+            found.setdefault(step.model, []).append(step)
+        return found
 
     def toolchains(self, names: Iterable[str]) -> set[str]:
         """All toolchains that the named steps run in."""

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -51,10 +51,10 @@ class Store:
         self._add_bytes(listing(members), content.md5)
 
     def has(self, content: Content) -> bool:
-        """Whether every object of the content is there."""
+        """Whether every object of the content is there, and its listing whole."""
         try:
             return all(self._object(md5).is_file() for md5 in self._parts(content))
-        except (OSError, ValueError):
+        except (OSError, Damaged):
             return False
 
     def restore(self, content: Content, path: Path) -> None:
@@ -63,7 +63,7 @@ class Store:
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             made = aside / path.name
-            if content.nfiles is None:
+            if not _is_folder(content):
                 self._copy_out(content.md5, made)
             else:
                 made.mkdir()
@@ -86,16 +86,31 @@ class Store:
 
     def recall(self, step: Step, facts: Facts) -> Entry | None:
         """What these facts gave before, if every object of it is still here."""
+        for entry in self.known(step, facts):
+            if all(self.has(content) for content in entry.outs.values()):
+                return entry
+        return None
+
+    def known(self, step: Step, facts: Facts) -> Iterator[Entry]:
+        """All that these facts gave before, whether or not its objects are here."""
         outs = {path: Content("", 0) for path in step.outputs.values()}
         folder = self._run_folder(_key(lock.to_stage(Entry(facts, outs), step.folder)))
         for file in sorted(folder.glob("*")):
             try:
                 entry = lock.from_stage(yaml.load(file.read_text(), _Loader), step.folder)
             except (yaml.YAMLError, KeyError, TypeError, AttributeError, OSError, ValueError):
-                continue
-            if all(self.has(content) for content in entry.outs.values()):
-                return entry
-        return None
+                continue  # damaged: it is only a cache
+            if entry.outs.keys() == outs.keys():
+                yield entry
+
+    def lacks(self, content: Content) -> set[str]:
+        """MD5s that have to be fetched for `has` to hold; of a folder, its listing first."""
+        if self.has(content):
+            return set()
+        try:
+            return {md5 for md5 in self._parts(content) if not self._object(md5).is_file()}
+        except (OSError, Damaged):
+            return {content.md5}
 
     def _object(self, md5: str) -> Path:
         return self._objects / md5[:2] / md5[2:]
@@ -105,14 +120,22 @@ class Store:
 
     def _parts(self, content: Content) -> Iterator[str]:
         yield content.md5
-        if content.nfiles is not None:
+        if _is_folder(content):
             yield from self._members(content.md5).values()
 
     def _members(self, md5: str) -> dict[str, str]:
+        """A listing's path -> MD5. Raises Damaged, and drops the object, where it is not whole."""
         data = self._object(md5).read_bytes()
         if hashlib.md5(data, usedforsecurity=False).hexdigest() + ".dir" != md5:
-            raise Damaged(f"cache object {md5} is damaged")
+            self._drop(md5)
         return {row["relpath"]: row["md5"] for row in json.loads(data)}
+
+    def _drop(self, md5: str) -> NoReturn:
+        try:
+            self._object(md5).unlink(missing_ok=True)
+        except OSError:  # a cache that can't be written: it stays, and is never used
+            pass
+        raise Damaged(f"cache object {md5} is damaged")
 
     def _add_file(self, path: Path, md5: str) -> None:
         self._keep(path, md5)
@@ -122,7 +145,7 @@ class Store:
 
     def _keep(self, path: Path, md5: str) -> None:
         target = self._object(md5)
-        if target.is_file():
+        if target.is_file() and md5_of(target) == md5:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=target.parent)
@@ -138,15 +161,14 @@ class Store:
 
     def _add_bytes(self, data: bytes, md5: str) -> None:
         target = self._object(md5)
-        if not target.is_file():
+        if not target.is_file() or target.read_bytes() != data:
             atomic.write(target, data)
             target.chmod(0o444)
 
     def _copy_out(self, md5: str, path: Path) -> None:
         self._link(md5, path)
         if md5_of(path) != md5:
-            self._object(md5).unlink(missing_ok=True)
-            raise Damaged(f"cache object {md5} is damaged")
+            self._drop(md5)
 
     def _link(self, md5: str, path: Path) -> None:
         """Make `path` from the object by the first type of link that works here."""
@@ -162,8 +184,29 @@ class Store:
         shutil.copyfile(source, path)
 
 
+def _is_folder(content: Content) -> bool:
+    return content.md5.endswith(".dir")
+
+
 def replace(made: Path, path: Path) -> None:
-    """Move `made` to `path`, whatever is there now. Both on one file system."""
+    """Move `made` to `path`, whatever is there now."""
+    if made.lstat().st_dev == path.parent.stat().st_dev:
+        _move(made, path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        copy = aside / path.name
+        if made.is_dir():
+            shutil.copytree(made, copy, symlinks=True)
+        else:
+            shutil.copy2(made, copy, follow_symlinks=False)
+        _move(copy, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _move(made: Path, path: Path) -> None:
+    """As `replace`, on one file system."""
     if path.is_dir() and not path.is_symlink():
         trash = Path(tempfile.mkdtemp(prefix=".old-", dir=path.parent))
         os.replace(path, trash / path.name)

@@ -260,6 +260,11 @@ def _explain(status: int, folder: Path, log: Path, root: Path) -> str:
     try:
         told = json.loads((folder / "refusal.json").read_text())
     except (OSError, ValueError):
+        if os.strerror(errno.ENOSPC) in log.read_text(errors="replace"):
+            # There was no room for the refusal either.
+            return (
+                f"the disk is full\n  free some space, then run the same command again\n  {where}"
+            )
         code = os.waitstatus_to_exitcode(status)
         return f"ended with code {code}\n  {_telling_lines(log)}\n  {where}"
     if told.get("errno") == str(errno.ENOSPC):

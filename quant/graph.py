@@ -10,7 +10,7 @@ import onnx
 from onnx import numpy_helper, shape_inference
 
 from quant.graph_names import drop_unneeded, uses
-from quant.graph_types import TensorType, tensor_type
+from quant.graph_types import TensorType, numpy_dtype, tensor_type
 from quant.operators import opset
 
 Array = npt.NDArray[np.generic]
@@ -23,7 +23,8 @@ class Graph:
     """A model's main graph, copied: changes reach the caller by `to_model` alone.
 
     `nodes` is in topological order and changes only by `replace`. Nodes of subgraphs (If, Loop) are
-    not listed, but a node that holds a subgraph reads what that takes from outside.
+    not listed, but a node that holds a subgraph reads what that takes from outside. `tail` is what
+    `cut` took off.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -32,6 +33,7 @@ class Graph:
         self.nodes: tuple[onnx.NodeProto, ...] = tuple(self._model.graph.node)
         self.inputs = tuple(value.name for value in model.graph.input)
         self.outputs = tuple(value.name for value in model.graph.output)
+        self.tail: onnx.ModelProto | None = None
         self.opset = opset(model)
         # An initializer that is a graph input too can be overridden by the caller: no constant.
         self._weights = {
@@ -91,6 +93,30 @@ class Graph:
         self.nodes = (*kept, *new, *self.nodes[places[-1] + 1 :])
         self._index()
 
+    def cut(self, nodes: Iterable[onnx.NodeProto], outputs: Sequence[str]) -> None:
+        """Take off `nodes`, which no other node reads, and put out `outputs` instead.
+
+        `tail` becomes the model of what was taken off: it makes those of the former outputs that
+        are not among the new, from the new. The types of `outputs` must be known.
+        """
+        gone = {id(node) for node in nodes}
+        values = [_value(name, self.type(name)) for name in outputs]
+        tail = onnx.ModelProto()
+        tail.CopyFrom(self._model)
+        del tail.graph.node[:], tail.graph.input[:], tail.graph.value_info[:]
+        tail.graph.node.extend(node for node in self.nodes if id(node) in gone)
+        tail.graph.input.extend(values)
+        former = [value for value in tail.graph.output if value.name not in outputs]
+        del tail.graph.output[:]
+        tail.graph.output.extend(former)
+        drop_unneeded(tail)
+        self.tail = tail
+        del self._model.graph.output[:]
+        self._model.graph.output.extend(values)
+        self.outputs = tuple(outputs)
+        self.nodes = tuple(node for node in self.nodes if id(node) not in gone)
+        self._index()
+
     def to_model(self) -> onnx.ModelProto:
         """The model with every change, without what no output depends on any more."""
         model = onnx.ModelProto()
@@ -139,6 +165,13 @@ class Graph:
         for tensor in self._weights.values():
             found.setdefault(tensor.name, _weight_type(tensor))
         return found
+
+
+def _value(name: str, type_: TensorType | None) -> onnx.ValueInfoProto:
+    if type_ is None:
+        raise ValueError(f"the type of `{name}` is not known")
+    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(numpy_dtype(type_.dtype)))
+    return onnx.helper.make_tensor_value_info(name, element, type_.shape)
 
 
 def _constant_value(node: onnx.NodeProto) -> Array | None:

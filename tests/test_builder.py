@@ -71,6 +71,7 @@ def test_touch_changes_nothing(builder: Builder) -> None:
 )
 def test_why_names_what_changed(builder: Builder, edit: object, told: str) -> None:
     builder.bring(STEP)
+    builder.close()
     edit(builder.root)  # type: ignore[operator]
     assert [str(change) for change in again(builder).why(STEP)] == [told]
 
@@ -87,6 +88,7 @@ def test_why_names_the_leaf_of_a_parameter(builder: Builder) -> None:
 @pytest.mark.parametrize("lose", [OUT, "models/m/build", "models/m/dvc.lock"])
 def test_what_was_lost_is_restored_from_the_cache(builder: Builder, lose: str) -> None:
     builder.bring(STEP)
+    builder.close()
     place = builder.root / lose
     shutil.rmtree(place) if place.is_dir() else place.unlink()
     write_job(builder.root, "join", "raise SystemExit('must not run')")

@@ -289,7 +289,7 @@ def test_a_second_run_waits_for_the_first(built: Workspace) -> None:
 
 def test_the_repositorys_models(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    for name in ("sample_reshape", "mobilenet_v1"):
+    for name in ("sample_reshape", "mobilenet_v1", "ssd_detector"):
         subprocess.run(["cp", "-r", f"{ROOT}/models/{name}", f"{tmp_path}/models/"], check=True)
         for made in ("build", "dvc.lock"):
             subprocess.run(["rm", "-rf", f"{tmp_path}/models/{name}/{made}"], check=True)

@@ -14,7 +14,8 @@ from PIL import Image
 MODELS = Path(__file__).resolve().parent.parent / "models"
 MOBILENET = MODELS / "mobilenet_v1"
 SAMPLE = MODELS / "sample_reshape"
-OURS = [SAMPLE, MOBILENET]
+DETECTOR = MODELS / "ssd_detector"
+OURS = [SAMPLE, MOBILENET, DETECTOR]
 
 SAMPLE_LAYERS = [
     "Conv2d 3x16 k3",
@@ -98,6 +99,12 @@ def test_sample_reshape_has_eight_different_pictures() -> None:
     pictures = [Image.open(x) for x in sorted((SAMPLE / "data" / "images").glob("*.png"))]
     assert [(x.mode, x.size) for x in pictures] == [("RGB", (64, 64))] * 8
     assert len({x.tobytes() for x in pictures}) == 8
+
+
+def test_ssd_detector_has_four_different_pictures() -> None:
+    pictures = [Image.open(x) for x in sorted((DETECTOR / "data" / "images").glob("*.png"))]
+    assert [(x.mode, x.size) for x in pictures] == [("RGB", (80, 80))] * 4
+    assert len({x.tobytes() for x in pictures}) == 4
 
 
 @pytest.mark.parametrize(("file", "count"), [("calibration", 100), ("test_inputs", 360)])

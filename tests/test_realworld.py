@@ -50,6 +50,12 @@ def test_ultraface(realworld: Path, tmp_path: Path) -> None:
         assert len(build["layers"]) > 50
         assert {row["id"] for row in build["layers"]} <= {row["id"] for row in layers}
     assert workspace.doit().steps == {}
+    recipe = workspace.root / "models/ultraface/recipe.yaml"
+    recipe.write_text(recipe.read_text() + "gates: {max_size_ratio: 2, max_cpu_layers: 3}\n")
+    gated = workspace.doit("ultraface@rk3588")
+    assert (gated.code, gated.steps) == (1, {})
+    assert "31.63, above max_size_ratio 2\n  `Concat_142`, `Concat_143`: 39.2 MB of" in gated.err
+    assert "layers on the CPU: 11, above max_cpu_layers 3\n" in gated.err
     picture = sorted((folder / "faces").iterdir())[0]
     shown = workspace.doit("infer", "ultraface@rk3588", str(picture))
     assert "scores" in shown.out, shown.err

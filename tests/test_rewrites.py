@@ -17,8 +17,9 @@ from quant.graph_check import check_graph
 from quant.graph_run import run_random
 from quant.graph_types import input_types, output_types
 from quant.operators import operator_counts
-from quant.rewrites import RULES
+from quant.rewrites import RULES, document
 from quant.rewrites.apply import Applied, apply
+from tests.conftest import ROOT
 from tests.graph_builder import Array, Builder
 
 IMAGE = (1, 6, 9, 8)
@@ -344,6 +345,12 @@ def test_the_outputs_keep_their_names_and_the_inputs_their_order() -> None:
     fired = applied.fired[0]
     assert (fired.nodes, fired.became) == (("BatchNormalization_1", "Conv_0"), ("Conv_0",))
     assert sorted(t.name for t in folded.graph.initializer) == [f"{norm}.bias", f"{norm}.weight"]
+
+
+def test_the_docs_say_what_the_rules_say() -> None:
+    assert (ROOT / document.FILE).read_text() == document.document(), (
+        "run: python -m quant.rewrites.document"
+    )
 
 
 @pytest.mark.parametrize("name", RULES)

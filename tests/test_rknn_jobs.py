@@ -198,6 +198,7 @@ class Bench:
     def analyze(self, built: Done, quantized: Done | None = None, **changes: Any) -> Done:
         inputs = {
             **self.source(quantized),
+            "model": self.model,
             "build.json": built.out / "build.json",
             "artifact.rknn": built.out / "model.rknn",
             "float": self.model,

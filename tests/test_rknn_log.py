@@ -91,6 +91,15 @@ def test_layers(name: str, row: int) -> None:
     assert log.compilations(text(name))[0].layers[row] == LAYERS[name, row]
 
 
+def test_traffic_that_the_sdk_prints_as_negative() -> None:
+    """It does so with compress_weight."""
+    plain = text("rk3588_concat_2_5_0")
+    printed = re.sub(r" 870/9216/9216( +)4( +Conv:input_conv)", r"-87/9216/9216\1-4\2", plain)
+    assert printed != plain
+    layer = log.compilations(printed)[0].layers[1]
+    assert (layer.cycles_ddr, layer.cycles_total, layer.read_write_kb) == (-87, 9216, -4)
+
+
 def test_a_layer_is_named_without_its_type() -> None:
     layer = log.compilations(text("rk3588_concat_2_5_0"))[0].layers[1]
     assert layer.name == "input_conv"

@@ -346,3 +346,54 @@ def test_unknown_names(
 
 def test_the_table_of_rules_holds_each_under_its_own_name() -> None:
     assert all(rule.name == name for name, rule in RULES.items())
+
+
+def detector() -> onnx.ModelProto:
+    """Two heads of 7 and 9 boxes, joined and decoded."""
+    b = Builder(0)
+    b.weights["shape"] = np.array([1, -1, 4], np.int64)
+    parts = []
+    for side in (3, 2):
+        x = b.op("Conv", "x", b.weight(4, 3, side, side))
+        parts.append(b.op("Reshape", b.op("Transpose", x, perm=[0, 2, 3, 1]), "shape"))
+    return b.model({"x": (1, 3, 5, 5)}, [b.op("Softmax", b.op("Concat", *parts, axis=1), axis=2)])
+
+
+def test_a_cut_leaves_the_tail_in_a_file_of_its_own(tmp_path: Path) -> None:
+    model = detector()
+    samples = [{"x": np.ones((1, 3, 5, 5), np.float32)}]
+    rules = ("concat_on_spatial_axis", "cut_postprocessing")
+    told, work = run(run_here, tmp_path, model, rewrite=rules, samples=samples)
+    assert told == Told()
+    tail = onnx.load(work.out / "tail.onnx")
+    check_graph(tail, full=True)
+    assert (
+        list(output_types(saved(work))) == list(input_types(tail)) == ["Conv_0_out", "Conv_3_out"]
+    )
+    assert output_types(tail) == output_types(model)
+    assert opset(tail) == opset(model)
+    changes = work.json("changes.json")
+    assert list(changes["difference"]["outputs"]) == list(output_types(model))
+    exact = {"bound": 0.0, "random": 0.0, "calibration": 0.0}
+    assert changes["difference_by_rewrite"] == dict.fromkeys(rules, exact)
+
+
+def test_a_graph_without_postprocessing_cannot_be_cut(tmp_path: Path) -> None:
+    told, work = run(run_here, tmp_path, conv_norm(), rewrite=("cut_postprocessing",))
+    assert told.what == (
+        "the graph can't be cut: nothing follows its last layer with weights but changes of shape"
+    )
+    assert told.advice == "take `cut_postprocessing` out of `simplify.rewrite`"
+    assert not (work.out / "tail.onnx").exists()
+
+
+def test_a_rule_that_changes_more_than_it_says_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(RULES["fold_batch_norm"]), "rounding", 0.0)
+    told, work = run(run_here, tmp_path, conv_norm())
+    assert told.what.startswith(
+        "on random inputs `fold_batch_norm` changes more than its rounding explains: output "
+    )
+    assert told.advice == "take `fold_batch_norm` out of `simplify.rewrite`"
+    assert not list(work.out.iterdir())

@@ -66,6 +66,7 @@ class LockBackend:
         self._ignored.unlink(missing_ok=True)
 
     def dump(self) -> None:
+        CURRENT.builder.locks.flush()
         CURRENT.builder.contents.save()
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from doit.doit_cmd import DoitMain
 from doit.plugin import PluginDict
 
-from pipelines import console
+from pipelines import console, dvc_pull, forecast
 from pipelines.dvc_files import write_all
+from pipelines.dvc_pull import PullError
+from pipelines.dvc_repo import RepositoryLocked, has_remote
 from pipelines.front import reporter
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
@@ -34,7 +36,7 @@ class UsageError(Exception):
 def main(arguments: list[str]) -> int:
     """Run one command line. Returns the process's exit code."""
     os.chdir(CURRENT.root)
-    return guarded(lambda: _dispatch(arguments))
+    return guarded(lambda: dispatch(arguments))
 
 
 def guarded(act: Callable[[], int]) -> int:
@@ -44,7 +46,7 @@ def guarded(act: Callable[[], int]) -> int:
     except Problems as error:
         console.say(str(error), "red")
         return USAGE
-    except (UsageError, ToolchainError) as error:
+    except (UsageError, ToolchainError, PullError, RepositoryLocked) as error:
         console.say(f"npumake: {error}", "red")
         return USAGE
     except KeyboardInterrupt:
@@ -59,21 +61,25 @@ def guarded(act: Callable[[], int]) -> int:
             CURRENT.builder.close()
 
 
-def _dispatch(arguments: list[str]) -> int:
+def dispatch(arguments: list[str]) -> int:
     doit = DoitMain()
     commands = doit.get_cmds()
     name, rest = _split(arguments, set(commands))
+    is_pulling = name in (None, "run") and "--pull" in rest
+    if is_pulling:
+        rest = [word for word in rest if word != "--pull"]
+        dvc_pull.pull_sources_for(CURRENT, rest)
     if name not in _NEEDS_NO_RECIPES:
         CURRENT.plan  # noqa: B018 - every error of every recipe, before anything else
     if name in OWN:
         return int(doit.run([name, *rest]) or 0)
     if name is None or name == "run":
-        return _run(doit, commands, rest)
+        return _run(doit, commands, rest, is_pulling)
     options, names = _permuted(commands, name, rest)
     return int(doit.run([name, *options, *names]) or 0)
 
 
-OWN = {"test", "why", "infer", "step", "plan", "toolchains", "forget"}
+OWN = {"test", "why", "infer", "doctor", "step", "plan", "toolchains", "forget"}
 
 
 def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[str]]:
@@ -87,13 +93,15 @@ def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[s
     return None, arguments
 
 
-def _run(doit: DoitMain, commands: PluginDict, arguments: list[str]) -> int:
+def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling: bool) -> int:
     options, names = _permuted(commands, "run", arguments)
     CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
     selected = _with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
         write_all(CURRENT.root, CURRENT.plan)
-        _make_toolchains(selected)
+        if is_pulling:
+            dvc_pull.pull_outputs(CURRENT, selected)
+        _make_toolchains(selected, is_pulling)
         code = int(doit.run(["run", *options, *names]) or 0)
     failed_gates = any(each.has_gate_failures for each in reporter.LAST)
     return code or (1 if failed_gates else 0)
@@ -159,16 +167,20 @@ def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
     return found
 
 
-def _make_toolchains(selected: set[str]) -> None:
-    """Make what the stale steps will need, all that it downloads said first."""
-    plan, builder = CURRENT.plan, CURRENT.builder
-    stale: set[str] = set()
-    for step in plan.steps.values():  # in dependency order
-        if step.name in selected and (
-            any(earlier.name in stale for earlier in plan.before(step)) or builder.why(step)
-        ):
-            stale.add(step.name)
-    Environments(CURRENT.root).make(plan.toolchains(stale))
+def _make_toolchains(selected: set[str], is_pulling: bool) -> None:
+    """Make what the steps that may run will need, all that it downloads said first."""
+    expected = forecast.make(CURRENT.plan, CURRENT.builder, selected)
+    for file, what in CURRENT.builder.locks.damaged.items():
+        console.say(f"{file} is damaged ({what})", "yellow")
+        console.say(
+            "  its steps are restored from the cache or run, and it is written anew", "yellow"
+        )
+    if expected.lacking and not is_pulling and has_remote(CURRENT.root):
+        names = sorted(set(expected.lacking.values()))
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        what = f"{', '.join(names[:3])}{more}: built before, but not in this cache"
+        console.say(f"{what}\n  ./doit --pull fetches them instead of running them", "yellow")
+    Environments(CURRENT.root).make(CURRENT.plan.toolchains(expected.runs))
 
 
 def jobs_at_once() -> int:

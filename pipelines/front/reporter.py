@@ -11,6 +11,7 @@ from pipelines import console
 from pipelines.builder import Outcome
 from pipelines.done import DONE, Done
 from pipelines.facts import Change
+from pipelines.front import sealing
 from pipelines.project import CURRENT
 from pipelines.report import gates, rows
 
@@ -29,6 +30,7 @@ class StepReporter:
         self._selected: set[str] = set()
         self.interrupted: list[str] = []
         self.has_gate_failures = False
+        self._is_clean = True  # nothing was told that a run with nothing to do would not tell
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
         names, todo = set(), list(selected)
@@ -57,6 +59,7 @@ class StepReporter:
         self._line(task.name, f"{what:>8}  {_because(done.why, task.name)}")
 
     def add_failure(self, task: Any, fail: Any) -> None:
+        self._is_clean = False
         self._ended(task)
         what = fail.get_msg().strip()
         if type(fail).__name__ == "UnmetDependency":
@@ -71,12 +74,15 @@ class StepReporter:
             DONE[task.name] = Done(Outcome.UP_TO_DATE, (), 0.0)
 
     def skip_ignore(self, task: Any) -> None:
+        self._is_clean = False
         self._line(task.name, "ignored (./doit forget --ignored to end that)")
 
     def cleanup_error(self, exception: Any) -> None:
+        self._is_clean = False
         self._say(exception.get_msg(), "red")
 
     def runtime_error(self, msg: str) -> None:
+        self._is_clean = False
         self._say(msg, "red")
 
     def teardown_task(self, task: Any) -> None:
@@ -93,6 +99,12 @@ class StepReporter:
         for line in gates.failures(CURRENT, steps):
             self.has_gate_failures = True
             console.say(line, "red")
+        if (problem := CURRENT.builder.locks.unwritten) is not None:
+            self.has_gate_failures = True
+            console.say(f"dvc.lock is not written yet, the next ./doit does it: {problem}", "red")
+        if self._is_clean and not self.has_gate_failures and DONE.keys() >= set(steps):
+            idle = dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0))
+            sealing.write(sys.argv[1:], steps, rows.lines(CURRENT, steps, idle))
         LAST.append(self)
 
     def _ended(self, task: Any) -> None:

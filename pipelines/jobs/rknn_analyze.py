@@ -1,8 +1,9 @@
 """analyze for the rknn backend: every layer, and the whole network (an rknn toolchain).
 
 params: as for rknn_build.
-inputs: build.json and artifact.rknn (what build made), quantize or model (as build had it), and
-float (the ONNX model before quantization), which a prequantized source does not have.
+inputs: build.json and artifact.rknn (what build made), model (what the SDK loaded, at step 1 where
+there was one), quantize (where build had it), and float (the ONNX model before quantization), which
+a prequantized source does not have.
 Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; for a
 model that one call quantizes, calibration/ in the same form where that is other data.
 
@@ -10,7 +11,8 @@ Compiles the network again in this process, since the SDK only analyzes what it 
 and one sample at a time, since it silently uses no more than the first.
 
 Writes out/report/: layers.json and layers.csv (see quant.layer_error), error_analysis.txt (the
-SDK's own, one after the other, a heading for each sample) and metrics.json:
+SDK's own, one after the other, a heading for each sample), bytes.json (where the file's bytes are,
+see pipelines.backends.rknn.ledger, and `findings`, see pipelines.findings) and metrics.json:
     samples                    how many were analyzed
     worst_cosine, worst_layer  lowest *entire* cosine of a tensor over all samples; null, with the
                                tensor's name, where one is not finite; both null for no comparison
@@ -20,7 +22,8 @@ SDK's own, one after the other, a heading for each sample) and metrics.json:
                                max_abs_difference} of the simulator against onnxruntime, which runs
                                the float network or, of a prequantized source in ONNX, that itself
     layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out
-    bytes                      {onnx, rknn}
+    bytes                      {onnx, rknn}; onnx: the network before quantization, or the source
+    size_ratio                 bytes.rknn / bytes.onnx
     accuracy                   {float, simulator, samples}, for labelled data
 """
 
@@ -40,18 +43,21 @@ from pipelines.backends.rknn import (
     end_to_end,
     error_analysis,
     layer_report,
+    ledger,
     sdk_samples,
 )
 from pipelines.backends.rknn.compile import Compiled, compile_network
 from pipelines.backends.rknn.compiled_graph import CompiledFile
 from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
+from pipelines.findings.table import findings as findings_of
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.job import Job
 from pipelines.jobs.prepared_samples import LabelledSamples, PreparedSamples
 from pipelines.jobs.refusal import Refusal
-from quant import layer_error
+from quant import graph_file, layer_error, rknn_file
 from quant.layer_error import LayerReport
 from quant.metrics import top1
+from quant.source_network import SourceNetwork
 
 SNAPSHOT = Path("snapshot")
 
@@ -67,7 +73,8 @@ def run(job: Job) -> None:
     network = _reference(job, file.outputs)
     outputs, findings = end_to_end.compare(_pairs(samples, network, simulator) if network else ())
     metrics = _metrics(report, len(samples), outputs)
-    metrics["bytes"] = _bytes(job)
+    metrics["bytes"] = sizes = _bytes(job)
+    metrics["size_ratio"] = sizes["rknn"] / sizes["onnx"]
     labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
     if labelled:
         has_float = "float" in job.inputs
@@ -79,6 +86,8 @@ def run(job: Job) -> None:
     (folder / "layers.csv").write_text(layer_error.to_csv(report))
     (folder / "error_analysis.txt").write_text(_concatenated(texts))
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    bytes_json = _bytes_report(job, build, sizes["onnx"])
+    (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
     for sentence in report.findings:
         print(f"finding: {sentence}")
 
@@ -151,10 +160,25 @@ def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> d
 
 
 def _bytes(job: Job) -> dict[str, int]:
-    found = {"rknn": job.inputs["artifact.rknn"].stat().st_size}
-    if "float" in job.inputs:
-        found["onnx"] = job.inputs["float"].stat().st_size
-    return found
+    before = job.inputs["float" if "float" in job.inputs else "model"]
+    return {
+        "rknn": job.inputs["artifact.rknn"].stat().st_size,
+        "onnx": before.stat().st_size,
+    }
+
+
+def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict[str, Any]:
+    told = ledger.Build(
+        source_bytes=source_bytes,
+        dtype=job.params["quantize"]["dtype"],
+        rules=build["rules"],
+        constants=build["constants"],
+    )
+    source = None
+    if job.params["source_kind"] == "onnx":
+        source = SourceNetwork.of(graph_file.parse(job.inputs["model"], "model"))
+    bytes_json = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
+    return {**bytes_json, "findings": findings_of(bytes_json, build)}
 
 
 def _accuracy(

@@ -19,7 +19,15 @@ from pipelines.where import nearest
 SOURCES = ("torch", "torchscript", "onnx", "tflite", "keras", "saved_model")
 BACKENDS: Mapping[str, str] = {"rknn": "Rockchip NPUs, by the vendor's rknn-toolkit2."}
 DATA_SOURCES = ("images", "list", "npy")
-REWRITES = ("fold_batch_norm",)
+REWRITES = (
+    "fold_batch_norm",
+    "slice_before_concat",
+    "concat_on_spatial_axis",
+    "merge_groups",
+    "split_depthwise_multiplier",
+    "split_average_pool",
+    "cut_postprocessing",
+)
 ELEMENT_TYPES = (
     "float32",
     "float16",

@@ -143,6 +143,7 @@ class Recipe:
     targets: Mapping[str, Target]
     raw: Mapping[str, Any]
     marks: Mapping[str, Where]  # dotted path -> place of the key, for later messages
+    build: str = "build"  # folder for artifacts below the model's; a trial has its own
 
     @property
     def folder(self) -> str:

@@ -75,6 +75,8 @@ class Paths:
 
     def _advice(self, here: Path, rest: tuple[str, ...], what: str) -> str:
         """The nearest path that exists below the folder `here`, which lacks rest[0]."""
+        if here.joinpath(*rest[:-1], f"{rest[-1]}.dvc").is_file():
+            return "DVC keeps it: `./doit --pull` fetches it"
         near = here
         for part in rest:
             found = near / part if (near / part).exists() else _nearest(near, part)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from pipelines.project import Project
 from pipelines.recipe.model import Gates
 from pipelines.report import summary
 from pipelines.report.summary import Summary
+from pipelines.stages.stage import built
+
+_FINDINGS = {"max_cpu_layers": "cpu_layers", "max_float_layers": "float_fallback"}
 
 
 def failures(project: Project, selected: Sequence[str]) -> Iterator[str]:
@@ -19,7 +24,20 @@ def failures(project: Project, selected: Sequence[str]) -> Iterator[str]:
             continue
         found = summary.read(project.root, recipe, target)
         for gate, said in _judge(recipe.gates, found) if found else ():
-            yield f"{recipe.where(f'gates.{gate}')}: {recipe.model}@{target.name}: {said}"
+            place = f"{recipe.where(f'gates.{gate}')}: {recipe.model}@{target.name}"
+            cause = _cause(project.root / built(recipe, f"{target.name}/report/bytes.json"), gate)
+            yield "\n  ".join([f"{place}: {said}", *cause])
+
+
+def _cause(ledger: Path, gate: str) -> list[str]:
+    """What the recorded findings say of it: the message and what to do."""
+    findings = json.loads(ledger.read_text())["findings"]
+    if gate == "max_size_ratio":
+        causes = [finding for finding in findings if finding["is_cause"]]
+        told = sorted(causes, key=lambda finding: -finding["bytes"])[:1]
+    else:
+        told = [finding for finding in findings if finding["name"] == _FINDINGS.get(gate)]
+    return [line for finding in told for line in (finding["message"], finding["remedy"])]
 
 
 def _judge(gates: Gates, found: Summary) -> Iterator[tuple[str, str]]:

@@ -22,30 +22,27 @@ class Summary:
     float_layers: int
     accuracy_float: float | None
     accuracy: float | None
-
-    @property
-    def size_ratio(self) -> float:
-        return self.artifact_bytes / self.onnx_bytes
+    size_ratio: float
 
 
 def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     """The summary, or None where the target has not been built."""
     folder = root / recipe.folder / "build" / target.name
     artifact, report = folder / "model.rknn", folder / "report" / "metrics.json"
-    source = root / recipe.folder / "build" / "export" / "model.onnx"
-    if not source.is_file():  # load: direct of a quantized source has no ONNX
-        source = root / recipe.folder / recipe.source.file
-    if not (artifact.is_file() and report.is_file() and source.is_file()):
+    if not (artifact.is_file() and report.is_file()):
         return None
     metrics: dict[str, Any] = json.loads(report.read_text())
+    if "size_ratio" not in metrics:  # of an older analyze, which has to run again
+        return None
     accuracy = metrics.get("accuracy") or {}  # only labelled data has one
     return Summary(
-        source.stat().st_size,
-        artifact.stat().st_size,
+        metrics["bytes"]["onnx"],
+        metrics["bytes"]["rknn"],
         metrics["worst_cosine"],
         metrics["worst_layer"],
         metrics["cpu_layers"],
         metrics["float_layers"],
         accuracy.get("float"),
         accuracy.get("simulator"),
+        metrics["size_ratio"],
     )

@@ -28,16 +28,19 @@ def step(recipe: Recipe, root: Path) -> Step:
         target=None,
         folder=recipe.folder,
         inputs={"model": built(recipe, "export/model.onnx"), **data},
-        outputs={
-            "model.onnx": built(recipe, "simplify/model.onnx"),
-            "changes.json": built(recipe, "simplify/changes.json"),
-        },
+        outputs={file: built(recipe, f"simplify/{file}") for file in _artifacts(recipe)},
         sections=sections(recipe.raw, "simplify", "inputs", "quantize.calibration"),
         version_key="simplify",
         version=version("simplify"),
         toolchains=("core",),
         work=work,
     )
+
+
+def _artifacts(recipe: Recipe) -> list[str]:
+    """Files that simplify makes: also what it cuts off, where the recipe says so."""
+    tail = ["tail.onnx"] if "cut_postprocessing" in recipe.simplify.rewrite else []
+    return ["model.onnx", "changes.json", *tail]
 
 
 def _calibration(recipe: Recipe) -> Samples | None:

@@ -50,8 +50,9 @@ def in_folder(recipe: Recipe, path: str) -> str:
 
 
 def built(recipe: Recipe, path: str) -> str:
-    """Where an artifact of the model is kept, relative to the project."""
-    return f"{recipe.folder}/build/{path}"
+    """Where an artifact of the model is kept, relative to the project. Trials share the export."""
+    folder = "build" if path.startswith("export/") else recipe.build
+    return f"{recipe.folder}/{folder}/{path}"
 
 
 def plain(value: Any) -> Any:

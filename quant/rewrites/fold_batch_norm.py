@@ -58,6 +58,7 @@ class FoldBatchNorm(Rule[BatchNormMatch]):
     """
 
     name = "fold_batch_norm"
+    rounding = 2.0**-10  # what one layer's rounding becomes depends on all that follow it
 
     def matches(self, graph: Graph) -> Iterator[BatchNormMatch]:
         for node in graph.nodes:

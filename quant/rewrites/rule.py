@@ -54,6 +54,11 @@ class Rule(ABC, Generic[M]):
     """One rewrite of graphs. Subclasses are stateless; their docstring is their documentation."""
 
     name: str
+    keeps_outputs = True
+    """Whether the network's outputs stay the same tensors, so that no program need change."""
+    rounding: float
+    """Largest change of an output, as a share of its largest magnitude: rounding in float32, or 0
+    for a rule that changes no bit."""
 
     @abstractmethod
     def matches(self, graph: Graph) -> Iterable[M]:

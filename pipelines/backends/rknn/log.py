@@ -23,6 +23,7 @@ class Layer:
     """One row of the layer table. A cut list of shapes (`,...`) ends in None.
 
     cycles are estimates at the NPU's clock. read_write_kb is what the layer moves.
+    With compress_weight the SDK prints negative ones of both.
     full_name is `OpType:name`, of the first operator that was fused into the layer; empty for one
     that the compiler made.
     """
@@ -193,8 +194,8 @@ SHAPES = rf"\\|{SHAPE}(?:,{SHAPE})*(?:,\.\.\.)?"
 LAYER = re.compile(
     r"(?P<id>\d+)\s+(?P<op_type>\S+)\s+(?P<dtype>\S+)\s+(?P<target>[NCG]PU)\s+"
     rf"(?P<inputs>{SHAPES})\s*(?P<outputs>{SHAPES})\s+"
-    r"(?P<ddr>\d+)/(?P<npu>\d+)/(?P<total>\d+)\s+"
-    r"(?:(?P<sparse>[\d.]+%)\s+)?(?P<kb>\d+)(?:\s+(?P<name>\S.*)|)$"
+    r"(?P<ddr>-?\d+)/(?P<npu>-?\d+)/(?P<total>-?\d+)\s+"
+    r"(?:(?P<sparse>[\d.]+%)\s+)?(?P<kb>-?\d+)(?:\s+(?P<name>\S.*)|)$"
 )
 
 

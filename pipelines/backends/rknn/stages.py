@@ -147,7 +147,7 @@ def _artifacts(target: Target) -> list[str]:
     return ["model.rknn", "build.json", *(["cpp"] if target.build.cpp_gen_cfg else [])]
 
 
-REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json")
+REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json", "bytes.json")
 
 
 def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
@@ -161,9 +161,8 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         **evaluate_inputs(recipe, recipe.evaluate),
         **_control_input(recipe, target),
     }
-    if is_one_call(target):
-        inputs["model"] = _model(recipe, target)
-    else:
+    inputs["model"] = _model(recipe, target)
+    if not is_one_call(target):
         inputs["quantize"] = built(recipe, f"{name}/quantize")
     if target.quantize.dtype != "prequantized":
         inputs["float"] = built(recipe, "export/model.onnx")

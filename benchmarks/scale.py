@@ -1,0 +1,282 @@
+"""Nothing to do, and one thing to do, with 10, 100 and 1,000 models; against DVC, make and ninja.
+
+    .venv/bin/python -m benchmarks.scale [--models 10 100 1000] [--runs 5] [--no-commit]
+
+Every model has five chained steps with files of 100 KB. For npumake and DVC these are its real
+steps, whose jobs are replaced by ones that write made-up bytes; for doit, GNU make and ninja they
+are the same files, made by copying. All in one run on one machine; medians of wall and CPU seconds
+(user and system, of all processes). With 1,000 models it takes some ten minutes, mostly DVC's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines import plan as plans
+from pipelines import seal
+from pipelines.builder import Builder
+from pipelines.content import measure
+from pipelines.facts import observe
+from pipelines.lock import Entry
+from pipelines.plan import Plan
+from pipelines.recipe import parse
+from tests.fake_project import FakeProject
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = 100_000
+DVC = Path(sys.executable).with_name("dvc")
+PLAIN_DODO = """
+import json, shutil
+DOIT_CONFIG = {"verbosity": 0}
+def copy(targets, dependencies):
+    for target in targets:
+        shutil.copyfile(sorted(dependencies)[0], target)
+def task_steps():
+    for name, deps, outs in json.load(open("graph.json")):
+        yield {"name": name, "file_dep": deps, "targets": outs, "actions": [copy]}
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.3f} / {self.cpu:.3f}"
+
+
+Step = tuple[str, list[str], list[str]]  # name, dependencies and outputs: files only
+
+
+def once(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]) -> Cost:
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        sys.exit(f"{command} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def median(
+    runs: int,
+    command: Sequence[str | Path],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], object] = lambda: None,
+) -> Cost:
+    costs = []
+    for _ in range(runs):
+        before()
+        time.sleep(0.05)  # a seal trusts no file younger than a tick of the clock
+        costs.append(once(command, folder, environment or {}))
+    return Cost(
+        statistics.median(cost.wall for cost in costs), statistics.median(c.cpu for c in costs)
+    )
+
+
+def make_project(root: Path, count: int) -> Plan:
+    """The project, built once; `.venv` and .git as a checkout has them."""
+    root.mkdir(parents=True)
+    project = FakeProject(root, SIZE)
+    project.add_models(count)
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    once(["git", "init", "-q"], root, {})
+    once([sys.executable, "doit"], root, {})
+    return plans.make(parse.load_all(root), root)
+
+
+def graph_of(plan: Plan, root: Path) -> list[Step]:
+    """The steps with files for folders, as make knows nothing else."""
+
+    def files(path: str) -> list[str]:
+        place = root / path
+        found = place.rglob("*") if place.is_dir() else [place]
+        return sorted(file.relative_to(root).as_posix() for file in found if file.is_file())
+
+    return [
+        (
+            step.name.replace(":", "-").replace("@", "-"),
+            [file for path in step.dependencies for file in files(path)],
+            [file for path in step.outputs.values() for file in files(path)],
+        )
+        for step in plan.steps.values()
+    ]
+
+
+def make_plain(root: Path, project: Path, graph: Sequence[Step]) -> None:
+    """Sources, and the same graph for ninja, make and doit."""
+    import json
+
+    made = {path for _, _, outs in graph for path in outs}
+    for _, deps, outs in graph:
+        for path in {*deps, *outs}:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            if path not in made and not (root / path).exists():
+                shutil.copyfile(project / path, root / path)
+    (root / "graph.json").write_text(json.dumps(graph))
+    (root / "dodo.py").write_text(PLAIN_DODO)
+    copy = "for out in {outs}; do cp {dep} $${mark}out; done"
+    ninja = ["rule copy\n  command = for out in $out; do cp $dep $$out; done\n"]
+    make = [f"all: {' '.join(path for _, _, outs in graph for path in outs)}\n"]
+    for _, deps, outs in graph:
+        first = sorted(deps)[0]
+        ninja.append(f"build {' '.join(outs)}: copy {' '.join(deps)}\n  dep = {first}\n")
+        recipe = copy.format(outs=" ".join(outs), dep=first, mark="")
+        make.append(f"{' '.join(outs)} &: {' '.join(deps)}\n\t@{recipe}\n")
+    (root / "build.ninja").write_text("".join(ninja))
+    (root / "Makefile").write_text("".join(make))
+
+
+def append(file: Path) -> None:
+    with file.open("ab") as opened:
+        opened.write(b"x")
+
+
+def measure_npumake(root: Path, count: int, runs: int) -> dict[str, Cost]:
+    source = root / "models" / f"m{count // 2:04}" / "net.onnx"
+    doit = [sys.executable, "doit"]
+    slow = {seal.OFF: "1"}
+    return {
+        "./doit, nothing to do": median(runs, doit, root),
+        "./doit without the seal": median(runs, doit, root, slow),
+        "./doit, one change": median(runs, doit, root, before=lambda: append(source)),
+    }
+
+
+def measure_plain(root: Path, count: int, runs: int) -> dict[str, Cost]:
+    source = root / "models" / f"m{count // 2:04}" / "net.onnx"
+    tools: dict[str, list[str | Path]] = {
+        "ninja": ["ninja"],
+        "make": ["make", "-s"],
+        "doit": [Path(sys.executable).with_name("doit")],
+    }
+    costs = {}
+    for name, command in tools.items():
+        if shutil.which(str(command[0])) is None:
+            print(f"{name}: not installed, left out", file=sys.stderr)
+            continue
+        once(command, root, {})  # the first build, whose cost is the copying's
+        costs[f"{name}, nothing to do"] = median(runs, command, root)
+        change = median(runs, command, root, before=lambda: append(source))
+        costs[f"{name}, one change"] = change
+    return costs
+
+
+def measure_dvc(root: Path, runs: int, environment: Mapping[str, str]) -> dict[str, Cost]:
+    once([DVC, "status"], root, environment)  # fills DVC's own memory of hashes
+    return {
+        "dvc status": median(runs, [DVC, "status"], root, environment),
+        "dvc repro, nothing to do": median(runs, [DVC, "repro"], root, environment),
+    }
+
+
+def measure_recording(root: Path, environment: Mapping[str, str]) -> dict[str, Cost]:
+    """Hash and keep every output, and write run-cache and dvc.lock, for both from nothing."""
+    locks = sorted(root.glob("models/*/dvc.lock"))
+    texts = []
+    commands: dict[str, list[str | Path]] = {
+        "npumake, recording all": [sys.executable, "-m", "benchmarks.scale", "--record", root],
+        "dvc commit -f": [DVC, "commit", "-f"],
+    }
+    costs = {}
+    for name, command in commands.items():
+        shutil.rmtree(root / ".dvc" / "cache")
+        for lock in locks:
+            lock.unlink()
+        for memory in (".npumake/contents.json", ".npumake/locks.json"):
+            (root / memory).unlink(missing_ok=True)
+        folder = root if command[0] == DVC else ROOT
+        costs[name] = once(command, folder, environment)
+        texts.append([lock.read_text() for lock in locks])
+    if texts[0] != texts[1]:
+        sys.exit("dvc.lock is not what dvc commit writes")
+    return costs
+
+
+def record_all(root: Path) -> None:
+    """What Builder does with every step that has run, once its outputs are in place."""
+    builder = Builder(root)
+    for step in plans.make(parse.load_all(root), root).steps.values():
+        outs = {}
+        for path in step.outputs.values():
+            content, members = measure(root / path)
+            builder.store.add(root / path, content, members)
+            outs[path] = content
+        entry = Entry(observe(step, builder.contents), outs)
+        builder.store.remember(step, entry)
+        builder.locks.record(step, entry)
+    builder.close()
+
+
+def tell(rows: dict[int, dict[str, Cost]]) -> None:
+    """A Markdown table, a column an N."""
+    counts = list(rows)
+    print("\n| wall / CPU, s | " + " | ".join(f"N={count}" for count in counts) + " |")
+    print("|---" * (len(counts) + 1) + "|")
+    for name in dict.fromkeys(name for row in rows.values() for name in row):
+        print(f"| {name} | " + " | ".join(str(rows[n].get(name, "-")) for n in counts) + " |")
+    for count, row in rows.items():
+        ours, theirs = row["./doit, nothing to do"], row["dvc status"]
+        print(f"\nN={count}: nothing to do takes {ours.cpu:.3f} s CPU, ", end="")
+        print(f"{theirs.cpu / ours.cpu:.0f}x less than dvc status", end="")
+        if "dvc commit -f" in row:
+            mine, commit = row["npumake, recording all"], row["dvc commit -f"]
+            print(
+                f"; recording {count * 5} steps is {commit.wall / mine.wall:.1f}x faster ", end=""
+            )
+            print(f"than dvc commit -f ({commit.cpu / mine.cpu:.1f}x in CPU)", end="")
+    print()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--no-commit", action="store_true", help="leave out dvc commit -f")
+    parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.record:
+        record_all(arguments.record)
+        return
+    cores = len(os.sched_getaffinity(0))
+    print(f"{cores} cores, Python {platform.python_version()}, median of {arguments.runs}")
+    rows: dict[int, dict[str, Cost]] = {}
+    for count in arguments.models:
+        with tempfile.TemporaryDirectory() as folder:
+            project, plain = Path(folder, "project"), Path(folder, "plain")
+            environment = {"DVC_SITE_CACHE_DIR": f"{folder}/site", "DVC_NO_ANALYTICS": "1"}
+            plan = make_project(project, count)
+            row = rows[count] = measure_npumake(project, count, arguments.runs)
+            row |= measure_dvc(project, 1 if count > 500 else 3, environment)
+            make_plain(plain, project, graph_of(plan, project))
+            row |= measure_plain(plain, count, arguments.runs)
+            if not arguments.no_commit:
+                row |= measure_recording(project, environment)
+            for name, cost in row.items():
+                print(f"N={count:<5} {name:<28} {cost}", flush=True)
+    tell(rows)
+
+
+if __name__ == "__main__":
+    main()

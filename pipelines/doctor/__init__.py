@@ -1,0 +1,1 @@
+"""The doctor: explain a build, try what could make it smaller, and say what to write."""

@@ -1,0 +1,73 @@
+"""A remedy: rewrites to add and options to set. It may be a combination of others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from pipelines.recipe.edit import set_value
+from pipelines.recipe.model import Recipe, Target
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """rewrites: names for `simplify.rewrite`. options: of the SDK's config, by their own names."""
+
+    rewrites: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`merge_groups + single_core_mode`; `as it is` for none."""
+        told = (
+            name if value is True else f"{name}={value}" for name, value in self.options.items()
+        )
+        return " + ".join([*self.rewrites, *told]) or "as it is"
+
+    @property
+    def parts(self) -> int:
+        return len(self.rewrites) + len(self.options)
+
+    def key(self, target: Target) -> str:
+        """Names the trial's folder: the same remedy for the same target is the same trial."""
+        text = json.dumps([target.name, self.rewrites, dict(self.options)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __add__(self, other: Remedy) -> Remedy:
+        added = (name for name in other.rewrites if name not in self.rewrites)
+        return Remedy((*self.rewrites, *added), {**self.options, **other.options})
+
+    def changes(self, recipe: Recipe, target: Target) -> list[tuple[tuple[str, ...], Any]]:
+        """(path in the recipe, value) of all that the remedy writes."""
+        changes: list[tuple[tuple[str, ...], Any]] = []
+        if self.rewrites:
+            changes.append((("simplify", "rewrite"), rewrites_of(recipe, self.rewrites)))
+        place = ("targets", target.name, "quantize", "rknn")
+        changes += [((*place, name), value) for name, value in self.options.items()]
+        return changes
+
+    def applied_to(self, text: str, recipe: Recipe, target: Target) -> str:
+        """The recipe's text with the remedy in it; comments stay."""
+        for path, value in self.changes(recipe, target):
+            text = set_value(text, path, value)
+        return text
+
+    def lines(self, recipe: Recipe, target: Target) -> list[str]:
+        """What to write into the recipe, as YAML."""
+        wanted: dict[str, Any] = {}
+        for path, value in self.changes(recipe, target):
+            place = wanted
+            for name in path[:-1]:
+                place = place.setdefault(name, {})
+            place[path[-1]] = value
+        return yaml.safe_dump(wanted, sort_keys=False, default_flow_style=None).splitlines()
+
+
+def rewrites_of(recipe: Recipe, added: Sequence[str]) -> list[str]:
+    """The recipe's own rewrites, then the added ones."""
+    return [*recipe.simplify.rewrite, *(n for n in added if n not in recipe.simplify.rewrite)]

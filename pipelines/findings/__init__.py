@@ -1,0 +1,1 @@
+"""Known causes of large or slow files, one a module: see table.py."""

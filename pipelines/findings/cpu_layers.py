@@ -1,0 +1,33 @@
+"""Layers run on the CPU.
+
+Looks like: target CPU in the layer table. A Reshape that only renames a shape costs nothing; an
+Exp or a Softmax moves its data out of the NPU's layout and back.
+
+Why: the NPU has no such operator, or not for this shape or type.
+
+Do: end the network before them (`cut_postprocessing`) and compute the rest with the result in
+float, or replace the operator by one that the NPU has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pipelines.findings.finding import Found, Report, listed
+
+
+def find(report: Report) -> Iterator[Found]:
+    layers = [layer for layer in report.layers if layer["target"] == "CPU"]
+    if not layers:
+        return
+    counted = Counter(str(layer["op_type"]) for layer in layers)
+    nodes = sorted({str(layer["node"]) for layer in layers if layer["node"]})
+    told = ", ".join(f"{count} {name}" for name, count in counted.most_common())
+    yield Found(
+        f"{len(layers)} layers run on the CPU ({told}): {listed(nodes)}",
+        0,
+        {"layers": len(layers), "operators": dict(counted.most_common())},
+        nodes,
+        is_cause=False,
+    )

@@ -1,0 +1,26 @@
+"""A grouped convolution is made dense: the weights between groups are stored as zeros.
+
+Looks like: the rule `convert_group_conv2d_to_conv2d` fires, and the weights grow by about a quarter
+of the number of groups or more; on some platforms (rk3576) in FLOAT16, twice that.
+
+Why: a group narrower than one block of the NPU (16 bytes of channels: int8 with fewer than 16
+channels a group, float16 with fewer than 8) would leave most of it idle, so that the compiler
+computes all groups at once.
+
+Do: merge groups to 16 or 32 channels: `simplify: {rewrite: [merge_groups]}`, exact to 1e-7, with
+`quantize: {rknn: {single_core_mode: true}}` for the split convolutions that follow. Or train with
+fewer groups, or with a true depthwise convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipelines.findings.finding import Found, Report
+from pipelines.findings.grouped import expanded, filled, is_multiplier
+
+
+def find(report: Report) -> Iterator[Found]:
+    rows = [row for row in expanded(report) if not is_multiplier(row)]
+    if rows:
+        yield filled(report, rows)

@@ -1,0 +1,71 @@
+"""What a killed process leaves: files it was writing aside, folders it was swapping."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.dvc_repo import cache
+
+_RANDOM = r"[a-z0-9_]{8}"  # tempfile's
+_WRITTEN = re.compile(rf"\.(?:dvc\.lock|dvc\.yaml|[a-z]+\.json)\.{_RANDOM}")
+_SWAPPED = re.compile(rf"\.old-{_RANDOM}|\.(?P<name>.+)\.{_RANDOM}")
+_CACHED = re.compile(
+    rf"tmp{_RANDOM}|\.[0-9a-f]{{30}}(?:\.dir)?\.{_RANDOM}|\.[0-9a-f]{{64}}\.{_RANDOM}"
+)
+
+
+def remove(root: Path) -> None:
+    """Remove what was there before this call; what is being written now is left alone."""
+    began_s = time.time()
+    for place in _found(root):
+        try:
+            if place.lstat().st_mtime < began_s:
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+        except OSError:  # gone meanwhile, or not ours to remove
+            continue
+
+
+def _found(root: Path) -> Iterator[Path]:
+    for folder in (root, root / ".npumake", *(root / "models").glob("*/")):
+        yield from (Path(e) for e in _entries(folder) if _WRITTEN.fullmatch(e.name))
+    for work in (root / ".npumake" / "work").glob("*-*-*"):  # MODEL-STEP-PROCESS-NUMBER
+        if not _is_alive(work.name.split("-")[-2]):
+            yield work
+    for build in (root / "models").glob("*/build"):
+        for parent, folders, _ in os.walk(build):
+            swapped = [name for name in folders if _is_swapped(Path(parent, name))]
+            folders[:] = [name for name in folders if name not in swapped]
+            yield from (Path(parent, name) for name in swapped)
+    objects, runs = cache(root).objects, cache(root).runs
+    for folder in (*objects.glob("*/"), *runs.glob("*/*/")):
+        yield from (Path(e) for e in _entries(folder) if _CACHED.fullmatch(e.name))
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        state = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"  # dead, and its parent has not asked yet
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _is_swapped(folder: Path) -> bool:
+    """Whether store.replace or Store.restore made the folder: it holds one thing, of its name."""
+    match = _SWAPPED.fullmatch(folder.name)
+    if match is None:
+        return False
+    names = {entry.name for entry in _entries(folder)}
+    return len(names) <= 1 and (match["name"] is None or names <= {match["name"]})

@@ -1,0 +1,108 @@
+"""The seal: proof that a run with the same arguments has nothing to do, without importing anything.
+
+A clean run notes the stamp of every path whose change could matter, and what it would print if run
+again. While all stamps are the same, so is the answer. Standard library only, and little of it:
+this is all that a run with nothing to do executes. pipelines.front.sealing writes seals.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+import zlib
+from collections.abc import Sequence
+
+BEGAN_NS = time.time_ns()  # this module is the first that a run imports
+RACY_NS = 20_000_000  # a file changed twice within a tick of the clock (10 ms) keeps its times
+FORM = 1
+OFF = "NPUMAKE_NO_SEAL"  # environment variable: any value turns seals off
+_HOME = ".npumake/seals"
+
+
+def tell_if_whole(root: str, arguments: Sequence[str]) -> None:
+    """Print the report and end the process, if a seal says that this is all there is to do."""
+    report = check(root, arguments)
+    if report is None:
+        return
+    try:
+        sys.stdout.write(report)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(141) from None
+    raise SystemExit(0)
+
+
+def check(root: str, arguments: Sequence[str]) -> str | None:
+    """What a run would print, or None where only a run can tell."""
+    if os.environ.get(OFF):
+        return None
+    try:
+        with open(f"{root}/{place(arguments)}", "rb") as file:  # noqa: PTH123 - no pathlib here
+            seal = json.loads(file.read())
+        if seal["form"] != FORM or seal["arguments"] != list(arguments):
+            return None
+        if any(names(f"{root}/{folder}") != held for folder, held in seal["folders"].items()):
+            return None
+        if _is_busy(root):
+            return None
+        paths = seal["paths"]
+        if [stamp(f"{root}/{path}") for path in paths] != seal["stamps"]:
+            return None
+        return str(seal["report"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
+        return None
+
+
+def stamp(path: str) -> list[int] | None:
+    """What changes when a file or folder does; None where there is nothing."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino]
+
+
+def names(folder: str) -> list[str]:
+    """What stands in a folder of code: its times change when Python caches what it compiled."""
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if not entry.name.startswith(".") and entry.name != "__pycache__"
+    )
+
+
+def place(arguments: Sequence[str]) -> str:
+    """The seal's file, relative to the project."""
+    return f"{_HOME}/{zlib.crc32(json.dumps(list(arguments)).encode()):08x}.json"
+
+
+def is_sealable(arguments: Sequence[str]) -> bool:
+    """Whether the arguments are names and options that change nothing but how steps are run."""
+    words = iter(arguments)
+    for word in words:
+        if word in ("-n", "--process"):
+            next(words, None)
+        elif word.startswith("-") and word not in ("-c", "--continue"):
+            return False
+    return True
+
+
+def _is_busy(root: str) -> bool:
+    """Whether another run goes on, or left a journal: a run waits for it, or mends."""
+    try:
+        if next(os.scandir(f"{root}/.npumake/journal"), None):
+            return True
+    except FileNotFoundError:
+        pass
+    file = os.open(f"{root}/.npumake/run.lock", os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)

@@ -1,0 +1,98 @@
+"""FlatBuffer tables of unpublished layout, read field by field.
+
+A table starts with the distance back to its vtable, whose third and later u16 are the fields'
+offsets in the table, 0 for an absent one. Source: https://flatbuffers.dev/internals/
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class Damaged(ValueError):
+    """A place that the buffer does not have, or contents that can't stand there."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`place` is the table's offset in `data`; every offset here is one in `data`."""
+
+    data: bytes
+    place: int
+
+    @classmethod
+    def root(cls, data: bytes, start: int) -> Table:
+        """The root table of a buffer that starts at `start`."""
+        return cls(data, start + number(data, start))
+
+    @property
+    def vtable(self) -> tuple[int, int]:
+        """Where the vtable stands, and its length."""
+        place = self.place - number(self.data, self.place, "<i")
+        length = number(self.data, place, "<H")
+        if length < 4 or length % 2:
+            raise Damaged(f"the table at {self.place} has a vtable of {length} bytes")
+        return place, length
+
+    @property
+    def bytes(self) -> int:
+        """Length of the table itself, without what it refers to."""
+        return number(self.data, self.vtable[0] + 2, "<H")
+
+    def field(self, index: int) -> int | None:
+        """Where a field stands, None for an absent one."""
+        vtable, length = self.vtable
+        slot = 4 + 2 * index
+        offset = number(self.data, vtable + slot, "<H") if slot < length else 0
+        return self.place + offset if offset else None
+
+    def scalar(self, index: int, form: str = "<I") -> int:
+        """A number; 0, FlatBuffers' default, where it is absent."""
+        field = self.field(index)
+        return 0 if field is None else number(self.data, field, form)
+
+    def vector(self, index: int, width: int = 1) -> tuple[int, int]:
+        """Where the first element stands, and how many there are of `width` bytes."""
+        field = self.field(index)
+        if field is None:
+            return 0, 0
+        start = field + number(self.data, field)
+        count = number(self.data, start)
+        if start + 4 + count * width > len(self.data):
+            raise Damaged(f"{count} elements at {start} go beyond the end, {len(self.data)}")
+        return start + 4, count
+
+    def text(self, index: int) -> str:
+        start, length = self.vector(index)
+        try:
+            return self.data[start : start + length].decode()
+        except UnicodeDecodeError:
+            raise Damaged(f"the {length} bytes at {start} are no text") from None
+
+    def numbers(self, index: int) -> tuple[int, ...]:
+        """A vector of i32."""
+        start, count = self.vector(index, 4)
+        return struct.unpack_from(f"<{count}i", self.data, start)
+
+    def tables(self, index: int) -> Sequence[Table]:
+        """A vector of tables."""
+        start, count = self.vector(index, 4)
+        return [self._at(start + 4 * i) for i in range(count)]
+
+    def table(self, index: int) -> Table | None:
+        """A single table."""
+        field = self.field(index)
+        return None if field is None else self._at(field)
+
+    def _at(self, place: int) -> Table:
+        return Table(self.data, place + number(self.data, place))
+
+
+def number(data: bytes, place: int, form: str = "<I") -> int:
+    """One number in `data`. Raises Damaged where it lies outside."""
+    if not 0 <= place <= len(data) - struct.calcsize(form):
+        raise Damaged(f"a number at {place} lies outside the {len(data)} bytes")
+    found: int = struct.unpack_from(form, data, place)[0]
+    return found

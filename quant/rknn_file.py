@@ -1,0 +1,208 @@
+"""What a compiled .rknn file holds: operators, tensors, their data, and where each byte stands.
+
+Nobody publishes the layout; this was measured with 2.2.0, 2.3.2 and 2.5.0. `RKNN`, four bytes 0,
+u64 version, u64 length of what follows up to the JSON; at 64 a FlatBuffer (file identifier `RKNN`);
+at 64 + that length a u64 and so many bytes of JSON, which names inputs and outputs in the order of
+the network's own (the operators `OutputOperator` stand in another).
+Root field 2: subgraphs; 20: blobs, whose field 0 is data. Of a subgraph 0: tensors; 1: operators.
+Of a tensor 0: dtype, 2: kind, 3: shape as stored (the NPU's blocks), 4: shape, 5: name, 18: blob.
+Of an operator 1: type, 2: name, 3: target, 4 and 5: indices of its inputs and outputs. Operators
+stand in the order of the log's layer table.
+In version 0x1004 (rv1103, rv1106, rk2118) the FlatBuffer stands behind the data, which it does not
+locate, so that only operators and tensors are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quant.fault import Fault
+from quant.flatbuffer import Damaged, Table, number
+
+HEADER_BYTES = 64
+CONTAINERS = {6: "rknn 6", 0x1004: "rknn 0x1004"}
+DTYPES = {
+    1: "FLOAT", 2: "UINT8", 3: "INT8", 5: "INT16", 6: "INT32", 7: "INT64", 9: "BOOL",
+    10: "FLOAT16",
+}  # fmt: skip
+INPUT, OUTPUT, FEATURE, CONSTANT, CONSTANT_TOO, HIDDEN, COMMANDS, TASKS = 1, 2, 3, 4, 5, 8, 9, 10
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One compiled layer. name is the log's FullName; inputs include constants."""
+
+    op_type: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """kind: one of the constants above. stored_shape: in the NPU's blocks, with their padding.
+
+    offset, bytes: where its data stands in the file; bytes 0 where it has none.
+    """
+
+    name: str
+    kind: int
+    dtype: str
+    shape: tuple[int, ...]
+    stored_shape: tuple[int, ...]
+    blob: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RknnFile:
+    """graphs, tensors: of each subgraph (dynamic_input has several). data: the whole file.
+
+    inputs, outputs: names in the order of the network that was loaded.
+    flatbuffer, trailer: where the FlatBuffer starts, and the u64 before the JSON.
+    """
+
+    name: str
+    data: bytes
+    version: int
+    flatbuffer: int
+    trailer: int
+    end: int
+    graphs: tuple[tuple[Operator, ...], ...]
+    tensors: tuple[tuple[Tensor, ...], ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def container(self) -> str:
+        return CONTAINERS[self.version]
+
+    @property
+    def locates_data(self) -> bool:
+        return self.version == 6
+
+    @property
+    def root(self) -> Table:
+        return Table.root(self.data, self.flatbuffer)
+
+
+def read(path: Path) -> RknnFile:
+    """Raises Fault on a file that is none, or is truncated or damaged."""
+    return parse(path.read_bytes(), path.name)
+
+
+def parse(data: bytes, name: str) -> RknnFile:
+    """`read` for bytes; name: what messages call the file."""
+    if not data.startswith(b"RKNN"):
+        raise Fault(
+            f"`{name}` is no .rknn file: it does not start with `RKNN`", "build the model again"
+        )
+    try:
+        return _parse(data, name)
+    except Damaged as damage:
+        raise damaged(name, len(data), damage) from None
+
+
+def damaged(name: str, length: int, damage: Damaged) -> Fault:
+    """What to tell of a file of `length` bytes."""
+    return Fault(
+        f"`{name}` ({length:,} bytes) is truncated or damaged: {damage}",
+        "copy the file again, or build the model again",
+    )
+
+
+def _parse(data: bytes, name: str) -> RknnFile:
+    version = number(data, 8, "<Q")
+    if version not in CONTAINERS:
+        known = ", ".join(CONTAINERS.values())
+        raise Fault(
+            f"`{name}` is an .rknn of version {version:#x}, which is not known", f"known: {known}"
+        )
+    trailer = HEADER_BYTES + number(data, 16, "<Q")
+    end = trailer + 8 + number(data, trailer, "<Q")
+    if end > len(data):
+        raise Damaged(f"its JSON at {trailer + 8} should end at {end}")
+    told = _told(data[trailer + 8 : end], trailer + 8)
+    flatbuffer = data.find(b"RKNN", 8, trailer) - 4
+    if flatbuffer < 0:
+        raise Damaged("it has no FlatBuffer with the identifier `RKNN`")
+    root = Table.root(data, flatbuffer)
+    blobs = [blob.vector(0) for blob in root.tables(20)]
+    graphs, tensors = [], []
+    for subgraph in root.tables(2):
+        tensors.append(tuple(_tensor(table, blobs) for table in subgraph.tables(0)))
+        names = [tensor.name for tensor in tensors[-1]]
+        graphs.append(tuple(_operator(table, names) for table in subgraph.tables(1)))
+    return RknnFile(
+        name=name,
+        data=data,
+        version=version,
+        flatbuffer=flatbuffer,
+        trailer=trailer,
+        end=end,
+        graphs=tuple(graphs),
+        tensors=tuple(tensors),
+        inputs=_ends(told, "input", trailer),
+        outputs=_ends(told, "output", trailer),
+    )
+
+
+def _told(text: bytes, place: int) -> Mapping[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise Damaged(f"the {len(text)} bytes at {place} are no JSON object")
+    return told
+
+
+def _ends(told: Mapping[str, Any], side: str, place: int) -> tuple[str, ...]:
+    """Names of the inputs or the outputs."""
+    try:
+        names = {tensor["tensor_id"]: tensor["url"] for tensor in told["norm_tensor"]}
+        ends = [end for end in told["graph"] if end["left"] == side]
+        ends.sort(key=lambda end: int(end["left_tensor_id"]))
+        return tuple(str(names[end["right_tensor_id"]]) for end in ends)
+    except (KeyError, TypeError, ValueError):
+        raise Damaged(f"the JSON at {place + 8} does not name the {side}s") from None
+
+
+def _tensor(table: Table, blobs: list[tuple[int, int]]) -> Tensor:
+    blob = table.scalar(18)
+    if blob and blob >= len(blobs):
+        raise Damaged(f"the tensor at {table.place} has blob {blob} of {len(blobs)}")
+    offset, length = blobs[blob] if blob else (0, 0)
+    code = table.scalar(0, "<B")
+    return Tensor(
+        name=table.text(5),
+        kind=table.scalar(2, "<B"),
+        dtype=DTYPES.get(code, f"type {code}"),
+        shape=table.numbers(4),
+        stored_shape=table.numbers(3),
+        blob=blob,
+        offset=offset,
+        bytes=length,
+    )
+
+
+def _operator(table: Table, tensors: list[str]) -> Operator:
+    return Operator(
+        op_type=table.text(1),
+        name=table.text(2),
+        inputs=_named(table, 4, tensors),
+        outputs=_named(table, 5, tensors),
+    )
+
+
+def _named(table: Table, index: int, tensors: list[str]) -> tuple[str, ...]:
+    numbers = table.numbers(index)
+    wrong = [one for one in numbers if not 0 <= one < len(tensors)]
+    if wrong:
+        raise Damaged(f"the operator at {table.place} has tensor {wrong[0]} of {len(tensors)}")
+    return tuple(tensors[one] for one in numbers)

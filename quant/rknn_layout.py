@@ -1,0 +1,186 @@
+"""Which bytes of an .rknn are what, outside the tensors' data.
+
+The FlatBuffer is walked by the fields that were found in it, and what no field leads to stays
+unexplained: at most the lists whose element is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from quant.flatbuffer import Damaged, Table
+from quant.rknn_file import HEADER_BYTES, RknnFile, damaged
+
+# FlatBuffers align tables and lists to at most 8 bytes; blobs stand at multiples of 64.
+LARGEST_PADDING = 63
+
+Form: TypeAlias = "int | Many | One | Chosen"
+"""Bytes of an element of a list, 0 for text, or what stands in tables."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes start to end. what: metadata, alignment or unexplained.
+
+    owner: the operator ("operator", index in the graph) or tensor ("tensor", name) that the bytes
+    describe, in subgraph `graph`.
+    """
+
+    start: int
+    end: int
+    what: str
+    graph: int = 0
+    owner: tuple[str, int | str] | None = None
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list of tables. owner: what an element describes."""
+
+    fields: Mapping[int, Form]
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class One:
+    """A single table."""
+
+    fields: Mapping[int, Form]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A single table whose fields go by the byte in field `by`."""
+
+    by: int
+    fields: Mapping[int, Mapping[int, Form]]
+
+
+TEXT, DATA = 0, -1
+TENSOR = {
+    3: 4, 4: 4, 5: TEXT, 6: TEXT, 7: TEXT, 8: 4, 9: 4, 10: 4, 11: 4, 15: 4, 16: 4, 17: 4, 19: 4,
+    20: 4,
+}  # fmt: skip
+# Attributes of convolution, split and transpose; those of other operators hold no lists.
+ATTRIBUTES: Mapping[int, Mapping[int, Form]] = {
+    1: {0: TEXT, 1: 4, 3: 4, 4: 4, 5: 4}, 20: {1: 4}, 25: {0: 4},
+}  # fmt: skip
+OPERATOR: Mapping[int, Form] = {
+    1: TEXT, 2: TEXT, 4: 4, 5: 4, 8: Chosen(7, ATTRIBUTES), 9: 1, 10: 4, 11: 4, 12: 4,
+}  # fmt: skip
+# Where the commands hold a tensor's address: name, places, and how each is to be set.
+PATCHES: Mapping[int, Form] = {0: TEXT, 1: 8, 2: 8}
+# Of an input: deviations, means and channels.
+NORMALIZING: Mapping[int, Form] = {0: 4, 1: 4, 2: 4}
+SHAPES: Mapping[int, Form] = {0: TEXT, 1: Many({})}
+SUBGRAPH: Mapping[int, Form] = {
+    0: Many(TENSOR, "tensor"), 1: Many(OPERATOR, "operator"), 2: 4, 3: 4, 4: Many(NORMALIZING),
+    6: 4, 7: Many(PATCHES, "patches"), 8: Many(SHAPES), 9: Many(SHAPES), 10: 4, 12: Many({0: TEXT}),
+    13: 4, 14: 4, 15: 4, 16: 4,
+}  # fmt: skip
+ROOT: Mapping[int, Form] = {
+    1: TEXT, 2: Many(SUBGRAPH, "subgraph"), 3: TEXT, 7: TEXT, 8: TEXT, 9: TEXT, 11: 4, 12: TEXT,
+    13: TEXT, 14: TEXT, 15: TEXT, 16: TEXT, 17: TEXT, 18: 4, 19: One({}), 20: Many({0: DATA}),
+    21: 4,
+}  # fmt: skip
+
+
+def spans(file: RknnFile) -> list[Span]:
+    """The whole file but the tensors' data, in order. Raises Fault as rknn_file.read does."""
+    try:
+        return _spans(file)
+    except Damaged as damage:
+        raise damaged(file.name, len(file.data), damage) from None
+
+
+def _spans(file: RknnFile) -> list[Span]:
+    found = [Span(0, HEADER_BYTES, "metadata"), Span(file.trailer, file.end, "metadata")]
+    if file.locates_data:
+        found.append(Span(file.flatbuffer, file.flatbuffer + 8, "metadata"))
+        found += _Walk(file).table(file.root, ROOT, Span(0, 0, "metadata"))
+    else:
+        found.append(Span(file.flatbuffer, file.trailer, "metadata"))
+    kept = _without_overlaps(sorted(set(found), key=lambda span: (span.start, -span.end)))
+    return sorted([*kept, *_between(file, kept)], key=lambda span: span.start)
+
+
+class _Walk:
+    """Goes through all tables; vtables that several share are found once."""
+
+    def __init__(self, file: RknnFile) -> None:
+        self._file = file
+        self._seen: set[int] = set()
+
+    def table(self, table: Table, fields: Mapping[int, Form], owned: Span) -> Iterator[Span]:
+        vtable, length = table.vtable
+        yield _at(owned, table.place, table.bytes)
+        if vtable not in self._seen:
+            self._seen.add(vtable)
+            yield _at(owned, vtable, length)
+        for index, form in fields.items():
+            if table.field(index) is not None:
+                yield from self._field(table, index, form, owned)
+
+    def _field(self, table: Table, index: int, form: Form, owned: Span) -> Iterator[Span]:
+        if isinstance(form, One | Chosen):
+            fields = _fields(table, form)
+            inner = table.table(index)
+            if inner:
+                yield from self.table(inner, fields, owned)
+        elif isinstance(form, Many):
+            start, count = table.vector(index, 4)
+            yield _at(owned, start - 4, 4 + 4 * count)
+            for i, inner in enumerate(table.tables(index)):
+                yield from self.table(inner, form.fields, _owned(form.owner, i, inner, owned))
+        else:
+            start, count = table.vector(index, max(form, 1))
+            held = {TEXT: count + bool(count), DATA: 0}.get(form, count * form)
+            yield _at(owned, start - 4, 4 + held)
+
+
+def _fields(table: Table, form: One | Chosen) -> Mapping[int, Form]:
+    if isinstance(form, One):
+        return form.fields
+    return form.fields.get(table.scalar(form.by, "<B"), {})
+
+
+def _owned(owner: str, index: int, table: Table, outer: Span) -> Span:
+    if owner == "subgraph":
+        return Span(0, 0, "metadata", index)
+    if owner == "operator":
+        return Span(0, 0, "metadata", outer.graph, ("operator", index))
+    if owner in ("tensor", "patches"):
+        name = table.text(5 if owner == "tensor" else 0)
+        return Span(0, 0, "metadata", outer.graph, ("tensor", name))
+    return outer
+
+
+def _at(owned: Span, start: int, length: int) -> Span:
+    return Span(start, start + length, owned.what, owned.graph, owned.owner)
+
+
+def _without_overlaps(found: list[Span]) -> list[Span]:
+    """Each byte is the first part's that has it: empty lists may share a place."""
+    kept: list[Span] = []
+    for span in found:
+        start = max(span.start, kept[-1].end) if kept else span.start
+        if start < span.end:
+            kept.append(replace(span, start=start))
+    return kept
+
+
+def _between(file: RknnFile, kept: list[Span]) -> Iterator[Span]:
+    """What lies between the parts and the tensors' data."""
+    data = {(t.offset, t.offset + t.bytes) for ts in file.tensors for t in ts if t.bytes}
+    taken = sorted([*data, *((span.start, span.end) for span in kept)])
+    place = 0
+    for start, end in [*taken, (len(file.data), len(file.data))]:
+        if start < place:
+            raise Damaged(f"two parts share the bytes from {start} to {min(place, end)}")
+        if start > place:
+            held = file.data[place:start]
+            is_padding = len(held) <= LARGEST_PADDING and not any(held)
+            yield Span(place, start, "alignment" if is_padding else "unexplained")
+        place = max(place, end)

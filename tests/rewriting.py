@@ -1,0 +1,31 @@
+"""Applying one rewrite rule to a graph, and what must hold whatever the rule."""
+
+from __future__ import annotations
+
+import onnx
+
+from quant.compare import differences
+from quant.graph import Graph
+from quant.graph_check import check_graph
+from quant.graph_run import run_random
+from quant.graph_types import output_types
+from quant.rewrites import RULES
+from quant.rewrites.apply import Applied, apply
+
+
+def rewritten(rule: str, model: onnx.ModelProto) -> tuple[onnx.ModelProto, Applied]:
+    graph = Graph(model)
+    applied = apply(RULES[rule], graph)
+    return graph.to_model(), applied
+
+
+def require_the_same(rule: str, before: onnx.ModelProto, after: onnx.ModelProto) -> None:
+    """Valid ONNX with the same outputs, none further off than the rule says."""
+    check_graph(after, full=True)
+    assert output_types(after) == output_types(before)
+    found = differences(run_random(before), run_random(after))
+    assert max(found.values()) <= RULES[rule].rounding
+
+
+def reasons(applied: Applied) -> list[tuple[str, str]]:
+    return [(no.because_of, no.reason) for no in applied.refused]

@@ -1,0 +1,259 @@
+"""kill -9 at random moments, again and again: what is built in the end is a clean build.
+
+Everything is real but the jobs: recipes, front end, fork servers, cache, journal and locks.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipelines import journal, lock_text, seal
+from tests.fake_project import FakeProject
+
+MODELS = 3
+STEPS = MODELS * 5
+BATCHES, SEEDS = 5, 11  # seeds a batch
+PHASES: Counter[str] = Counter()  # of all kills
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that was never built."""
+    project = FakeProject(tmp_path_factory.mktemp("base"), size=20_000, seconds=0.02, log="{log}")
+    project.add_models(MODELS)
+    return project.root
+
+
+@pytest.fixture(scope="module")
+def clean(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Every file of an undisturbed build."""
+    root = copy(base, tmp_path_factory.mktemp("clean") / "project")
+    assert start(root, 3).wait(60) == 0
+    return everything(root)
+
+
+def copy(base: Path, to: Path) -> Path:
+    subprocess.run(["cp", "-a", str(base), str(to)], check=True)
+    for job in (to / "pipelines/jobs").glob("*.py"):
+        text = job.read_text()
+        if "{log}" in text:
+            job.write_text(text.replace("{log}", str(to / "ran.log")))
+    return to
+
+
+def start(root: Path, jobs: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-s", "dodo.py", "-n", str(jobs)],
+        cwd=root,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+        stdout=subprocess.DEVNULL,
+        stderr=(root / "err.log").open("ab"),
+    )
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    """Path -> content of all that a run leaves, but logs and memories."""
+    places = ["dvc.yaml", "models", ".dvc/cache", ".npumake/work", ".npumake/journal"]
+    found = {}
+    for place in places:
+        for parent, folders, files in os.walk(root / place):
+            for name in files:
+                path = Path(parent, name)
+                found[path.relative_to(root).as_posix()] = path.read_bytes()
+            if not folders and not files and Path(parent) != root / place:
+                found[Path(parent).relative_to(root).as_posix() + "/"] = b""
+    return found
+
+
+def told(root: Path, what: str) -> list[str]:
+    """Steps that noted `began` or `ended`, each time they did, as model-stage."""
+    log = root / "ran.log"
+    words = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    return [step for verb, step in words if verb == what]
+
+
+def journaled(root: Path) -> set[str]:
+    """Steps that a journal tells of."""
+    found = set()
+    for file in (root / ".npumake" / "journal").glob("*.jsonl"):
+        try:
+            found |= {f"{line.folder[7:]}-{line.name}" for line in journal.read(file)}
+        except FileNotFoundError:  # a run that goes on has taken it over
+            continue
+    return found
+
+
+def locked(root: Path) -> set[str]:
+    """Steps that a dvc.lock tells of; each is whole whenever the process dies."""
+    found = set()
+    for file in root.glob("models/*/dvc.lock"):
+        found |= {f"{file.parent.name}-{name}" for name in lock_text.load(file.read_text())}
+    return found
+
+
+def phase(root: Path) -> str:
+    """What the killed run was doing."""
+    known = journaled(root) | locked(root)
+    running = Counter(told(root, "began")) - Counter(told(root, "ended"))
+    if not (root / ".npumake" / "journal").exists() or not told(root, "began"):
+        return "starting"
+    if len(known) == STEPS:
+        return "writing locks" if len(locked(root)) < STEPS else "reporting"
+    if set(told(root, "ended")) - known:
+        return "keeping"
+    return "running" if running else "between steps"
+
+
+@dataclass
+class Trial:
+    """One project, killed and started again until a run ends by itself."""
+
+    root: Path
+    seed: int
+    kills: int = 0
+    random: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    def run(self) -> None:
+        jobs = 1 + self.seed % 3
+        known: set[str] = set()
+        while True:
+            before = len(told(self.root, "began"))
+            front = start(self.root, jobs)
+            was_killed = self._kill(front) if self.kills < 6 else False
+            code = front.wait(60)
+            again = set(told(self.root, "began")[before:]) & known
+            assert not again, f"ran again though they were recorded: {again}"
+            if not was_killed:
+                assert code == 0, (self.root / "err.log").read_text()[-2000:]
+                break
+            self.kills += 1
+            PHASES[phase(self.root)] += 1
+            known = journaled(self.root) | locked(self.root)
+        began = len(told(self.root, "began"))
+        assert began <= STEPS + self.kills * jobs, "more than the running steps was lost"
+
+    def _kill(self, front: subprocess.Popen[bytes]) -> bool:
+        """Kill at a random moment. Returns whether the process was still there."""
+        if self.random.random() < 0.3:  # aim at the end: the locks are being written
+            self._wait(lambda: len(journaled(self.root)) >= STEPS or front.poll() is not None)
+            time.sleep(self.random.uniform(0, 0.015))
+        else:
+            time.sleep(self.random.uniform(0.05, 1.4))
+        if front.poll() is not None:
+            return False
+        os.kill(front.pid, signal.SIGKILL)
+        return front.wait(10) == -signal.SIGKILL
+
+    @staticmethod
+    def _wait(is_so: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while not is_so() and time.monotonic() < end:
+            time.sleep(0.001)
+
+
+def require_clean(root: Path, clean: dict[str, bytes]) -> None:
+    found = everything(root)
+    assert sorted(found.keys() ^ clean.keys()) == []
+    assert [path for path in clean if found[path] != clean[path]] == []
+    end = time.monotonic() + 10
+    while left := processes(root):
+        assert time.monotonic() < end, f"processes are left: {left}"
+        time.sleep(0.02)
+
+
+def processes(root: Path) -> list[str]:
+    """Command lines that name the project."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{root}/" in line or f'{root}"' in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_killed_at_random(batch: int, base: Path, clean: dict[str, bytes], tmp_path: Path) -> None:
+    def act(seed: int) -> None:
+        trial = Trial(copy(base, tmp_path / str(seed)), seed)
+        trial.run()
+        require_clean(trial.root, clean)
+
+    with ThreadPoolExecutor(4) as pool:
+        seeds = range(batch * SEEDS, (batch + 1) * SEEDS)
+        for seed, result in [(seed, pool.submit(act, seed)) for seed in seeds]:
+            failure = result.exception()
+            assert failure is None, f"seed {seed}: {failure}"
+
+
+def test_kills_landed_everywhere() -> None:
+    """Of the tests above; the kills are worth nothing if they all land in one place."""
+    if sum(PHASES.values()) < BATCHES * SEEDS:
+        pytest.skip("the kills were not all made in this session")
+    assert PHASES.keys() >= {"starting", "running", "writing locks"}, PHASES
+    assert len(PHASES) >= 4, PHASES
+
+
+def test_two_at_once(base: Path, clean: dict[str, bytes], tmp_path: Path) -> None:
+    root = copy(base, tmp_path / "project")
+    fronts = [start(root, 2) for _ in range(2)]
+    assert [front.wait(60) for front in fronts] == [0, 0]
+    assert sorted(told(root, "began")) == sorted(set(told(root, "began")))
+    assert len(told(root, "ended")) == STEPS
+    require_clean(root, clean)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_at_once_and_one_is_killed(
+    seed: int, base: Path, clean: dict[str, bytes], tmp_path: Path
+) -> None:
+    root = copy(base, tmp_path / "project")
+    fronts = [start(root, 2) for _ in range(2)]
+    time.sleep(random.Random(seed).uniform(0.3, 1.2))
+    fronts[seed % 2].kill()
+    codes = [front.wait(60) for front in fronts]
+    assert codes[1 - seed % 2] == 0, (root / "err.log").read_text()[-2000:]
+    assert len(told(root, "began")) <= STEPS + 2
+    require_clean(root, clean)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_politely_writes_the_locks(
+    number: signal.Signals, base: Path, clean: dict[str, bytes], tmp_path: Path
+) -> None:
+    root = copy(base, tmp_path / "project")
+    front = start(root, 1)
+    Trial._wait(lambda: len(journaled(root)) >= 4)
+    front.send_signal(number)
+    assert front.wait(30) == 130
+    assert journaled(root) == set()
+    done = locked(root)
+    assert 4 <= len(done) < STEPS
+    assert start(root, 3).wait(60) == 0
+    assert set(told(root, "began")[len(done) + 1 :]).isdisjoint(done)
+    require_clean(root, clean)
+
+
+def test_a_sealed_project_stays_sealed(base: Path, tmp_path: Path) -> None:
+    root = copy(base, tmp_path / "project")
+    time.sleep(0.05)
+    assert start(root, 3).wait(60) == 0
+    assert start(root, 3).wait(60) == 0
+    assert seal.check(str(root), ["-n", "3"]) is not None

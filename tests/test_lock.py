@@ -1,0 +1,300 @@
+"""dvc.lock's text is DVC's to the byte; what was recorded is never lost and never stale."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines import journal, leftovers, lock_text
+from pipelines.content import Content
+from pipelines.facts import Facts, changes
+from pipelines.journal import Journal, Line
+from pipelines.lock import Entry, Locks, to_stage
+from pipelines.step import Step
+from tests.conftest import ROOT
+from tests.fake_steps import make_step
+
+# Text that some YAML reads as something else, or that has to be quoted, folded or escaped.
+ODD = (
+    *(
+        "on",
+        "yes",
+        "true",
+        "null",
+        "~",
+        "=",
+        "<<",
+        "n",
+        "NaN",
+        ".inf",
+        "1e5",
+        "1e-7",
+        "0x1f",
+        "0o7",
+    ),
+    *("0b11", "007", "1_000", "_1", "12:30", "1.5", "2020-01-01", "", " a", "a ", "a  b", "a: b"),
+    *("a #b", "- a", "a-", "-a", "+a", "? a", "?", "a:", "!x", "&x", "*x", "@x", "%x", "`x", "[a"),
+    *("{a", "a,b", "a]", "'", '"', "|", ">", "...", "---", "./.", "../", "a\nb", "é", "模型", "\t"),
+)
+PLAIN = (
+    *("../../toolchains/core.txt", "recipe.yaml", "build/rk3588/model.rknn", "rknn.quantize"),
+    *("../../doit step m:build@rk3588", "letterbox", "w8a8", "/head/Add_output_0", "x" * 90),
+)
+HASHES = st.text("0123456789abcdef", min_size=32, max_size=32)
+TEXTS = st.one_of(
+    st.sampled_from(ODD + PLAIN),
+    HASHES,
+    HASHES.map("{}.dir".format),
+    st.text(max_size=20),
+    st.text("abc:/.@-_ #=+01eEx", max_size=90),
+    st.lists(st.sampled_from(PLAIN + ODD), max_size=12).map(" ".join),
+)
+LEAVES = st.one_of(TEXTS, st.integers(), st.floats(), st.booleans(), st.none())
+
+
+def values(keys: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    def nest(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4)
+
+    return st.recursive(LEAVES, nest, max_leaves=20)
+
+
+# Of some keys with blanks ruamel makes YAML that nobody can read, ruamel included.
+KEYS = st.sampled_from(("recipe.yaml", "targets.rk3588.quantize", "on", "1", "/head/Add_output_0"))
+STEP = make_step("one", {"a": "models/m/a.txt"})
+LOCK = "models/m/dvc.lock"
+
+
+@settings(max_examples=1500, deadline=None)
+@given(TEXTS, st.dictionaries(TEXTS, values(TEXTS), min_size=1, max_size=4))
+def test_text_is_ruamels(name: str, stage: dict[str, Any]) -> None:
+    alone = lock_text.by_ruamel({"stages": {name: stage}})
+    assert lock_text.dump_stage(name, stage) == alone.removeprefix("stages:\n")
+    assert lock_text.dump(stage) == lock_text.by_ruamel(stage)
+
+
+def test_plain_text_is_not_left_to_ruamel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(lock_text, "by_ruamel")
+    stage = to_stage(entry(), STEP.folder)
+    assert lock_text.dump_stage("one", stage).startswith("  one:\n    cmd: ../../doit step m:one\n")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.dictionaries(KEYS, values(KEYS), min_size=1, max_size=3), min_size=1, max_size=4)
+)
+def test_splitting_keeps_every_byte(stages: list[dict[str, Any]]) -> None:
+    named = {f"stage-{i}": stage for i, stage in enumerate(stages)}
+    text = lock_text.by_ruamel({"schema": "2.0", "stages": named})
+    parts = lock_text.split(text)
+    assert list(parts) == list(named)
+    assert lock_text.join(parts.values()) == text
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_text_that_yaml_1_1_reads_otherwise_is_read_back(project: Path, text: str) -> None:
+    facts = dataclasses.replace(entry().facts, params={"models/m/recipe.yaml": {"value": [text]}})
+    record(project, Entry(facts, entry().outs))
+    found = Locks(project).entry(STEP)
+    assert found is not None
+    assert changes(found.facts, facts) == []
+
+
+def test_what_two_stages_share_is_written_twice(project: Path) -> None:
+    """An alias would tie one stage's text to another's."""
+    shared = {"shape": [1, 3, 4, 4]}
+    facts = dataclasses.replace(entry().facts, params={"models/m/recipe.yaml": {"a": shared}})
+    locks = Locks(project)
+    locks.record(STEP, Entry(facts, entry().outs))
+    locks.record(make_step("two", {}), Entry(facts, entry().outs))
+    locks.flush()
+    assert "&" not in (project / LOCK).read_text()
+    assert (project / LOCK).read_text().count("shape:") == 2
+
+
+def test_aliases_of_an_older_lock_are_understood(project: Path) -> None:
+    stages = (
+        "  a:\n    cmd: x\n    outs: &id001\n    - path: o\n  b:\n    cmd: y\n    outs: *id001\n"
+    )
+    (project / LOCK).write_text(lock_text.HEAD + stages)
+    record(project, entry())
+    text = (project / LOCK).read_text()
+    assert "id001" not in text
+    assert lock_text.load(text)["b"] == {"cmd": "y", "outs": [{"path": "o"}]}
+
+
+def entry(md5: str = "d41d8cd98f00b204e9800998ecf8427e") -> Entry:
+    content = Content(md5, 3)
+    params = {"models/m/recipe.yaml": {"value": 1}}
+    facts = Facts(STEP.command, {"models/m/a.txt": content}, params)
+    return Entry(facts, {"models/m/build/one/out.txt": content})
+
+
+def record(project: Path, what: Entry, step: Step = STEP) -> None:
+    locks = Locks(project)
+    locks.record(step, what)
+    locks.flush()
+
+
+NEW, OTHER = "00000000000000000000000000000abc", "00000000000000000000000000000def"
+
+
+def recorded(project: Path) -> str | None:
+    found = Locks(project).entry(STEP)
+    return found.outs["models/m/build/one/out.txt"].md5 if found else None
+
+
+def test_nothing_is_written_until_the_end_and_then_once(project: Path) -> None:
+    locks = Locks(project)
+    locks.record(STEP, entry(NEW))
+    assert not (project / LOCK).exists()
+    assert len(list((project / ".npumake/journal").iterdir())) == 1
+    locks.flush()
+    assert recorded(project) == NEW
+    assert list((project / ".npumake/journal").iterdir()) == []
+
+
+def test_unchanged_stages_keep_their_text(project: Path) -> None:
+    odd = "  other:   # by hand\n    cmd:   'x'\n"
+    (project / LOCK).write_text(lock_text.HEAD + odd)
+    # A comment behind a name is not DVC's way, so it is written anew; an odd value is kept.
+    record(project, entry())
+    assert "  other:\n    cmd: x\n" in (project / LOCK).read_text()
+    (project / LOCK).write_text(lock_text.HEAD + "  other:\n    cmd:   'x'\n")
+    record(project, entry())
+    assert "  other:\n    cmd:   'x'\n" in (project / LOCK).read_text()
+
+
+@pytest.mark.parametrize("torn", [0, 1, 40])
+def test_a_killed_process_loses_at_most_the_line_it_was_writing(project: Path, torn: int) -> None:
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\n"
+        "from pipelines.lock import Locks\n"
+        "from tests.test_lock import STEP, NEW, OTHER, entry\n"
+        "locks = Locks(Path(sys.argv[1]))\n"
+        "locks.record(STEP, entry(NEW)); locks.record(STEP, entry(OTHER)); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(project), str(ROOT)])
+    assert done.returncode == -9
+    assert not (project / LOCK).exists()
+    (file,) = (project / ".npumake/journal").iterdir()
+    os.truncate(file, file.stat().st_size - torn)
+    # The newline alone is no loss.
+    assert recorded(project) == (NEW if torn > 1 else OTHER)
+    assert list((project / ".npumake/journal").iterdir()) == []
+
+
+def test_a_journal_whose_process_lives_is_left_alone(project: Path) -> None:
+    locks = Locks(project)
+    locks.record(STEP, entry(NEW))
+    assert recorded(project) is None
+    locks.flush()
+    assert recorded(project) == NEW
+
+
+def write_lock(project: Path, what: Entry) -> None:
+    stage = lock_text.dump_stage(STEP.lock_name, to_stage(what, STEP.folder))
+    (project / LOCK).write_text(lock_text.join([stage]))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "left"),
+    [
+        (lambda project: None, NEW),
+        (lambda project: write_lock(project, entry(OTHER)), OTHER),  # dvc repro was quicker
+        (lambda project: (project / LOCK).unlink(), None),  # git checkout of a commit without it
+        (lambda project: (project / LOCK).write_text(""), NEW),  # DVC died while it wrote
+        (lambda project: (project / LOCK).write_text("schema: '2"), NEW),
+    ],
+)
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_others_wrote_meanwhile_stands(
+    project: Path, meanwhile: Callable[[Path], object], left: str | None, is_killed: bool
+) -> None:
+    record(project, entry())
+    locks = Locks(project)
+    locks.record(STEP, entry(NEW))
+    meanwhile(project)
+    if is_killed:
+        locks._journal.leave()  # what the kernel does to a dead process's files
+    else:
+        locks.flush()
+    assert recorded(project) == left
+
+
+def test_other_stages_that_others_wrote_are_kept(project: Path) -> None:
+    two = make_step("two", {})
+    locks = Locks(project)
+    locks.record(STEP, entry(NEW))
+    record(project, entry(OTHER), two)
+    locks.flush()
+    assert recorded(project) == NEW
+    found = Locks(project).entry(two)
+    assert found is not None
+    assert found.outs["models/m/build/one/out.txt"].md5 == OTHER
+
+
+def test_forgetting_is_written_at_once(project: Path) -> None:
+    record(project, entry())
+    assert Locks(project).forget(STEP)
+    assert lock_text.load((project / LOCK).read_text()) == {}
+    assert not Locks(project).forget(STEP)
+
+
+def test_a_lock_that_cant_be_written_stays_in_the_journal(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    locks = Locks(project)
+    locks.record(STEP, entry(NEW))
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.atomic.write", full)
+        locks.flush()
+    assert locks.unwritten is not None
+    assert "No space left" in locks.unwritten
+    assert recorded(project) == NEW
+
+
+def test_journal_lines_after_a_damaged_one_are_not_believed(tmp_path: Path) -> None:
+    own = Journal(tmp_path)
+    for name in "abc":
+        own.append(Line("models/m", name, None, f"  {name}:\n"))
+    (file,) = tmp_path.iterdir()
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b'"b"', b'"x"'))
+    assert [line.name for line in journal.read(file)] == ["a"]
+
+
+def test_leftovers_are_removed_and_nothing_else(project: Path) -> None:
+    left = (
+        *("models/m/.dvc.lock.abcd1234", "models/m/.dvc.yaml.abcd1234", ".dvc.yaml.abcd1234"),
+        *("models/m/build/x/.old-abcd1234/x", "models/m/build/.out.txt.abcd1234/out.txt"),
+        *(".npumake/.contents.json.abcd1234", ".dvc/cache/files/md5/ab/tmpabcd1234"),
+        f".dvc/cache/files/md5/ab/.{'c' * 30}.dir.abcd1234",
+        f".dvc/cache/runs/ab/abc/.{'d' * 64}.abcd1234",
+    )
+    kept = (
+        *("models/m/.notes.abcd1234", "models/m/build/.out.txt.abcd1234x", "models/m/dvc.lock"),
+        *("models/m/build/d/.x.abcd1234/y", "models/m/data/.old-abcd1234/x", ".x.abcd1234"),
+        *(f".dvc/cache/files/md5/ab/{'c' * 30}", ".npumake/contents.json"),
+    )
+    for path in (*left, *kept):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text("x")
+        os.utime(project / path, (1, 1))
+        os.utime((project / path).parent, (1, 1))
+    leftovers.remove(project)
+    assert [path for path in left if (project / path).exists()] == []
+    assert [path for path in kept if not (project / path).exists()] == []
