@@ -25,7 +25,7 @@ def no_uv_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("pip", "name", "value"),
     [
-        ({"index-url": "https://a/simple"}, "UV_DEFAULT_INDEX", "https://a/simple"),
+        ({"index-url": "https://a/index"}, "UV_DEFAULT_INDEX", "https://a/index"),
         ({"extra-index-url": "https://a\nhttps://b"}, "UV_EXTRA_INDEX_URL", "https://a https://b"),
         ({"find-links": "/w /x"}, "UV_FIND_LINKS", "/w,/x"),
         ({"cert": "/c.pem"}, "SSL_CERT_FILE", "/c.pem"),

@@ -3,9 +3,9 @@
 Looks like: the rule `convert_group_conv2d_to_conv2d` fires, and the weights grow by about a quarter
 of the number of groups or more; on some platforms (rk3576) in FLOAT16, twice that.
 
-Why: a group narrower than one block of the NPU (16 bytes of channels: int8 with fewer than 16
-channels a group, float16 with fewer than 8) would leave most of it idle, so that the compiler
-computes all groups at once.
+Why: a group that is no whole number of the NPU's blocks (16 channels of int8, 8 of float16; 24 or
+40 channels a group go dense too) would leave part of them idle, so that the compiler computes all
+groups at once.
 
 Do: merge groups to 16 or 32 channels: `simplify: {rewrite: [merge_groups]}`, exact to 1e-7, with
 `quantize: {rknn: {single_core_mode: true}}` for the split convolutions that follow. Or train with
