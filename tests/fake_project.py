@@ -54,7 +54,7 @@ def run(job):
         if name.endswith("metrics.json"):
             made = json.dumps(dict(METRICS, digest=digest.hexdigest())).encode()
         elif name.endswith((".json", ".csv", ".txt")):
-            made = json.dumps(dict(digest=digest.hexdigest())).encode()
+            made = json.dumps(dict(digest=digest.hexdigest(), findings=[])).encode()
         with place.open("wb", buffering=0) as file:
             file.write(made[: len(made) // 2])
             time.sleep(SECONDS / len(OUTPUTS))
