@@ -1,0 +1,45 @@
+"""What stays in float, where the options allow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from quant.fault import Fault
+from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.network import FloatNode
+from quant.operators import label, operator, subgraphs
+
+
+def leave_in_float(lowering: Lowering, node: onnx.NodeProto, why: str = "") -> None:
+    """Put a node between dequantized inputs and a quantized output. why: what integers lack.
+
+    Raises Fault on nodes that this can't be done with.
+    """
+    if len([name for name in node.output if name]) != 1 or any(subgraphs(node)):
+        raise lowering.fault(node, "has several outputs or a graph inside", "cut the graph there")
+    inputs: list[tuple[str, str]] = []
+    constants: dict[str, NDArray[Any]] = {}
+    for position, name in enumerate(node.input):
+        value = lowering.constant(node, position)
+        if value is not None:
+            constants[name] = np.asarray(value)
+        elif name and name not in dict(inputs):
+            inputs.append((name, lowering.real(node, position)[0].name))
+    _require_float(lowering, node)
+    name = str(node.output[0])
+    operation = FloatNode(
+        name, node.SerializeToString(), tuple(inputs), constants, lowering.graph.opset
+    )
+    lowering.add(operation, lowering.free_scale(name))
+    said = why or f"{operator(node)} `{label(node)}` has no integer form"
+    lowering.notes.append(f"{said}: it is left in float, and no TFLite file is written")
+
+
+def _require_float(lowering: Lowering, node: onnx.NodeProto) -> None:
+    type_ = lowering.graph.type(node.output[0])
+    if type_ is not None and type_.dtype != "float32":
+        raise Fault(f"{operator(node)} `{label(node)}` makes {type_.dtype}", "cut the graph there")

@@ -1,0 +1,87 @@
+"""Concat and Pad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Concat, Pad, Take, Tensor
+
+
+def concat(lowering: Lowering, node: onnx.NodeProto) -> None:
+    """The inputs are aligned to the coarsest of their scales."""
+    inputs = [lowering.tensor(node, i) for i in range(len(node.input))]
+    axis = lowering.axis(node, int(lowering.attribute(node, "axis")), len(inputs[0].shape))
+    scales = [x.scale for x in inputs if x.scale is not None]
+    if scales and len(scales) < len(inputs):
+        raise lowering.fault(node, "joins indices and reals", "join them apart")
+    scale = min(scales) if scales else None
+    if scale is not None:
+        inputs = [lowering.aligned(node, x, scale) for x in inputs]
+    bounds = (min(x.low for x in inputs), max(x.high for x in inputs))
+    operation = Concat(node.output[0], tuple(x.name for x in inputs), axis)
+    lowering.add(operation, scale, bounds=bounds)
+
+
+def pad(lowering: Lowering, node: onnx.NodeProto) -> None:
+    """With a constant, or with the tensor's own edge or reflection."""
+    x, scale = lowering.real(node)
+    before, after = _lengths(lowering, node, len(x.shape))
+    if min(*before, *after) < 0:
+        raise lowering.fault(node, "cuts off (a negative pad)", "use a Slice")
+    mode = str(lowering.attribute(node, "mode", "constant"))
+    if mode == "constant":
+        code = int(np.clip(round(_value(lowering, node) * float(scale)), INT8_LOW, INT8_HIGH))
+        bounds = (min(x.low, code), max(x.high, code))
+        operation = Pad(node.output[0], x.name, before, after, code)
+        lowering.add(operation, scale, bounds=bounds)
+    else:
+        _take(lowering, node, x, before, after, mode)
+
+
+def _lengths(
+    lowering: Lowering, node: onnx.NodeProto, rank: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    given: Any = lowering.attribute(node, "pads")
+    if given is None:
+        given = lowering.required(node, 1).reshape(-1).tolist()
+    axes: Any = lowering.constant(node, 3)
+    axes = range(rank) if axes is None else [lowering.axis(node, int(a), rank) for a in axes]
+    before, after = [0] * rank, [0] * rank
+    for i, axis in enumerate(axes):
+        before[axis], after[axis] = int(given[i]), int(given[i + len(axes)])
+    return tuple(before), tuple(after)
+
+
+def _value(lowering: Lowering, node: onnx.NodeProto) -> float:
+    given = lowering.attribute(node, "value")
+    if given is None and len(node.input) > 2 and node.input[2]:
+        given = lowering.required(node, 2)
+    return 0.0 if given is None else float(np.asarray(given).reshape(()))
+
+
+def _take(
+    lowering: Lowering,
+    node: onnx.NodeProto,
+    x: Tensor,
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+    mode: str,
+) -> None:
+    if mode not in ("reflect", "edge", "wrap"):
+        raise lowering.fault(node, f"has mode {mode}", "use constant, reflect or edge")
+    name, shape = x.name, list(x.shape)
+    axes = [axis for axis in range(len(shape)) if before[axis] or after[axis]]
+    for axis in axes:
+        places = np.pad(np.arange(shape[axis]), (before[axis], after[axis]), mode)  # type: ignore[call-overload]
+        shape[axis] = len(places)
+        is_last = axis == axes[-1]
+        made = node.output[0] if is_last else lowering.fresh(f"{node.output[0]}/axis")
+        operation = Take(made, name, tuple(int(i) for i in places), axis)
+        bounds = (x.low, x.high)
+        name = lowering.add(operation, x.scale, tuple(shape), bounds, is_float=is_last)
+    if not axes:
+        lowering.rename(node.output[0], x)

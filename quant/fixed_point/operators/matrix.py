@@ -1,0 +1,101 @@
+"""Gemm and MatMul."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.network import MatrixProduct, TensorProduct
+from quant.fixed_point.weights import quantize_weights
+
+
+def gemm(lowering: Lowering, node: onnx.NodeProto) -> None:
+    """Gemm with a constant matrix, with a Relu or Clip behind it."""
+    weight = lowering.required(node, 1)
+    if lowering.attribute(node, "transA", 0):
+        raise lowering.fault(node, "transposes its input", "put a Transpose before it")
+    if lowering.attribute(node, "transB", 0):
+        weight = weight.T
+    weight = weight * lowering.attribute(node, "alpha", 1.0)
+    bias = None
+    if len(node.input) > 2 and node.input[2]:
+        bias = lowering.required(node, 2) * lowering.attribute(node, "beta", 1.0)
+        if bias.ndim > 1 and any(length != 1 for length in bias.shape[:-1]):
+            raise lowering.fault(node, "has a bias a sample", "add it by an Add of its own")
+    _product(lowering, node, weight, bias, node.output[0])
+
+
+def matmul(lowering: Lowering, node: onnx.NodeProto) -> None:
+    """MatMul with a constant matrix (and the bias of an Add behind it), or of two tensors."""
+    weight = lowering.constant(node, 1)
+    if weight is None:
+        _of_tensors(lowering, node)
+        return
+    if weight.ndim != 2:
+        raise lowering.fault(
+            node, f"has a constant of {weight.ndim} axes", "split it into products of matrices"
+        )
+    bias, name = _bias_behind(lowering, node, weight.shape[1])
+    _product(lowering, node, weight, bias, name)
+
+
+def _bias_behind(
+    lowering: Lowering, node: onnx.NodeProto, columns: int
+) -> tuple[NDArray[Any] | None, str]:
+    """The constant of an Add that alone reads the product, and the Add's output."""
+    name = str(node.output[0])
+    reader = lowering.only_reader(name)
+    if reader is None or reader.op_type != "Add":
+        return None, name
+    bias = lowering.constant(reader, 1 if reader.input[0] == name else 0)
+    if (
+        bias is None
+        or bias.size not in (1, columns)
+        or bias.shape[-1:] not in ((), (1,), (columns,))
+    ):
+        return None, name
+    lowering.done.add(id(reader))
+    return bias, str(reader.output[0])
+
+
+def _product(
+    lowering: Lowering,
+    node: onnx.NodeProto,
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None,
+    output: str,
+) -> None:
+    """x @ weight + bias. weight: [K, M]."""
+    x, x_scale = lowering.real(node)
+    columns = weight.shape[1]
+    if bias is not None:
+        bias = np.broadcast_to(bias.reshape(-1), (columns,))
+    name, bounds = lowering.activation(output)
+    done = quantize_weights(
+        weight.T,
+        bias,
+        x_scale,
+        max(-x.low, x.high),
+        lowering.wanted(name, x_scale * 2**24, bounds),
+        lowering.options,
+    )
+    lowering.told(node, done.notes)
+    lowering.add(
+        MatrixProduct(name, x.name, done.weight.T.copy(), done.rescale((columns,), bounds)),
+        done.scale,
+    )
+
+
+def _of_tensors(lowering: Lowering, node: onnx.NodeProto) -> None:
+    a, a_scale = lowering.real(node, 0)
+    b, b_scale = lowering.real(node, 1)
+    name, bounds = lowering.activation(node.output[0])
+    finest = a_scale * b_scale
+    scale = lowering.wanted(name, finest, bounds)
+    shift = lowering.shift_between(node, finest, scale)
+    rescale = lowering.rescale(shift, bounds, scale)
+    lowering.add(TensorProduct(name, a.name, b.name, rescale), scale)

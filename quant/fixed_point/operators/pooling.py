@@ -1,0 +1,105 @@
+"""Poolings: maxima keep their scale, means are sums with a whole multiplier and a shift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.network import Convolution, Integers, Maximum, MaxPool
+from quant.fixed_point.operators import windows
+from quant.fixed_point.operators.mean import MOST_COUNT, MULTIPLIER_BITS, finest_mean, mean
+
+
+def maximum(lowering: Lowering, node: onnx.NodeProto) -> None:
+    x = lowering.tensor(node)
+    windows.require_2d(lowering, node, x.shape)
+    if len(node.output) > 1 and node.output[1]:
+        raise lowering.fault(node, "puts out indices", "leave its second output out")
+    kernel = _kernel(lowering, node)
+    dilations = windows.pair(lowering, node, "dilations")
+    pads = windows.pads(lowering, node, x.shape, kernel)
+    height, width = ((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
+    windows.require_floor(lowering, node, x.shape, (height, width), pads)
+    strides = windows.pair(lowering, node, "strides")
+    pool = MaxPool(node.output[0], x.name, kernel, strides, pads, dilations)
+    lowering.add(pool, x.scale, bounds=(x.low, x.high))
+
+
+def global_maximum(lowering: Lowering, node: onnx.NodeProto) -> None:
+    x = lowering.tensor(node)
+    axes = tuple(range(2, len(x.shape)))
+    pool = Maximum(node.output[0], x.name, axes, keepdims=True)
+    lowering.add(pool, x.scale, bounds=(x.low, x.high))
+
+
+def global_average(lowering: Lowering, node: onnx.NodeProto) -> None:
+    rank = len(lowering.tensor(node).shape)
+    mean(lowering, node, tuple(range(2, rank)), keepdims=True)
+
+
+def average(lowering: Lowering, node: onnx.NodeProto) -> None:
+    """Sums by a depthwise convolution of ones, then a multiplier for the size of each window."""
+    x, x_scale = lowering.real(node)
+    windows.require_2d(lowering, node, x.shape)
+    kernel = _kernel(lowering, node)
+    if windows.pair(lowering, node, "dilations") != (1, 1):
+        raise lowering.fault(node, "has dilations", "use a convolution")
+    pads = windows.pads(lowering, node, x.shape, kernel)
+    windows.require_floor(lowering, node, x.shape, kernel, pads)
+    name, bounds = lowering.activation(node.output[0])
+    counts = _counts(lowering, node, x.shape, kernel, pads)
+    area = kernel[0] * kernel[1]
+    if area > MOST_COUNT:
+        raise lowering.fault(node, f"has windows of {area}", "use smaller poolings in a row")
+    is_even = bool((counts == counts.flat[0]).all())
+    # A multiplier for every place takes 2^16 as its unit; one for all may be none at all.
+    count = int(counts.flat[0]) if is_even else 3
+    scale = lowering.wanted(name, finest_mean(x_scale, count), bounds)
+    if count & (count - 1) == 0:
+        multiplier, shift = None, lowering.shift_between(node, x_scale * count, scale)
+    else:
+        multiplier = np.rint(2.0**MULTIPLIER_BITS / counts).astype(np.int64)
+        multiplier = multiplier.flat[0].reshape(()) if is_even else multiplier
+        shift = MULTIPLIER_BITS + lowering.shift_between(node, x_scale, scale)
+    channels = x.shape[1]
+    lowering.add(
+        Convolution(
+            name,
+            x.name,
+            np.ones((channels, 1, *kernel), np.int64),
+            lowering.rescale(shift, bounds, scale, multiplier),
+            groups=channels,
+            strides=windows.pair(lowering, node, "strides"),
+            pads=pads,
+        ),
+        scale,
+    )
+
+
+def _counts(
+    lowering: Lowering,
+    node: onnx.NodeProto,
+    x: tuple[int, ...],
+    kernel: windows.Pair,
+    pads: windows.Pads,
+) -> Integers:
+    """How many elements each window's mean is of, [h, w] of the output."""
+    strides = windows.pair(lowering, node, "strides")
+    out = lowering.shape(node.output[0])[2:]
+    if lowering.attribute(node, "count_include_pad", 0):
+        return np.full(out, kernel[0] * kernel[1], np.int64)
+    lengths: list[NDArray[Any]] = []
+    for i in range(2):
+        start = np.arange(out[i]) * strides[i] - pads[i]
+        end = np.minimum(start + kernel[i], x[2 + i])
+        lengths.append(end - np.maximum(start, 0))
+    return np.outer(lengths[0], lengths[1]).astype(np.int64)
+
+
+def _kernel(lowering: Lowering, node: onnx.NodeProto) -> windows.Pair:
+    given: Any = lowering.attribute(node, "kernel_shape")
+    return int(given[0]), int(given[1])

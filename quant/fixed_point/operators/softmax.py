@@ -1,0 +1,29 @@
+"""Softmax by a table of exponentials."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.network import EXACT_LIMIT, INT8_HIGH, Softmax
+from quant.fixed_point.operators.activation import UNIT_SCALE
+
+_TABLE_BITS = 14
+
+
+def softmax(lowering: Lowering, node: onnx.NodeProto) -> None:
+    """T[d] = rint(2^14 * exp(-d / S)) of the distance d to the maximum."""
+    x, x_scale = lowering.real(node)
+    rank = len(x.shape)
+    axis = lowering.axis(node, int(lowering.attribute(node, "axis", -1)), rank)
+    if lowering.graph.opset < 13 and axis != rank - 1:
+        raise lowering.fault(node, "works on several axes at once", "export with opset 13 or later")
+    bits = _TABLE_BITS
+    while x.shape[axis] * 2**bits >= EXACT_LIMIT:
+        bits -= 1
+    if bits < 8:
+        raise lowering.fault(node, f"sums {x.shape[axis]} exponentials", "cut the graph before it")
+    table = np.rint(2**bits * np.exp(-np.arange(256) / float(x_scale))).astype(np.int64)
+    operation = Softmax(node.output[0], x.name, axis, table)
+    lowering.add(operation, UNIT_SCALE, bounds=(0, INT8_HIGH))

@@ -1,0 +1,106 @@
+"""What each float tensor was seen to hold, sample by sample: memory does not grow with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from quant.fault import Fault
+from quant.graph import Graph
+from quant.graph_run import FloatRun
+from quant.graph_types import TensorType, input_types
+
+DATA_FREE_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class Range:
+    """Least and largest value over all samples."""
+
+    low: float
+    high: float
+
+    def joined(self, other: Range) -> Range:
+        return Range(min(self.low, other.low), max(self.high, other.high))
+
+
+def observe(
+    model: onnx.ModelProto, samples: Iterable[Mapping[str, NDArray[Any]]]
+) -> dict[str, Range]:
+    """The range of every float tensor of a graph, inputs too, over all samples.
+
+    Raises Fault on no samples, and on tensors that are not finite, named.
+    """
+    names = float_tensors(model)
+    run = FloatRun(with_outputs(model, names))
+    ranges: dict[str, Range] = {}
+    for sample in samples:
+        inputs = {k: v for k, v in sample.items() if v.dtype.kind == "f"}
+        for name, value in {**inputs, **run(sample)}.items():
+            seen = _range(name, value)
+            ranges[name] = seen.joined(ranges[name]) if name in ranges else seen
+    if not ranges:
+        raise Fault("there are no samples to take ranges from", "give calibration data")
+    return ranges
+
+
+def _range(name: str, value: NDArray[Any]) -> Range:
+    low, high = float(value.min(initial=np.inf)), float(value.max(initial=-np.inf))
+    if not np.isfinite([low, high]).all():
+        raise Fault(f"`{name}` holds NaN or infinities", "check the weights and the data")
+    return Range(low, high)
+
+
+def float_tensors(model: onnx.ModelProto) -> list[str]:
+    """The float tensors that nodes compute, in order."""
+    graph = Graph(model)
+    names = [name for node in graph.nodes for name in node.output if name]
+    types = {name: graph.type(name) for name in names}
+    return [name for name, type_ in types.items() if type_ and type_.dtype == "float32"]
+
+
+def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """The model with `names` as its only outputs."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    del made.graph.output[:]
+    for name in names:
+        made.graph.output.add().name = name
+    return made
+
+
+def data_free_samples(
+    model: onnx.ModelProto, count: int = DATA_FREE_SAMPLES, seed: int = 0
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """`count` samples: standard normal reals, and indices of any row of their tables."""
+    types = input_types(model)
+    rows = {name: _rows(model, name) for name in types}
+    for number in range(count):
+        random = np.random.default_rng([seed, number])
+        yield {name: _drawn(random, type_, rows[name]) for name, type_ in types.items()}
+
+
+def _drawn(random: np.random.Generator, type_: TensorType, rows: int) -> NDArray[Any]:
+    if type_.dtype.startswith("float"):
+        return random.standard_normal(type_.static_shape, np.float32).astype(type_.dtype)
+    return random.integers(0, rows, type_.static_shape).astype(type_.dtype)
+
+
+def _rows(model: onnx.ModelProto, name: str) -> int:
+    """The rows of the smallest constant table that an input picks from; 1 without one."""
+    graph = Graph(model)
+    names, found = {name}, []
+    for node in graph.nodes:
+        if not names.intersection(node.input):
+            continue
+        table = graph.constant(node.input[0]) if node.op_type == "Gather" else None
+        if table is None:
+            names.update(node.output)  # a Cast, Slice or Reshape of the indices
+        elif len(table):
+            found.append(len(table))
+    return min(found, default=1)

@@ -1,0 +1,1 @@
+"""An integer network as a TFLite file that carries whole numbers in float32."""

@@ -1,0 +1,181 @@
+"""Float weights and biases as int8 weights, shifts and whole biases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.fixed_point.network import EXACT_LIMIT, INT8_HIGH, INT8_LOW, Integers, Rescale
+from quant.fixed_point.options import Options
+from quant.fixed_point.scales import FULL_SCALE, exponent, power_of_two, times_power
+
+Float64 = NDArray[np.float64]
+
+# A shift beyond this leaves no room for half of the last place in a 16-bit bias (AMD's DPU and
+# CMSIS-NN shift by no more either).
+MOST_SHIFT = 15
+INT16_LOW, INT16_HIGH = -(2**15), 2**15 - 1
+LEAST_SPLIT_SHIFT = 4  # what (16A + B) >> n = (A + (B >> 4)) >> (n - 4) needs
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Reals that a result is clipped to; None for no bound."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def codes(self, scale: Fraction) -> tuple[int, int]:
+        """The same in int8 codes of a scale, within int8."""
+        low, high = INT8_LOW, INT8_HIGH
+        if self.low is not None:
+            low = min(max(low, round(self.low * float(scale))), high)
+        if self.high is not None:
+            high = max(min(high, round(self.high * float(scale))), low)
+        return low, high
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """weight: codes [channels, taps]. shift, bias, bias_after: [channels] (None: not there).
+
+    scale: of the result. notes: what was lost, sentences without a subject.
+    """
+
+    weight: Integers
+    shift: Integers
+    bias: Integers | None
+    bias_after: Integers | None
+    scale: Fraction
+    notes: tuple[str, ...]
+
+    def rescale(self, shape: tuple[int, ...], bounds: Bounds) -> Rescale:
+        """shape: what [channels] becomes, so that it broadcasts to the result."""
+        low, high = bounds.codes(self.scale)
+        return Rescale(
+            shift=_compact(self.shift, shape),
+            low=low,
+            high=high,
+            bias=_shaped(self.bias, shape),
+            bias_after=_shaped(self.bias_after, shape),
+        )
+
+
+def _compact(shift: Integers, shape: tuple[int, ...]) -> Integers:
+    return shift[0].reshape(()) if (shift == shift[0]).all() else shift.reshape(shape)
+
+
+def _shaped(bias: Integers | None, shape: tuple[int, ...]) -> Integers | None:
+    return None if bias is None or not bias.any() else bias.reshape(shape)
+
+
+def quantize_weights(
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None,
+    x_scale: Fraction,
+    x_peak: int,
+    wanted: Fraction,
+    options: Options,
+) -> Weighted:
+    """Codes for y = weight @ x + bias at a scale of y as near below `wanted` as possible.
+
+    weight: [channels, taps]. bias: [channels]. x_peak: the largest |code| of x. wanted: x_scale
+    times a power of two. Weights that would overflow a 16-bit bias, or float32's whole numbers,
+    are made coarser.
+    """
+    weight = weight.astype(np.float64)
+    given = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+    powers = _powers(weight, options.is_per_channel)
+    scale = min(wanted, times_power(x_scale, int(powers.min())))
+    if options.bias_mode == "B8" and options.shifts != "constant":
+        scale = _holding(scale, float(np.abs(given).max(initial=0.0)))
+    least = -_exact_power(x_scale / scale)  # the power at which the shift is 0
+    powers = np.minimum(powers, least + MOST_SHIFT)
+    while True:
+        codes = _sat(np.rint(weight * np.exp2(powers)[:, None]), INT8_LOW, INT8_HIGH)
+        shift = powers - least
+        before, after = _biases(given, shift, powers, x_scale, scale, options)
+        full = _too_large(codes, before, shift, x_peak) & (shift > 0)
+        if not full.any():
+            break
+        powers = powers - (full if options.is_per_channel else np.ones_like(full))
+    notes = _losses(before, after)
+    return Weighted(
+        codes,
+        shift,
+        None if options.bias_mode == "B8" else _sat(before, INT16_LOW, INT16_HIGH),
+        _sat(after, INT8_LOW, INT8_HIGH) if options.bias_mode == "B8" else None,
+        scale,
+        notes,
+    )
+
+
+def _powers(weight: Float64, is_per_channel: bool) -> Integers:
+    """f of each channel: the largest at which its weights fit into int8."""
+    peaks = np.abs(weight).max(axis=1)
+    whole = float(peaks.max(initial=0.0))
+    common = exponent(FULL_SCALE / whole) if whole else 0
+    if not is_per_channel:
+        return np.full(len(weight), common, np.int64)
+    own = [exponent(FULL_SCALE / float(peak)) if peak else common for peak in peaks]
+    return np.array(own, np.int64)
+
+
+def _holding(scale: Fraction, peak: float) -> Fraction:
+    """The scale, halved until an 8-bit bias of `peak` fits."""
+    while peak * float(scale) > FULL_SCALE:
+        scale /= 2
+    return scale
+
+
+def _exact_power(ratio: Fraction) -> int:
+    power = power_of_two(ratio)
+    if power is None:
+        raise ValueError(f"{ratio} is no power of two")
+    return power
+
+
+def _biases(
+    bias: Float64,
+    shift: Integers,
+    powers: Integers,
+    x_scale: Fraction,
+    scale: Fraction,
+    options: Options,
+) -> tuple[Float64, Float64]:
+    """The bias before the shift and the one after it, not yet saturated; one of them is zero."""
+    nothing = np.zeros_like(bias)
+    if options.bias_mode == "B8":
+        half = (1 - np.exp2(-shift)) / 2 if options.is_compensated else 0.0
+        return nothing, np.rint(bias * float(scale) + half)
+    half = np.where(shift > 0, np.exp2(shift - 1.0), 0) if options.is_compensated else 0.0
+    return np.rint(bias * float(x_scale) * np.exp2(powers) + half), nothing
+
+
+def _too_large(codes: Integers, bias: Float64, shift: Integers, x_peak: int) -> NDArray[np.bool_]:
+    """Channels whose bias leaves 16 bits, or whose sums leave float32's whole numbers."""
+    limit = EXACT_LIMIT - np.abs(bias)
+    fits = np.abs(codes).sum(axis=1) * x_peak < limit
+    if (shift >= LEAST_SPLIT_SHIFT).all():  # then the layer can be written as two, w = 16A + B
+        low = (codes & 15).sum(axis=1) * x_peak
+        high = np.abs(codes >> 4).sum(axis=1) * x_peak + (low + np.abs(bias)) / 16
+        fits |= (low < limit) & (high + 1 < EXACT_LIMIT)
+    result: NDArray[np.bool_] = (bias < INT16_LOW) | (bias > INT16_HIGH) | ~fits
+    return result
+
+
+def _losses(before: Float64, after: Float64) -> tuple[str, ...]:
+    wide = int(((before < INT16_LOW) | (before > INT16_HIGH)).sum())
+    narrow = int(((after < INT8_LOW) | (after > INT8_HIGH)).sum())
+    said = [f"{wide} of {len(before)} biases do not fit into 16 bits and were cut"] if wide else []
+    if narrow:
+        said.append(f"{narrow} of {len(after)} biases do not fit into 8 bits and were cut")
+    return tuple(said)
+
+
+def _sat(values: Float64, low: int, high: int) -> Integers:
+    return np.clip(values, low, high).astype(np.int64)
