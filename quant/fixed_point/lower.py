@@ -95,7 +95,7 @@ def _input(lowering: Lowering, name: str, dtype: str, shape: tuple[int, ...]) ->
     if dtype == "float32":
         scale = lowering.options.input_scale(name)
         lowering.inputs.append(RealInput(name, name, scale))
-        lowering.tensors[name] = Tensor(name, shape, Fraction(scale), name)
+        lowering.tensors[name] = Tensor(name, shape, scale, name)
     elif dtype in _INDEX_TYPES:
         lowering.inputs.append(IndexInput(name, name, dtype))
         limit = int(np.iinfo(np.int32).max)
@@ -108,7 +108,7 @@ def _input(lowering: Lowering, name: str, dtype: str, shape: tuple[int, ...]) ->
 
 def _factor(lowering: Lowering) -> Fraction:
     """The odd part that all real inputs' scales share; 1 where they share none."""
-    scales = [Fraction(i.input_scale) for i in lowering.inputs if isinstance(i, RealInput)]
+    scales = [i.input_scale for i in lowering.inputs if isinstance(i, RealInput)]
     odd = {odd_part(scale) for scale in scales}
     return odd.pop() if len(odd) == 1 else Fraction(1)
 

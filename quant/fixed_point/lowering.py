@@ -141,9 +141,9 @@ class Lowering:
     # Scales
 
     def peak(self, name: str) -> float:
-        """The largest magnitude of a float tensor; 0 where it is not known."""
+        """The magnitude that a float tensor's scale should hold; 0 where it is not known."""
         found = self.ranges.get(name)
-        return 0.0 if found is None else max(abs(found.low), abs(found.high))
+        return 0.0 if found is None else found.magnitude
 
     def wanted(self, name: str, finest: Fraction, bounds: Bounds | None = None) -> Fraction:
         """The scale for a float tensor: `finest` over a power of two.
@@ -160,7 +160,7 @@ class Lowering:
     def _constant(self, like: Fraction) -> Fraction:
         """The inputs' scale, or the power of two below it where another factor is in force."""
         scales = [i.input_scale for i in self.inputs if isinstance(i, RealInput)]
-        scale = Fraction(min(scales, default=1))
+        scale = min(scales, default=Fraction(1))
         odd = odd_part(like)
         if odd == odd_part(scale):
             return scale

@@ -40,12 +40,12 @@ class Tensor:
 class RealInput:
     """A network input of reals: its tensor is sat8(floor(x * input_scale + 1/2)).
 
-    name: of the input in the files. Its tensor has another name.
+    name: of the input in the files. input_scale: whole, or whole over a power of two.
     """
 
     name: str
     tensor: str
-    input_scale: int
+    input_scale: Fraction
 
 
 @dataclass(frozen=True)

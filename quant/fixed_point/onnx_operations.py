@@ -26,16 +26,12 @@ class Emission:
     names: dict[str, str] = field(default_factory=dict)
 
 
-def quantized(builder: OnnxBuilder, name: str, scale: Fraction | int, output: str) -> str:
-    """sat8(floor((x * 2 scale + 1) / 2)): no parameter is a fraction where 2 scale is whole."""
-    b, doubled = builder, 2 * Fraction(scale)
-    x = name
-    if doubled.denominator == 1:
-        x = b.node("Mul", [x, b.number(int(doubled), "doubled")], f"{output}/scaled")
-    else:
-        x = b.node("Mul", [x, b.number(float(doubled), "doubled")], f"{output}/scaled")
-    x = b.node("Add", [x, b.number(1, "one")], f"{output}/plus_one")
-    x = b.node("Div", [x, b.number(2, "two")], f"{output}/halved")
+def quantized(b: OnnxBuilder, name: str, scale: Fraction, output: str) -> str:
+    """sat8(floor((x * 2p + d) / 2d)) of a scale p / d: every parameter is a whole number."""
+    p, d = scale.numerator, scale.denominator
+    x = b.node("Mul", [name, b.number(2 * p, "factor")], f"{output}/scaled")
+    x = b.node("Add", [x, b.number(d, "half")], f"{output}/plus_half")
+    x = b.node("Div", [x, b.number(2 * d, "divisor")], f"{output}/divided")
     x = b.node("Floor", [x], f"{output}/floor")
     return clipped(b, x, INT8_LOW, INT8_HIGH, output)
 
@@ -281,7 +277,7 @@ def _float(e: Emission, op: net.FloatNode) -> str:
     copy.CopyFrom(node)
     del copy.input[:], copy.output[:]
     copy.input.extend(known[source] if source else "" for source in node.input)
-    real = b.take(f"{name}/real")
+    copy.name = real = b.take(f"{name}/real")
     copy.output.append(real)
     b.nodes.append(copy)
     scale = e.network.tensors[op.output].scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from quant.fault import Fault
 
@@ -11,12 +12,14 @@ BIAS_MODES = ("B8", "B16")
 ROUNDINGS = ("compensated", "truncate")
 SHIFTS = ("calibrated", "data_free", "constant")
 WEIGHTS = ("tensor", "channel")
+FINEST = 256  # the largest denominator of an input_scale
 UNSUPPORTED = ("refuse", "float")
 
 
 @dataclass(frozen=True)
 class Options:
-    """input_scales: the factor on each real input, or one for all: a whole number >= 1.
+    """input_scales: the factor on each real input, or one for all: a whole number, or 1/2, 1/4 ...
+    1/256 for inputs beyond 127, such as raw pixels.
 
     bias_mode: B8 shifts, then adds an 8-bit bias; B16 adds a 16-bit bias, then shifts.
     rounding: `compensated` puts half of the last place into the bias, `truncate` does not.
@@ -25,20 +28,30 @@ class Options:
     unsupported: what becomes of an operator without an integer form.
     """
 
-    input_scales: Mapping[str, int] | int
+    input_scales: Mapping[str, float] | float
     bias_mode: str = "B16"
     rounding: str = "compensated"
     shifts: str = "calibrated"
     weights: str = "tensor"
     unsupported: str = "refuse"
 
-    def input_scale(self, name: str) -> int:
-        """The factor of one input. Raises Fault where it has none."""
-        if isinstance(self.input_scales, int):
-            return self.input_scales
-        if name not in self.input_scales:
+    def input_scale(self, name: str) -> Fraction:
+        """The factor of one input. Raises Fault where it has none, or no fit one."""
+        if not isinstance(self.input_scales, Mapping):
+            scale = self.input_scales
+        elif name in self.input_scales:
+            scale = self.input_scales[name]
+        else:
             raise Fault(f"input `{name}` has no input_scale", f"give one: `{name}: 16`")
-        return self.input_scales[name]
+        exact = Fraction(scale)
+        if exact <= 0 or (exact >= 1 and exact.denominator != 1) or exact.denominator > FINEST:
+            raise Fault(
+                f"input `{name}` has the input_scale {scale}",
+                "use a whole number, or for inputs beyond 127 a power of two below 1: 0.5, 0.25",
+            )
+        if exact < 1 and exact.numerator != 1:
+            raise Fault(f"input_scale {scale} is no power of two", "below 1, use 0.5, 0.25 ...")
+        return exact
 
     @property
     def is_compensated(self) -> bool:

@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.fault import Fault
+from quant.fixed_point.magnitudes import Magnitudes
 from quant.graph import Graph
 from quant.graph_run import FloatRun
 from quant.graph_types import TensorType, input_types
@@ -20,13 +21,20 @@ DATA_FREE_SAMPLES = 256
 
 @dataclass(frozen=True)
 class Range:
-    """Least and largest value over all samples."""
+    """Least and largest value over all samples.
+
+    peak: the magnitude that a scale should hold, where less than the largest is better; None: the
+    largest.
+    """
 
     low: float
     high: float
+    peak: float | None = None
 
-    def joined(self, other: Range) -> Range:
-        return Range(min(self.low, other.low), max(self.high, other.high))
+    @property
+    def magnitude(self) -> float:
+        """What a scale should hold."""
+        return max(abs(self.low), abs(self.high)) if self.peak is None else self.peak
 
 
 def observe(
@@ -39,14 +47,18 @@ def observe(
     names = float_tensors(model)
     run = FloatRun(with_outputs(model, names))
     ranges: dict[str, Range] = {}
+    magnitudes: dict[str, Magnitudes] = {}
     for sample in samples:
         inputs = {k: v for k, v in sample.items() if v.dtype.kind == "f"}
         for name, value in {**inputs, **run(sample)}.items():
-            seen = _range(name, value)
-            ranges[name] = seen.joined(ranges[name]) if name in ranges else seen
+            ranges[name] = _joined(ranges.get(name), _range(name, value))
+            magnitudes.setdefault(name, Magnitudes()).add(value)
     if not ranges:
         raise Fault("there are no samples to take ranges from", "give calibration data")
-    return ranges
+    return {
+        name: Range(seen.low, seen.high, magnitudes[name].best_peak())
+        for name, seen in ranges.items()
+    }
 
 
 def _range(name: str, value: NDArray[Any]) -> Range:
@@ -54,6 +66,12 @@ def _range(name: str, value: NDArray[Any]) -> Range:
     if not np.isfinite([low, high]).all():
         raise Fault(f"`{name}` holds NaN or infinities", "check the weights and the data")
     return Range(low, high)
+
+
+def _joined(one: Range | None, other: Range) -> Range:
+    if one is None:
+        return other
+    return Range(min(one.low, other.low), max(one.high, other.high))
 
 
 def float_tensors(model: onnx.ModelProto) -> list[str]:

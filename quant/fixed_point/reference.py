@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,15 @@ def run(network: Network, inputs: Mapping[str, Array]) -> dict[str, Integers]:
     return tensors
 
 
-def quantize(x: Array, scale: int | float, name: str = "input") -> Integers:
-    """sat8(floor((x * 2 scale + 1) / 2)), in float32 as the files do it. x: float32, finite."""
+def quantize(x: Array, scale: Fraction, name: str = "input") -> Integers:
+    """sat8(floor((x * 2p + d) / 2d)) of a scale p / d, in float32 as the files do it.
+
+    x: float32, finite. Raises Fault where it is not.
+    """
     if not np.isfinite(x).all():
         raise Fault(f"`{name}` holds NaN or infinities", "check the data's preprocessing")
-    doubled = x.astype(np.float32) * np.float32(2 * scale) + np.float32(1)
-    floor = np.floor(doubled / np.float32(2))
+    p, d = scale.numerator, scale.denominator
+    floor = np.floor((x.astype(np.float32) * np.float32(2 * p) + np.float32(d)) / np.float32(2 * d))
     codes: Integers = np.clip(floor, INT8_LOW, INT8_HIGH).astype(np.int64)
     return codes
 
@@ -133,7 +137,7 @@ def _float(network: Network, op: net.FloatNode, tensors: Mapping[str, Integers])
     reals = {name: dequantize(network, tensor, tensors[tensor]) for name, tensor in op.inputs}
     scale = network.tensors[op.output].scale
     assert scale is not None
-    return quantize(run_float_node(op, reals), float(scale), op.output)
+    return quantize(run_float_node(op, reals), scale, op.output)
 
 
 _COMPUTE: Mapping[type, Any] = {

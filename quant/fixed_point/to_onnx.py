@@ -48,19 +48,21 @@ def to_isolated_onnx(network: Network, name: str) -> tuple[onnx.ModelProto, dict
     builder = OnnxBuilder()
     emission = Emission(builder, network)
     sources: dict[str, str] = {}
+    singles: dict[str, str] = {}
     made: dict[str, str] = {}
-    indices = {g.tensor: g for g in network.inputs if isinstance(g, net.IndexInput)}
+    indices = {g.tensor: g.name for g in network.inputs if isinstance(g, net.IndexInput)}
     for operation in network.operations:
         for read in net.reads(operation):
             tensor = network.tensors[read]
             if read in indices:
-                emission.names[read] = sources[read] = indices[read].name
+                emission.names[read] = sources[read] = indices[read]
             elif tensor.source is not None and tensor.scale is not None:
                 if tensor.source not in sources:
                     sources[tensor.source] = builder.take(tensor.source)
-                if read not in made or not emission.names[read].endswith("/single"):
-                    single = f"{integer_name(read)}/single"
-                    emission.names[read] = quantized(builder, tensor.source, tensor.scale, single)
+                if read not in singles:
+                    hint = f"{integer_name(read)}/single"
+                    singles[read] = quantized(builder, tensor.source, tensor.scale, hint)
+                emission.names[read] = singles[read]
         output = EMITTERS[type(operation)](emission, operation)
         emission.names[operation.output] = output
         if network.tensors[operation.output].source is not None:

@@ -13,6 +13,7 @@ from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import Reduction, Requantize
 
 MULTIPLIER_BITS = 16  # 128 * count * (2^16 / count) = 2^23 stays below float32's 2^24
+_MOST_SHIFT = 22
 MOST_COUNT = 256  # beyond it, round(2^16 / count) has fewer than 8 bits left
 
 
@@ -20,6 +21,16 @@ def finest_mean(x_scale: Fraction, count: int) -> Fraction:
     """The finest scale that a mean of `count` codes can have."""
     is_power = count & (count - 1) == 0
     return x_scale * count if is_power else x_scale * 2**8
+
+
+def multiplier_bits(shift: int) -> tuple[int, int]:
+    """Bits of the multiplier's unit, and the whole shift, for one scale over another of 2^shift.
+
+    Half of the last place, which compensation adds, must not pass 2^21 either.
+    """
+    extra = max(0, MULTIPLIER_BITS + shift - _MOST_SHIFT)
+    bits = max(0, MULTIPLIER_BITS - extra)
+    return bits, bits + shift
 
 
 def mean(
@@ -39,8 +50,8 @@ def mean(
         lowering.add(Reduction(name, x.name, axes, keepdims, rescale), scale)
         return
     dropped = max(0, (count // MOST_COUNT).bit_length())
-    factor = np.array(round(2 ** (MULTIPLIER_BITS + dropped) / count), np.int64)
-    shift = MULTIPLIER_BITS + lowering.shift_between(node, x_scale, scale)
+    bits, shift = multiplier_bits(lowering.shift_between(node, x_scale, scale))
+    factor = np.array(round(2 ** (bits + dropped) / count), np.int64)
     last = lowering.rescale(shift, bounds, scale, factor)
     if not dropped:
         lowering.add(Reduction(name, x.name, axes, keepdims, last), scale)

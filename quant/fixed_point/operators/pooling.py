@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import Convolution, Integers, Maximum, MaxPool
 from quant.fixed_point.operators import windows
-from quant.fixed_point.operators.mean import MOST_COUNT, MULTIPLIER_BITS, finest_mean, mean
+from quant.fixed_point.operators.mean import MOST_COUNT, finest_mean, mean, multiplier_bits
 
 
 def maximum(lowering: Lowering, node: onnx.NodeProto) -> None:
@@ -62,9 +62,9 @@ def average(lowering: Lowering, node: onnx.NodeProto) -> None:
     if count & (count - 1) == 0:
         multiplier, shift = None, lowering.shift_between(node, x_scale * count, scale)
     else:
-        multiplier = np.rint(2.0**MULTIPLIER_BITS / counts).astype(np.int64)
+        bits, shift = multiplier_bits(lowering.shift_between(node, x_scale, scale))
+        multiplier = np.rint(2.0**bits / counts).astype(np.int64)
         multiplier = multiplier.flat[0].reshape(()) if is_even else multiplier
-        shift = MULTIPLIER_BITS + lowering.shift_between(node, x_scale, scale)
     channels = x.shape[1]
     lowering.add(
         Convolution(

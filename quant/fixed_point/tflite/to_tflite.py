@@ -40,9 +40,10 @@ def _input(e: Emission, given: net.RealInput | net.IndexInput) -> int:
     value = Value(index, shape, value.is_last)
     if isinstance(given, net.RealInput):
         name = integer_name(given.tensor)
-        value = e.number("MUL", value, 2 * given.input_scale, f"{name}/scaled")
-        value = e.number("ADD", value, 1, f"{name}/plus_one")
-        value = e.number("DIV", value, 2, f"{name}/halved")
+        p, d = given.input_scale.numerator, given.input_scale.denominator
+        value = e.number("MUL", value, 2 * p, f"{name}/scaled")
+        value = e.number("ADD", value, d, f"{name}/plus_half")
+        value = e.number("DIV", value, 2 * d, f"{name}/divided")
         value = e.unary("FLOOR", value, f"{name}/floor")
         value = e.clipped(value, INT8_LOW, INT8_HIGH, name)
     e.values[given.tensor] = value
