@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import pytest
 
@@ -41,7 +43,9 @@ def options(seed: int) -> Options:
     return Options(*SETTINGS[seed * 7 % len(SETTINGS)])
 
 
-def networks(portion: int) -> Iterator[tuple[int, Network, list[dict[str, np.ndarray]]]]:
+def networks(
+    portion: int,
+) -> Iterator[tuple[int, Network, list[dict[str, npt.NDArray[np.generic]]]]]:
     """The networks of a portion's seeds, each with three samples."""
     for seed in range(portion, GRAPHS, PORTIONS):
         model = random_graph(seed)
@@ -93,7 +97,7 @@ def run_onnx(network: Network):  # type: ignore[no-untyped-def]
     return lambda sample: dict(zip(names, session.run(None, sample), strict=True))
 
 
-def within_bounds(network: Network, tensors: dict[str, np.ndarray]) -> None:
+def within_bounds(network: Network, tensors: Mapping[str, npt.NDArray[np.generic]]) -> None:
     """The static bounds that the guard relies on."""
     for name, codes in tensors.items():
         told = network.tensors[name]
@@ -131,12 +135,12 @@ def test_a_layer_beyond_2_24_is_written_as_two() -> None:
     weight = rng.integers(90, 128, (2_000, 3)).astype(np.int64)
     rescale = net.Rescale(np.array(12), bias=np.array([7, -3_000, 32_000]))
     network = Network(
-        (net.RealInput("x", "x", net.Fraction(16)),),
+        (net.RealInput("x", "x", Fraction(16)),),
         (net.MatrixProduct("y", "x", weight, rescale),),
         (net.Output("real", "y"),),
         {
-            "x": net.Tensor("x", (1, 2_000), net.Fraction(16)),
-            "y": net.Tensor("y", (1, 3), net.Fraction(16)),
+            "x": net.Tensor("x", (1, 2_000), Fraction(16)),
+            "y": net.Tensor("y", (1, 3), Fraction(16)),
         },
     )
     assert guard.needs_split(network, network.operations[0])
@@ -154,12 +158,12 @@ def test_what_float32_cannot_hold_is_refused() -> None:
     rescale = net.Rescale(np.array(2))
     weight = np.full((2_000, 1), 127, np.int64)
     network = Network(
-        (net.RealInput("x", "x", net.Fraction(16)),),
+        (net.RealInput("x", "x", Fraction(16)),),
         (net.MatrixProduct("y", "x", weight, rescale),),
         (net.Output("real", "y"),),
         {
-            "x": net.Tensor("x", (1, 2_000), net.Fraction(16)),
-            "y": net.Tensor("y", (1, 1), net.Fraction(16)),
+            "x": net.Tensor("x", (1, 2_000), Fraction(16)),
+            "y": net.Tensor("y", (1, 1), Fraction(16)),
         },
     )
     for write in (to_onnx, to_tflite):

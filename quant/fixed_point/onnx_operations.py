@@ -109,7 +109,7 @@ def _convolution(e: Emission, op: net.Convolution) -> str:
     if guard.needs_split(e.network, op):
         return _split(e, op, convolve)
     bias = op.rescale.bias
-    if bias is None or op.rescale.multiplier is not None or bias.size != len(op.weight):
+    if bias is None or op.rescale.multiplier is not None or bias.shape != (len(op.weight), 1, 1):
         return rescaled(e, convolve(op.weight, name), op.rescale, op.output)
     # The bias goes into the convolution: whole numbers add up in any order.
     acc = convolve(op.weight, name, bias.reshape(-1))

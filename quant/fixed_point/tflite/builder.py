@@ -36,6 +36,8 @@ class TFLiteBuilder:
         self._codes: dict[str, int] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
         self._weights: dict[int, int] = {}
+        self._dtypes: list[str] = []
+        self._unshaped: dict[int, int] = {}  # a RESHAPE's result -> what the first of a chain read
 
     def tensor(self, shape: Sequence[int], name: str, dtype: str = "float32") -> int:
         """A computed tensor, or an input. Returns its index."""
@@ -46,7 +48,12 @@ class TFLiteBuilder:
         if dtype == "int8":
             made.quantization = _unit_scale()
         self._tensors.append(made)
+        self._dtypes.append(dtype)
         return len(self._tensors) - 1
+
+    def dtype(self, index: int) -> str:
+        """What a tensor is stored as."""
+        return self._dtypes[index]
 
     def constant(self, array: Array, name: str) -> int:
         """A constant as it is. int8 has the scale 1."""
@@ -90,6 +97,11 @@ class TFLiteBuilder:
         made.opcodeIndex = self._codes.setdefault(kind, len(self._codes))
         made.inputs = np.array(inputs, np.int32)
         output = self.tensor(shape, name, dtype)
+        if kind == "RESHAPE":
+            # Without delegates, LiteRT (2.3.0) gives the memory of a tensor within a chain of
+            # RESHAPEs away before its last reader; so that there is no chain, each reads its root.
+            root = self._unshaped.get(inputs[0], inputs[0])
+            made.inputs[0] = self._unshaped[output] = root
         made.outputs = np.array([output], np.int32)
         if options is not None:
             kind_of = type(options).__name__.removesuffix("T")

@@ -50,7 +50,7 @@ class Emission:
         self.builder = builder
         self.network = network
         self.values: dict[str, Value] = {}
-        self._moved: dict[int, Value] = {}
+        self._moved: dict[tuple[int, tuple[int, ...]], Value] = {}
 
     def last(self, value: Value) -> Value:
         """A value of four axes, channels last."""
@@ -63,11 +63,12 @@ class Emission:
         return self._move(value, FIRST, False) if value.is_last else value
 
     def _move(self, value: Value, perm: tuple[int, ...], is_last: bool) -> Value:
-        if value.index not in self._moved:
+        key = (value.index, perm)  # a transposed tensor may be the same one, in another order
+        if key not in self._moved:
             shape = tuple(value.stored_shape[axis] for axis in perm)
             index = self.transpose(value.index, perm, shape, f"moved_{value.index}")
-            self._moved[value.index] = Value(index, value.shape, is_last)
-        return self._moved[value.index]
+            self._moved[key] = Value(index, value.shape, is_last)
+        return self._moved[key]
 
     def transpose(self, index: int, perm: tuple[int, ...], shape: Any, name: str) -> int:
         order = self.builder.constant(np.array(perm, np.int32), f"{name}/perm")

@@ -20,13 +20,6 @@ def _shape(e: Emission, op: Any) -> tuple[int, ...]:
     return e.network.tensors[op.output].shape
 
 
-def _dtype(e: Emission, tensor: str) -> str:
-    """What a tensor is stored as: codes as float32, indices as the input that they come from."""
-    if e.network.tensors[tensor].scale is not None:
-        return "float32"
-    return next(g.dtype for g in e.network.inputs if isinstance(g, net.IndexInput))
-
-
 def _matrix(e: Emission, op: net.MatrixProduct) -> Value:
     x, shape = e.first(e.values[op.x]), _shape(e, op)
 
@@ -152,7 +145,7 @@ def _reshape(e: Emission, op: net.Reshape) -> Value:
     options = schema.ReshapeOptionsT()
     options.newShape = np.array(shape, np.int32)
     wanted = e.builder.constant(np.array(shape, np.int32), f"{name}/shape")
-    dtype = _dtype(e, op.output)
+    dtype = e.builder.dtype(x.index)
     return Value(e.builder.op("RESHAPE", [x.index, wanted], shape, name, options, dtype), shape)
 
 
@@ -175,7 +168,7 @@ def _concat(e: Emission, op: net.Concat) -> Value:
     options.axis = values[0].axis(op.axis)
     result = Value(0, _shape(e, op), values[0].is_last)
     indices = [value.index for value in values]
-    name, dtype = integer_name(op.output), _dtype(e, op.output)
+    name, dtype = integer_name(op.output), e.builder.dtype(indices[0])
     made = e.builder.op("CONCATENATION", indices, result.stored_shape, name, options, dtype)
     return Value(made, result.shape, result.is_last)
 
@@ -183,7 +176,7 @@ def _concat(e: Emission, op: net.Concat) -> Value:
 def _slice(e: Emission, op: net.Slice) -> Value:
     x = e.values[op.x]
     low, high, steps = (x.stored(numbers) for numbers in (op.starts, op.ends, op.steps))
-    dtype = _dtype(e, op.output)
+    dtype = e.builder.dtype(x.index)
     index = windows.strided_slice(e, x.index, low, high, steps, integer_name(op.output), dtype)
     return Value(index, _shape(e, op), x.is_last)
 
@@ -203,7 +196,7 @@ def _take(e: Emission, op: net.Take) -> Value:
     options = schema.GatherOptionsT()
     options.axis = x.axis(op.axis)
     result = Value(0, _shape(e, op), x.is_last)
-    dtype = _dtype(e, op.output)
+    dtype = e.builder.dtype(x.index)
     inputs = [x.index, indices]
     made = e.builder.op("GATHER", inputs, result.stored_shape, name, options, dtype)
     return Value(made, result.shape, x.is_last)
