@@ -27,7 +27,6 @@ from pathlib import Path
 from pipelines import plan as plans
 from pipelines import seal
 from pipelines.builder import Builder
-from pipelines.content import measure
 from pipelines.facts import observe
 from pipelines.lock import Entry
 from pipelines.plan import Plan
@@ -218,11 +217,7 @@ def record_all(root: Path) -> None:
     """What Builder does with every step that has run, once its outputs are in place."""
     builder = Builder(root)
     for step in plans.make(parse.load_all(root), root).steps.values():
-        outs = {}
-        for path in step.outputs.values():
-            content, members = measure(root / path)
-            builder.store.add(root / path, content, members)
-            outs[path] = content
+        outs = {path: builder.store.take(root / path) for path in step.outputs.values()}
         entry = Entry(observe(step, builder.contents), outs)
         builder.store.remember(step, entry)
         builder.locks.record(step, entry)

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.content import Contents, measure
+from pipelines.content import Contents
 from pipelines.dvc_repo import cache
 from pipelines.facts import Change, Facts, changes, observe
 from pipelines.lock import Entry, Locks
@@ -133,9 +133,7 @@ class Builder:
         """Into the cache, into place, and only then into the lock."""
         outs = {}
         for name, path in step.outputs.items():
-            content, members = measure(result.out / name)
-            self.store.add(result.out / name, content, members)
-            outs[path] = content
+            outs[path] = self.store.take(result.out / name)
         self._put_in_place(step, result)
         entry = Entry(facts, outs)
         self.store.remember(step, entry)

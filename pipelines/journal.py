@@ -3,8 +3,8 @@
 Every process writes a file of its own and holds a lock on it while it lives; a file that nobody
 holds was left by a process that died, and whoever starts next takes it over.
 
-Lines are not synced to the disk: a killed process loses nothing that it wrote, and after a power
-cut the run-cache, which is synced, restores the step.
+Lines are not synced to the disk: a killed process loses nothing that it wrote. After a power cut,
+what the disk lacks of a journal or of the run-cache is not read, and those steps run again.
 """
 
 from __future__ import annotations

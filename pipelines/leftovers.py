@@ -42,7 +42,7 @@ def _found(root: Path) -> Iterator[Path]:
             folders[:] = [name for name in folders if name not in swapped]
             yield from (Path(parent, name) for name in swapped)
     objects, runs = cache(root).objects, cache(root).runs
-    for folder in (*objects.glob("*/"), *runs.glob("*/*/")):
+    for folder in (objects, *objects.glob("*/"), *runs.glob("*/*/")):
         yield from (Path(e) for e in _entries(folder) if _CACHED.fullmatch(e.name))
 
 

@@ -7,6 +7,7 @@ import posixpath
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -252,9 +253,13 @@ def _contents(rows: list[Mapping[str, Any]], folder: str) -> dict[str, Content]:
     }
 
 
+@cache
 def _below(path: str, folder: str) -> str:
+    if path.startswith(f"{folder}/"):  # paths of a step are in normal form
+        return path[len(folder) + 1 :]
     return posixpath.relpath(path, folder)
 
 
+@cache
 def _above(path: str, folder: str) -> str:
     return posixpath.normpath(posixpath.join(folder, path))

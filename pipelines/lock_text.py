@@ -10,6 +10,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -153,6 +154,7 @@ def _sequence(items: list[Any], indent: int) -> str:
     return "".join(lines)
 
 
+@lru_cache(4096)  # a few words, over and over
 def _key(key: Any) -> str:
     if type(key) is not str or len(key) > _LONGEST_KEY or not _is_plain(key):
         raise _NotPlain
@@ -175,6 +177,7 @@ def _scalar(value: Any, column: int) -> str:
     raise _NotPlain
 
 
+@lru_cache(4096)
 def _is_plain(text: str) -> bool:
     return bool(_PLAIN.fullmatch(text)) and text.lower() not in _WORDS
 

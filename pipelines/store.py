@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -10,12 +11,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import yaml
 
 from pipelines import atomic, lock
-from pipelines.content import Content, listing, md5_of
+from pipelines.content import Content, files_below, folder_content, listing, md5_of
 from pipelines.dvc_repo import Cache
 from pipelines.facts import Facts
 from pipelines.lock import Entry
@@ -24,6 +25,7 @@ from pipelines.step import Step
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_CHUNK = 1 << 20
 _FICLONE = 0x40049409  # linux/fs.h
 
 
@@ -39,16 +41,20 @@ class Store:
         self._runs = cache.runs
         self._links = cache.links
 
-    def add(self, path: Path, content: Content, members: Mapping[str, str] | None) -> None:
-        """Keep a file, or a folder's members and its listing; `path` becomes a link to what is kept
-        where the repository asks for links.
+    def take(self, path: Path) -> Content:
+        """Keep a file, or a folder's members and its listing. Returns what it holds.
+
+        Each file is read once: what is hashed is what is kept. `path` becomes a link to it where
+        the repository asks for links.
         """
-        if members is None:
-            self._add_file(path, content.md5)
-            return
-        for below, md5 in members.items():
-            self._add_file(path / below, md5)
+        if not path.is_dir():
+            size = path.stat().st_size
+            return Content(self._take_file(path), size)
+        files = list(files_below(path))
+        members = {file.relative_to(path).as_posix(): self._take_file(file) for file in files}
+        content = folder_content(path, members)
         self._add_bytes(listing(members), content.md5)
+        return content
 
     def has(self, content: Content) -> bool:
         """Whether every object of the content is there, and its listing whole."""
@@ -78,7 +84,9 @@ class Store:
         """Note in the run-cache that these facts gave these outputs."""
         stage = lock.to_stage(entry, step.folder)
         folder = self._run_folder(_key(stage))
-        atomic.write(folder / _digest(stage), lock.dvc_text(stage).encode())
+        # Not synced: what a power cut tore is not read as an entry, and the step runs again.
+        text = lock.dvc_text(stage).encode()
+        atomic.write(folder / _digest(stage), text, is_synced=False)
 
     def forget(self, step: Step, entry: Entry) -> None:
         """Drop from the run-cache what these facts gave."""
@@ -137,27 +145,52 @@ class Store:
             pass
         raise Damaged(f"cache object {md5} is damaged")
 
-    def _add_file(self, path: Path, md5: str) -> None:
-        self._keep(path, md5)
+    def _take_file(self, path: Path) -> str:
+        md5 = self._copy_in(path)
         if self._links[0] in ("hardlink", "symlink"):
             path.unlink()
             self._link(md5, path)
+        return md5
 
-    def _keep(self, path: Path, md5: str) -> None:
-        target = self._object(md5)
-        if target.is_file() and md5_of(target) == md5:
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=target.parent)
-        os.close(handle)
+    def _copy_in(self, path: Path) -> str:
+        """Make the object of a file, and its MD5 on the way. Returns the MD5."""
         try:
-            shutil.copyfile(path, aside)
-            if md5_of(Path(aside)) != md5:
-                raise Damaged(f"{path} changed while it was copied to the cache")
-            os.chmod(aside, 0o444)  # DVC trusts read-only objects without hashing them again
-            os.replace(aside, target)
-        finally:
+            handle, aside = self._aside()
+        except PermissionError:
+            return self._require_kept(path)
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as copy:
+                md5 = _copied(path, copy)
+            # DVC trusts read-only objects without hashing them again.
+            os.chmod(aside, 0o444)
+            self._put(aside, self._object(md5))
+        except BaseException:
             Path(aside).unlink(missing_ok=True)
+            raise
+        return md5
+
+    def _aside(self) -> tuple[int, str]:
+        """A new file beside the objects' folders."""
+        try:
+            return tempfile.mkstemp(dir=self._objects)
+        except FileNotFoundError:
+            self._objects.mkdir(parents=True, exist_ok=True)
+            return tempfile.mkstemp(dir=self._objects)
+
+    def _put(self, aside: str, target: Path) -> None:
+        try:
+            os.replace(aside, target)
+        except FileNotFoundError:
+            target.parent.mkdir(exist_ok=True)
+            os.replace(aside, target)
+
+    def _require_kept(self, path: Path) -> str:
+        """The MD5 of a file whose object a cache that can't be written has. Raises OSError."""
+        md5 = md5_of(path)
+        target = self._object(md5)
+        if not target.is_file() or md5_of(target) != md5:
+            raise PermissionError(errno.EACCES, "the cache can't be written", str(self._objects))
+        return md5
 
     def _add_bytes(self, data: bytes, md5: str) -> None:
         target = self._object(md5)
@@ -182,6 +215,16 @@ class Store:
             if link == "reflink" and _is_cloned(source, path):
                 return
         shutil.copyfile(source, path)
+
+
+def _copied(path: Path, copy: IO[bytes]) -> str:
+    """Write a file's bytes to `copy`. Returns their MD5."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            copy.write(chunk)
+    return digest.hexdigest()
 
 
 def _is_folder(content: Content) -> bool:
@@ -237,8 +280,7 @@ def _is_cloned(source: Path, path: Path) -> bool:
 
 def _key(stage: Mapping[str, Any]) -> str:
     """DVC's run-cache key: command, dependencies, parameters and the outputs' paths."""
-    facts = {**stage, "outs": [row["path"] for row in stage["outs"]]}
-    return _digest(facts)
+    return _digest({**stage, "outs": [row["path"] for row in stage["outs"]]})
 
 
 def _digest(stage: Mapping[str, Any]) -> str:
@@ -247,6 +289,7 @@ def _digest(stage: Mapping[str, Any]) -> str:
 
 
 def _without_sizes(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    kind = type(value)  # plain data: asking for abstract types takes most of the time
+    if kind is dict:
         return {k: _without_sizes(v) for k, v in value.items() if k not in ("size", "nfiles")}
-    return [_without_sizes(item) for item in value] if isinstance(value, list) else value
+    return [_without_sizes(item) for item in value] if kind is list else value

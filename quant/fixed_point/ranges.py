@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from quant.fault import Fault
 from quant.fixed_point.magnitudes import Magnitudes
-from quant.graph import Graph
+from quant.graph import Graph, attribute
 from quant.graph_run import FloatRun
 from quant.graph_types import TensorType, input_types
 
 DATA_FREE_SAMPLES = 256
+_UNSEEN = math.log(256)  # exp(-5.5) is half of the last place
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,14 @@ def observe(
     """
     names = float_tensors(model)
     run = FloatRun(with_outputs(model, names))
+    scores = softmax_inputs(model)
     ranges: dict[str, Range] = {}
     magnitudes: dict[str, Magnitudes] = {}
     for sample in samples:
         inputs = {k: v for k, v in sample.items() if v.dtype.kind == "f"}
         for name, value in {**inputs, **run(sample)}.items():
+            if name in scores:
+                value = relevant(value, scores[name])
             ranges[name] = _joined(ranges.get(name), _range(name, value))
             magnitudes.setdefault(name, Magnitudes()).add(value)
     if not ranges:
@@ -59,6 +64,25 @@ def observe(
         name: Range(seen.low, seen.high, magnitudes[name].best_peak())
         for name, seen in ranges.items()
     }
+
+
+def softmax_inputs(model: onnx.ModelProto) -> dict[str, int]:
+    """Tensors that Softmax alone reads -> its axis."""
+    graph, found = Graph(model), dict[str, int]()
+    for node in graph.nodes:
+        name = node.input[0] if node.op_type == "Softmax" else ""
+        if name and len(graph.consumers(name)) == 1 and not graph.is_output(name):
+            axis = attribute(node, "axis", -1)
+            assert isinstance(axis, int)
+            found[name] = axis
+    return found
+
+
+def relevant(scores: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Scores lifted to where a Softmax of codes of 1/128 still sees them: what lies further below
+    the largest becomes 0 anyway, and must not cost the others precision."""
+    lifted: NDArray[Any] = np.maximum(scores, scores.max(axis=axis, keepdims=True) - _UNSEEN)
+    return lifted
 
 
 def _range(name: str, value: NDArray[Any]) -> Range:
