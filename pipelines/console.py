@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import threading
 from collections.abc import Sequence
 
@@ -44,6 +45,11 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]
         ).rstrip()
         for row in rows
     ]
+
+
+def wrap(sentence: str, indent: str = "") -> list[str]:
+    """A sentence in lines of the terminal's width, 100 at most; `indent`: before further lines."""
+    return textwrap.wrap(sentence, min(width(), 100), subsequent_indent=indent)
 
 
 def quantity(size_bytes: int) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 
+from pipelines.backends.table import BACKENDS
 from pipelines.facts import VERSIONS
 from pipelines.plan import Plan
 from pipelines.recipe.model import Recipe, Target
@@ -33,8 +34,9 @@ def registry_text(plan: Plan) -> str:
     data = {
         # GTO's names: letters, digits, - _ /. With `-`, a-b for c would be a for b-c.
         "artifacts": {
-            f"{recipe.model}/{target.name}": _artifact(recipe, target)
+            name: _artifact(recipe, target, file)
             for recipe, target in plan.targets()
+            for name, file in _artifacts(recipe, target)
         },
         "metrics": [path for path in made if _kind(path) == "metrics"],
         "plots": [_comparison(model, paths) for model, paths in tables.items() if paths],
@@ -58,9 +60,16 @@ def _yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _artifact(recipe: Recipe, target: Target) -> dict[str, Any]:
+def _artifacts(recipe: Recipe, target: Target) -> Iterator[tuple[str, str]]:
+    """Name in the registry and file; the kind is told only where there are several."""
+    made = BACKENDS[target.backend].artifacts(recipe, target)
+    for kind, file in made.items():
+        yield f"{recipe.model}/{target.name}" + (f"/{kind}" if len(made) > 1 else ""), file
+
+
+def _artifact(recipe: Recipe, target: Target, file: str) -> dict[str, Any]:
     return {
-        "path": f"{recipe.folder}/build/{target.name}/model.rknn",
+        "path": f"{recipe.folder}/build/{target.name}/{file}",
         "type": "model",
         "desc": recipe.description or recipe.model,
         "labels": [target.platform or target.name],

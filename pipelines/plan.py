@@ -31,6 +31,16 @@ class Plan:
             for target in recipe.targets.values():
                 yield recipe, target
 
+    def groups(self, recipe: Recipe) -> dict[str, list[Step]]:
+        """Target, or name of a sweep, -> its own steps; a sweep's are those of all its targets."""
+        found: dict[str, list[Step]] = {}
+        for target in recipe.targets.values():
+            found[target.name] = list(self.of(recipe.model, target.name))
+            if target.family != target.name:
+                found.setdefault(target.family, list(self.of(recipe.model, target.family)))
+                found[target.family] += found[target.name]
+        return found
+
     def before(self, step: Step) -> Iterator[Step]:
         """The steps whose outputs are this one's inputs."""
         made_by = self._makers
@@ -70,7 +80,7 @@ def _steps(recipe: Recipe, root: Path) -> Iterator[Step]:
     own = [
         step
         for target in recipe.targets.values()
-        for step in BACKENDS[target.backend](recipe, target, root)
+        for step in BACKENDS[target.backend].steps(recipe, target, root)
     ]
     needed = {path for step in own for path in step.inputs.values()}
     for step in reversed(shared):

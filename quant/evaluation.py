@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 
 from quant.fault import Fault
 from quant.input_form import InputForm
+from quant.label_files import FIRST, labels_file
 from quant.npy_file import require_npy
 from quant.sample_files import require_count
 from quant.samples import Named, from_npy
 
-LABELS = "evaluate_labels.npy"
-
 
 @dataclass(frozen=True)
 class Labelled:
-    """digest: SHA-256 of the written arrays and labels."""
+    """digest: SHA-256 of the written arrays and labels. outputs: those that are named."""
 
     count: int
     digest: str
+    outputs: tuple[str, ...] = ()
 
 
 def write_evaluation(
     files: Mapping[str, Sequence[Named]],
-    labels: Named,
+    labels: Mapping[str, Named],
     wanted: int | None,
     forms: Sequence[InputForm],
     folder: Path,
@@ -38,19 +38,22 @@ def write_evaluation(
     """Write FOLDER/evaluate_0.npy ..., one file an input, and evaluate_labels.npy.
 
     An input's file is [N, *shape without the batch], in the input's type, before mean and std;
-    the labels are int64 [N]. wanted: the first so many, all for None.
+    the labels are int64 [N]. labels: output -> file; FIRST alone, or names, whose labels are in
+    evaluate_labels_0.npy ... wanted: the first so many, all for None.
     Raises Fault on arrays that don't fit, unequal numbers, and labels that are no class indices.
     """
     single = [
         InputForm(form.name, (1, *form.single), form.dtype, mean=form.mean, std=form.std)
         for form in forms
     ]
-    source, classes = from_npy(files, single), read_labels(*labels)
-    if len(classes) != len(source):
-        raise Fault(
-            f"{labels[0]}: {len(classes)} labels for {len(source)} samples",
-            "give one class index a sample",
-        )
+    source = from_npy(files, single)
+    classes = {output: read_labels(*file) for output, file in labels.items()}
+    for output, found in classes.items():
+        if len(found) != len(source):
+            raise Fault(
+                f"{labels[output][0]}: {len(found)} labels for {len(source)} samples",
+                "give one class index a sample",
+            )
     count = require_count(len(source), wanted, "labelled samples")
     folder.mkdir(exist_ok=True)
     stacks = [
@@ -66,9 +69,11 @@ def write_evaluation(
             digest.update(np.ascontiguousarray(array).data)
     for stack in stacks:
         stack.flush()
-    np.save(folder / LABELS, classes[:count])
-    digest.update(classes[:count].data)
-    return Labelled(count, digest.hexdigest())
+    outputs = tuple(output for output in classes if output != FIRST)
+    for output, found in classes.items():
+        np.save(folder / labels_file(outputs, output), found[:count])
+        digest.update(found[:count].data)
+    return Labelled(count, digest.hexdigest(), outputs)
 
 
 def read_labels(name: str, path: Path) -> NDArray[np.int64]:

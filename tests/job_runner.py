@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -158,3 +158,18 @@ class ToolchainJobs:
         event = json.loads(line)
         assert event["event"] == kind
         return event
+
+
+def jobs_of(toolchain: str) -> Any:
+    """The fixture `jobs` of a test file: the toolchain's server, for all of the file's tests."""
+
+    @pytest.fixture(scope="module", name="jobs")
+    def serve(
+        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[ToolchainJobs]:
+        log = tmp_path_factory.mktemp(toolchain) / "log"
+        server = ToolchainJobs.start(toolchain, request, log)
+        yield server
+        server.close()
+
+    return serve

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from quant.graph_run import FloatRun
 from quant.graph_types import input_types, output_types
 from quant.operators import operator_counts
-from tests.job_runner import Told, ToolchainJobs, Work, recipe_input, source
+from tests.job_runner import Told, ToolchainJobs, Work, jobs_of, recipe_input, source
 
 pytestmark = pytest.mark.toolchain
 
@@ -22,17 +21,7 @@ EXPORT, CHECK = "pipelines.jobs.export_tensorflow", "pipelines.jobs.check_onnx"
 # float32 sums of a few dozen products in another order.
 CLOSE = 1e-5
 numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def jobs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ToolchainJobs]:
-    """TensorFlow is imported in the server and used in its forked children."""
-    log = tmp_path_factory.mktemp("tensorflow") / "log"
-    server = ToolchainJobs.start("tensorflow", request, log)
-    yield server
-    server.close()
+jobs = jobs_of("tensorflow")
 
 
 @pytest.fixture(scope="module")

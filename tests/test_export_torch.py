@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from quant.graph import Graph
 from quant.graph_types import input_types, output_types
 from quant.shape_chains import shape_chains
 from tests.conftest import ROOT
-from tests.job_runner import Told, ToolchainJobs, Work, recipe_input, source
+from tests.job_runner import Told, ToolchainJobs, Work, jobs_of, recipe_input, source
 
 pytestmark = pytest.mark.toolchain
 
@@ -24,15 +24,7 @@ EXPORT, CHECK = "pipelines.jobs.export_torch", "pipelines.jobs.check_onnx"
 NETS = ROOT / "tests" / "torch_nets.py"
 IMAGE = {"image": recipe_input([1, 3, 8, 8])}
 numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def jobs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ToolchainJobs]:
-    server = ToolchainJobs.start("torch", request, tmp_path_factory.mktemp("torch") / "log")
-    yield server
-    server.close()
+jobs = jobs_of("torch")
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import struct
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,9 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 MOBILENET = MODELS / "mobilenet_v1"
 SAMPLE = MODELS / "sample_reshape"
 DETECTOR = MODELS / "ssd_detector"
-OURS = [SAMPLE, MOBILENET, DETECTOR]
+MMOE = MODELS / "mmoe"
+TWINS = [MODELS / "mobilenet_v1_tflite", MODELS / "mmoe_tflite"]
+OURS = [SAMPLE, MOBILENET, DETECTOR, MMOE, *TWINS]
 
 SAMPLE_LAYERS = [
     "Conv2d 3x16 k3",
@@ -143,6 +148,47 @@ def test_mobilenet_weights_are_those_of_width_a_quarter() -> None:
     assert shapes["depthwise12.conv.weight"] == [128, 1, 3, 3]
     assert shapes["pointwise13.conv.weight"] == [256, 256, 1, 1]
     assert header["linear.weight"] == header["linear.weight"] | {"dtype": "F32", "shape": [10, 256]}
+
+
+def test_visits_are_what_the_script_draws() -> None:
+    specification = importlib.util.spec_from_file_location("make_data", MMOE / "make_data.py")
+    assert specification is not None
+    assert specification.loader is not None
+    script: Any = importlib.util.module_from_spec(specification)
+    sys.modules["make_data"] = script  # dataclasses look their module up
+    specification.loader.exec_module(script)
+    known, unknown = script.training(), script.test()
+    drawn = {
+        "calibration_user": known.user[:200],
+        "calibration_item": known.item[:200],
+        "test_user": unknown.user,
+        "test_item": unknown.item,
+        "test_task1": unknown.clicked,
+        "test_task2": unknown.bought,
+    }
+    assert {path.stem for path in (MMOE / "data").iterdir()} == set(drawn)
+    for name, array in drawn.items():
+        stored = np.load(MMOE / "data" / f"{name}.npy")
+        assert stored.dtype == array.dtype
+        np.testing.assert_array_equal(stored, array)
+
+
+def test_visits_ask_two_balanced_and_different_questions() -> None:
+    labels = [np.load(MMOE / "data" / f"test_task{number}.npy") for number in (1, 2)]
+    assert [(x.shape, x.dtype) for x in labels] == [((2000,), np.int64)] * 2
+    assert all(0.45 < x.mean() < 0.55 for x in labels)
+    assert 0.2 < (labels[0] != labels[1]).mean() < 0.5
+    item = np.load(MMOE / "data" / "test_item.npy")
+    assert [(int(x.min()), int(x.max())) for x in item.T] == [(0, 159), (160, 175), (176, 183)]
+
+
+def test_each_training_has_weights_of_its_own() -> None:
+    for folder in (MOBILENET, MMOE):
+        files = [folder / "weights.safetensors", *sorted((folder / "seeds").iterdir())]
+        assert [file.stem for file in files] == ["weights", "1", "2"]
+        contents = [file.read_bytes() for file in files]
+        assert len(set(contents)) == 3
+        assert len({len(content) for content in contents}) == 1
 
 
 @pytest.mark.toolchain

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.backends.rknn import log
 from pipelines.backends.rknn.log import Constant, Feature, Layer, Rule, Totals, Unreadable
+from quant.layer_error import total
 
 LOGS = Path(__file__).parent / "data" / "rknn_logs"
 ALL = sorted(LOGS.glob("*.log"))
@@ -97,7 +98,20 @@ def test_traffic_that_the_sdk_prints_as_negative() -> None:
     printed = re.sub(r" 870/9216/9216( +)4( +Conv:input_conv)", r"-87/9216/9216\1-4\2", plain)
     assert printed != plain
     layer = log.compilations(printed)[0].layers[1]
-    assert (layer.cycles_ddr, layer.cycles_total, layer.read_write_kb) == (-87, 9216, -4)
+    assert (layer.cycles_ddr, layer.cycles_npu, layer.read_write_kb) == (-87, 9216, -4)
+    assert layer.cycles_total is None
+    assert total(one.cycles_total for one in log.compilations(printed)[0].layers) is None
+    known = [one.cycles_total for one in log.compilations(plain)[0].layers]
+    assert total(known) == sum(count or 0 for count in known) > 9216
+
+
+def test_a_sparse_ratio_that_is_missing() -> None:
+    """With compress_weight the SDK prints a backslash for it."""
+    plain = text("rk3576_resnet_2_5_0")
+    printed = re.sub(r"( +)0%( +17 +Conv:/GlobalAveragePool_2conv0)", r"\1 \\\2", plain)
+    assert printed != plain
+    layer = log.compilations(printed)[0].layers[5]
+    assert (layer.sparse_ratio, layer.read_write_kb) == (None, 17)
 
 
 def test_a_layer_is_named_without_its_type() -> None:

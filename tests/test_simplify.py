@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,12 @@ from quant.graph_types import input_types, output_types
 from quant.operators import opset
 from quant.rewrites import RULES
 from tests.graph_builder import Builder, parsed
-from tests.job_runner import Run, Told, ToolchainJobs, Work, run_here
+from tests.job_runner import Run, Told, ToolchainJobs, Work, jobs_of, run_here
 
 JOB = "pipelines.jobs.simplify"
 SIMPLIFIERS = ("onnxsim", "onnxslim")
 numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def jobs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ToolchainJobs]:
-    server = ToolchainJobs.start("core", request, tmp_path_factory.mktemp("core") / "log")
-    yield server
-    server.close()
+jobs = jobs_of("core")
 
 
 def run(

@@ -1,14 +1,41 @@
-"""Backends: name -> function that makes a target's steps. A new backend is one line here."""
+"""Backends: what makes a target's steps, and what they make. A new backend is one entry here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.backends.fixed_point import stages as fixed_point
 from pipelines.backends.rknn import stages as rknn
 from pipelines.recipe.model import Recipe, Target
 from pipelines.step import Step
 
-BACKENDS: dict[str, Callable[[Recipe, Target, Path], list[Step]]] = {
-    "rknn": rknn.steps,
+
+@dataclass(frozen=True)
+class Backend:
+    """steps: a target's, in order; targets of one family may share some.
+
+    artifacts: kind -> name of a built file below build/TARGET; reports count the first.
+    bytes_key: what metrics.json calls that one's bytes. runs, in_words: what runs it, as
+    metrics.json and people call it.
+    infer_step: a step outside the plan that writes comparison.json, float.npz and `runs`.npz.
+    """
+
+    steps: Callable[[Recipe, Target, Path], list[Step]]
+    artifacts: Callable[[Recipe, Target], Mapping[str, str]]
+    infer_step: Callable[[Recipe, Target, str, Sequence[str]], Step]
+    bytes_key: str
+    runs: str
+    in_words: str
+
+
+BACKENDS: dict[str, Backend] = {
+    "rknn": Backend(
+        rknn.steps, rknn.artifacts, rknn.infer_step, "rknn", "simulator", "the simulator"
+    ),
+    "fixed_point": Backend(
+        *(fixed_point.steps, fixed_point.artifacts, fixed_point.infer_step),
+        *("artifact", "integer", "int8"),
+    ),
 }

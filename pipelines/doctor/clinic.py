@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 from pipelines.builder import Builder
@@ -17,51 +16,27 @@ from pipelines.recipe.model import Recipe, Target
 
 # A cosine may be lower by this much, which is what calibrating anew gives and takes.
 COSINE_SLACK = 0.0005
-_AS_GOOD = 1.01  # of two builds of nearly the same size, the simpler remedy is the better
-SINGLE_CORE = Remedy(options={"single_core_mode": True})
-COMPRESSED = Remedy(options={"single_core_mode": True, "compress_weight": True})
+_AS_GOOD = 1.1  # a further rewrite or option has to save a tenth
+# Of the SDK: tried alone, and each with those before it. compress_weight by itself saves little.
+OPTIONS = ("single_core_mode", "compress_weight")
 
 
 @dataclass(frozen=True)
 class Clinic:
-    """tell: called with each result as it comes."""
+    """options: remedies of options only. tell: called with each result as it comes."""
 
     root: Path
     builder: Builder
     jobs: int
+    options: Sequence[Remedy]
     tell: Callable[[Result], None]
 
     def try_all(self, recipe: Recipe, target: Target, found: Applicable) -> list[Result]:
-        """Each remedy alone, then the rewrites that helped together and with the options.
+        """Each remedy alone, rewrites together, and the SDK's options with the best of these.
 
         A cut changes the outputs, which is the user's choice: it is tried alone. The first result
         is the build as it is.
         """
-        alone = [Remedy((name,)) for name in (*found.rewrites, *found.cuts)]
-        as_it_is, *first = self._run(recipe, target, [Remedy(), *alone, SINGLE_CORE, COMPRESSED])
-        helped = [
-            result.remedy
-            for result in first
-            if set(result.remedy.rewrites) & set(found.rewrites) and _is_better(result, as_it_is)
-        ]
-        # One rewrite may only help beside another: slice_before_concat keeps the SDK from undoing
-        # what concat_on_spatial_axis does.
-        bases = [
-            reduce(Remedy.__add__, some) for some in (helped, alone[: len(found.rewrites)]) if some
-        ]
-        if not bases:
-            return [as_it_is, *first]
-        stacked = {
-            remedy.name: remedy
-            for base in bases
-            for remedy in (base, base + SINGLE_CORE, base + COMPRESSED)
-        }
-        known = {result.remedy.name for result in first}
-        more = self._run(recipe, target, [r for name, r in stacked.items() if name not in known])
-        return [as_it_is, *first, *more]
-
-    def _run(self, recipe: Recipe, target: Target, remedies: Iterable[Remedy]) -> list[Result]:
-        """Results in the order of the remedies, made `jobs` at once."""
 
         def one(remedy: Remedy) -> Result:
             result = trial.run(self.root, self.builder, recipe, target, remedy)
@@ -69,36 +44,91 @@ class Clinic:
             return result
 
         with ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(one, remedies))
+
+            def start(remedies: Iterable[Remedy]) -> list[Future[Result]]:
+                return [pool.submit(one, remedy) for remedy in remedies]
+
+            alone = start(Remedy((name,)) for name in (*found.rewrites, *found.cuts))
+            optional = start(self.options)
+            rewritten = [trial.as_it_is(self.root, recipe, target), *_ended(alone)]
+            rewritten += _ended(start(_together(rewritten, found)))
+            base = best(rewritten, found.cuts)
+            both = start(base.remedy + option for option in self.options) if base else []
+            return [*rewritten, *_ended(optional), *_ended(both)]
+
+
+def options_without(left_out: Collection[str]) -> list[Remedy]:
+    """The SDK's options to try."""
+    names = [name for name in OPTIONS if name not in left_out]
+    return [Remedy(options=dict.fromkeys(names[: i + 1], True)) for i in range(len(names))]
+
+
+def _ended(running: Iterable[Future[Result]]) -> list[Result]:
+    return [each.result() for each in running]
+
+
+def _together(results: Sequence[Result], found: Applicable) -> list[Remedy]:
+    """Stacks of rewrites: those that made the file smaller, most effective first, and all.
+
+    One may only help beside another: slice_before_concat keeps the SDK from undoing what
+    concat_on_spatial_axis does.
+    """
+    as_it_is, *others = results
+    helped = sorted(
+        (result for result in others if _is_better(result, as_it_is)),
+        key=lambda result: result.artifact_bytes,
+    )
+    by_effect = [name for result in helped for name in result.remedy.rewrites]
+    orders = ([name for name in by_effect if name in found.rewrites], found.rewrites)
+    stacks = dict.fromkeys(found.firing(names) for names in orders)
+    return [Remedy(names) for names in stacks if len(names) > 1]
 
 
 def best(results: Sequence[Result], cuts: Sequence[str] = ()) -> Result | None:
-    """The smallest build that changes no outputs and lowers no cosine; None where none is smaller.
+    """The smallest build that is exact and lowers no cosine, or a simpler one nearly as small.
 
-    results: the first is the build as it is. cuts: rewrites that change the outputs.
+    None where none is smaller. results: the first is the build as it is. cuts: rewrites that
+    change the outputs.
     """
     as_it_is = results[0]
     better = [
         result
         for result in results[1:]
         if _is_better(result, as_it_is)
-        and _is_as_exact(result, as_it_is)
-        and not set(result.remedy.rewrites) & set(cuts)
+        and is_exact(result, results, cuts)
+        and not lowered(result, as_it_is)
     ]
     least = min((result.artifact_bytes for result in better), default=0)
     near = [result for result in better if result.artifact_bytes <= least * _AS_GOOD]
     return min(near, key=lambda r: (r.remedy.parts, r.artifact_bytes), default=None)
 
 
+def is_exact(result: Result, results: Sequence[Result], cuts: Sequence[str] = ()) -> bool:
+    """Whether the float network is the same but for rounding, and options change no number of it.
+
+    simplify holds each rewrite to its bound. Options are held to compile the very network that the
+    same rewrites gave without them.
+    """
+    if set(result.remedy.rewrites) & set(cuts):
+        return False
+    without = (r.network for r in results if r.remedy == Remedy(result.remedy.rewrites))
+    return result.network == next(without, None)
+
+
+def lowered(result: Result, as_it_is: Result) -> list[str]:
+    """Tensors of both builds, and outputs, whose cosine is lower by more than the slack."""
+    return [
+        tensor
+        for tensor, old in as_it_is.cosines.items()
+        if old is not None
+        and (tensor in result.cosines or tensor.startswith("output "))
+        and not _is_as_high(result.cosines.get(tensor), old)
+    ]
+
+
+def _is_as_high(new: float | None, old: float) -> bool:
+    return new is not None and new >= old - COSINE_SLACK
+
+
 def _is_better(result: Result, than: Result) -> bool:
     return not result.failure and result.artifact_bytes < than.artifact_bytes
-
-
-def _is_as_exact(result: Result, as_it_is: Result) -> bool:
-    pairs = (
-        (result.worst_cosine, as_it_is.worst_cosine),
-        (result.worst_output_cosine, as_it_is.worst_output_cosine),
-    )
-    return all(
-        new is not None and new >= old - COSINE_SLACK for new, old in pairs if old is not None
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pipelines.recipe.model import Recipe, Target
 from pipelines.stages.stage import built
 
 _BAR = 24
+_OWN = "payload"
 _TOP = 8
 
 
@@ -27,10 +27,7 @@ def lines(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
         f"{console.quantity(total)} ({total / source:.1f}x)"
     )
     yield ""
-    kinds = sorted(ledger["kinds"].items(), key=lambda item: -item[1])
-    yield from console.table(
-        [_row(kind, size, total) for kind, size in kinds if size], right=(1, 2)
-    )
+    yield from _waterfall(ledger["kinds"], source, total)
     yield ""
     yield "by node of the ONNX file:"
     nodes = [[_name(node), *_row("", node["bytes"], total)[1:]] for node in ledger["nodes"]]
@@ -42,14 +39,28 @@ def lines(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
         yield from _finding(finding)
 
 
+def _waterfall(kinds: dict[str, int], source: int, total: int) -> list[str]:
+    """From the ONNX file to the artifact: the network's own numbers, then all that came to them."""
+    added = sorted((kind for kind in kinds if kinds[kind]), key=lambda kind: -kinds[kind])
+    ordered = sorted(added, key=lambda kind: kind != _OWN)
+    rows = [[*_row("ONNX file", source, total)[:2], "", ""]]
+    reached = 0
+    for kind in ordered:
+        start, reached = reached, reached + kinds[kind]
+        rows.append([*_row(f"+ {kind}", kinds[kind], total)[:3], _bar(start, reached, total)])
+    rows.append(_row("= artifact", total, total))
+    return console.table(rows, right=(1, 2))
+
+
 def _finding(finding: dict[str, Any]) -> Iterator[str]:
     """A cause with why and what to do; of what is no cause, one sentence."""
-    width = min(console.width(), 100)
     mark = "cause:" if finding["is_cause"] else "no cause:"
-    yield from textwrap.wrap(f"{mark} {finding['message']}", width, subsequent_indent="  ")
-    if finding["is_cause"]:
-        for sentence in (f"why: {finding['why']}", f"what to do: {finding['remedy']}"):
-            yield from textwrap.wrap(sentence, width, initial_indent="  ", subsequent_indent="    ")
+    yield from console.wrap(f"{mark} {finding['message']}", "  ")
+    if finding["because"]:
+        yield f"  a consequence of {finding['because']}, above"
+    elif finding["is_cause"]:
+        for sentence in (f"  why: {finding['why']}", f"  what to do: {finding['remedy']}"):
+            yield from console.wrap(sentence, "    ")
 
 
 def _name(node: dict[str, Any]) -> str:
@@ -58,5 +69,10 @@ def _name(node: dict[str, Any]) -> str:
 
 
 def _row(name: str, size: int, total: int) -> list[str]:
-    share = size / total
-    return [f"  {name}", console.quantity(size), f"{share:.1%}", "#" * round(share * _BAR)]
+    return [f"  {name}", console.quantity(size), f"{size / total:.1%}", _bar(0, size, total)]
+
+
+def _bar(start: int, end: int, total: int) -> str:
+    """The stretch from start to end of a line that stands for the whole."""
+    first, last = (round(place / total * _BAR) for place in (start, end))
+    return " " * first + "#" * (last - first)

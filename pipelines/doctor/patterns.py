@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,25 +14,41 @@ from pipelines.stages.stage import built
 class Applicable:
     """Rules not in the recipe that have something to do. cuts: those that change the outputs."""
 
+    model: Path
     rewrites: tuple[str, ...]
     cuts: tuple[str, ...]
 
+    def firing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those rules that, applied one after the other, still find something to do.
 
-def applicable(root: Path, recipe: Recipe) -> Applicable:
-    """What would rewrite something in the simplified network."""
+        merge_groups leaves split_depthwise_multiplier nothing, and the other way round.
+        """
+        from quant.graph import Graph
+        from quant.graph_file import read
+        from quant.rewrites import RULES
+        from quant.rewrites.apply import apply
+
+        graph = Graph(read(self.model))
+        return tuple(name for name in names if apply(RULES[name], graph).fired)
+
+
+def applicable(root: Path, recipe: Recipe, left_out: Collection[str]) -> Applicable:
+    """What would rewrite something in the simplified network, some rules left out."""
     # onnx takes half a second to import, and only the doctor needs it here.
     from quant.graph import Graph
     from quant.graph_file import read
     from quant.rewrites import RULES
 
-    graph = Graph(read(root / built(recipe, "simplify/model.onnx")))
+    model = root / built(recipe, "simplify/model.onnx")
+    graph = Graph(read(model))
     found = [
         name
         for name, rule in RULES.items()
-        if name not in recipe.simplify.rewrite
+        if name not in (*recipe.simplify.rewrite, *left_out)
         and any(rule.check(graph, match).is_yes for match in rule.matches(graph))
     ]
     return Applicable(
+        model,
         tuple(name for name in found if RULES[name].keeps_outputs),
         tuple(name for name in found if not RULES[name].keeps_outputs),
     )

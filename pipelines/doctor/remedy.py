@@ -13,6 +13,13 @@ import yaml
 from pipelines.recipe.edit import set_value
 from pipelines.recipe.model import Recipe, Target
 
+# What else an option does that is tried as a remedy.
+SIDE_EFFECTS: Mapping[str, str] = {
+    "single_core_mode": "the file runs on one core of the NPU, never on several at once",
+    "compress_weight": "the NPU unpacks weights as it runs; what that costs in time shows on a "
+    "board alone",
+}
+
 
 @dataclass(frozen=True)
 class Remedy:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +14,54 @@ import yaml
 
 from pipelines.backends.table import BACKENDS
 from pipelines.builder import Builder
+from pipelines.content import Content
 from pipelines.doctor.remedy import Remedy, rewrites_of
+from pipelines.facts import Facts
 from pipelines.lock import Entry, Locks
 from pipelines.recipe.model import Recipe, Target
 from pipelines.stages import simplify
 from pipelines.step import Step
+from pipelines.store import Store
 from pipelines.worker import Failed
+
+_TRIALS, _INFIX = "build/trials", "-trial-"
+# What the SDK compiles: the network, and each tensor's scale and zero point.
+_QUANTIZED = ("model.model", "model.quantization.cfg")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial gave. difference: largest of the float outputs', relative. failure: why not.
+    """What a trial gave. failure: why it gave nothing.
 
+    cycles: None where the SDK's estimate is none. difference: by how much the remedy's rewrites
+    changed the float outputs, as a share of the largest magnitude; 0 where no bit changed.
+    cosines: worst of each tensor and output; None where it is not finite. network: digest of what
+    was compiled; of two builds with the same one, only the compiler's options differ.
     worst_output_cosine is of the simulator against onnxruntime, over samples and outputs.
     """
 
     remedy: Remedy
     artifact_bytes: int = 0
     size_ratio: float = 0.0
-    cycles: int = 0
+    cycles: int | None = 0
     worst_cosine: float | None = None
     worst_output_cosine: float | None = None
     difference: float = 0.0
+    cosines: Mapping[str, float | None] = field(default_factory=dict)
+    network: str = ""
     failure: str = ""
 
 
 class NoLocks(Locks):
-    """In place of dvc.lock: a trial is in no dvc.yaml, so only the run-cache remembers it."""
+    """In place of dvc.lock: a trial is in no dvc.yaml, so only the run-cache remembers it.
+
+    It does so under the model's own names too: with the remedy in the recipe, the same steps are
+    restored instead of run.
+    """
+
+    def __init__(self, root: Path, store: Store) -> None:
+        super().__init__(root)
+        self._store = store
 
     def entry(self, step: Step) -> None:
         return None
@@ -47,7 +70,17 @@ class NoLocks(Locks):
         """No run of ours to note."""
 
     def record(self, step: Step, entry: Entry) -> None:
-        """The run-cache has it."""
+        """The run-cache has it as a trial's; here as the model's."""
+        model, _, key = step.model.rpartition(_INFIX)
+        trial, own = f"{step.folder}/{_TRIALS}/{key}/", f"{step.folder}/build/"
+
+        def renamed(paths: Mapping[str, Any]) -> dict[str, Any]:
+            return {path.replace(trial, own, 1): content for path, content in paths.items()}
+
+        as_model = replace(step, model=model)
+        outs: dict[str, Content] = renamed(entry.outs)
+        facts = Facts(as_model.command, renamed(entry.facts.deps), entry.facts.params)
+        self._store.remember(as_model, Entry(facts, outs))
 
     def flush(self) -> None:
         """Nothing was recorded."""
@@ -56,7 +89,7 @@ class NoLocks(Locks):
 def builder_of_trials(builder: Builder) -> Builder:
     """The same worker, cache and memory, but nothing goes into dvc.lock."""
     trials = copy.copy(builder)
-    trials.locks = NoLocks(builder.root)
+    trials.locks = NoLocks(builder.root, builder.store)
     return trials
 
 
@@ -71,9 +104,14 @@ def run(root: Path, builder: Builder, recipe: Recipe, target: Target, remedy: Re
     return _read(root / varied.folder / varied.build, varied_target, remedy)
 
 
+def as_it_is(root: Path, recipe: Recipe, target: Target) -> Result:
+    """The build that is there already."""
+    return _read(root / recipe.folder / recipe.build, target, Remedy())
+
+
 def steps(root: Path, recipe: Recipe, target: Target) -> list[Step]:
     """All but export, which the trial shares with the build itself."""
-    return [simplify.step(recipe, root), *BACKENDS[target.backend](recipe, target, root)]
+    return [simplify.step(recipe, root), *BACKENDS[target.backend].steps(recipe, target, root)]
 
 
 def vary(recipe: Recipe, target: Target, remedy: Remedy) -> tuple[Recipe, Target]:
@@ -84,8 +122,8 @@ def vary(recipe: Recipe, target: Target, remedy: Remedy) -> tuple[Recipe, Target
     rewrites = tuple(rewrites_of(recipe, remedy.rewrites))
     varied = replace(
         recipe,
-        model=f"{recipe.model}-trial-{key}",
-        build=f"build/trials/{key}",
+        model=f"{recipe.model}{_INFIX}{key}",
+        build=f"{_TRIALS}/{key}",
         simplify=replace(recipe.simplify, rewrite=rewrites),
         targets={target.name: varied_target},
         raw=_raw(recipe, target, remedy),
@@ -100,15 +138,11 @@ def _raw(recipe: Recipe, target: Target, remedy: Remedy) -> dict[str, Any]:
 
 
 def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
-    metrics = json.loads((folder / target.name / "report" / "metrics.json").read_text())
-    changes = json.loads((folder / "simplify" / "changes.json").read_text())
-    cosines = [output["cosine"]["worst"] for output in metrics["outputs"].values()]
-    differences = [
-        value
-        for output in changes["difference"]["outputs"].values()
-        for value in output.values()
-        if value is not None
-    ]
+    report = folder / target.name / "report"
+    metrics = json.loads((report / "metrics.json").read_text())
+    layers = json.loads((report / "layers.json").read_text())["layers"]
+    outputs = metrics["outputs"]
+    cosines = [output["cosine"]["worst"] for output in outputs.values()]
     return Result(
         remedy,
         metrics["bytes"]["rknn"],
@@ -116,5 +150,36 @@ def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
         metrics["cycles"],
         metrics["worst_cosine"],
         min(cosines) if cosines and None not in cosines else None,
-        max(differences, default=0.0),
+        max(_differences(folder, remedy), default=0.0),
+        dict(_cosines(layers, outputs)),
+        _network(folder / target.name / "quantize", outputs),
     )
+
+
+def _differences(folder: Path, remedy: Remedy) -> Iterator[float]:
+    """How much each rewrite of the remedy changed the float outputs, in onnxruntime."""
+    if not remedy.rewrites:
+        return
+    changes = json.loads((folder / "simplify" / "changes.json").read_text())
+    for name, found in changes["difference_by_rewrite"].items():
+        if name in remedy.rewrites:
+            yield from (found[k] for k in ("random", "calibration") if found[k] is not None)
+
+
+def _cosines(
+    layers: list[dict[str, Any]], outputs: Mapping[str, Any]
+) -> Iterator[tuple[str, float | None]]:
+    for row in layers:
+        for column in ("entire", "single"):
+            if row[column]:
+                yield f"{column} {row['tensor']}", row[column]["cosine"]["worst"]
+    for name, found in outputs.items():
+        yield f"output {name}", found["cosine"]["worst"]
+
+
+def _network(folder: Path, outputs: Mapping[str, Any]) -> str:
+    """A target that is quantized in one call has no such folder: its outputs speak for it."""
+    digest = hashlib.sha256(json.dumps(outputs, sort_keys=True).encode())
+    for file in _QUANTIZED if folder.is_dir() else ():
+        digest.update((folder / file).read_bytes())
+    return digest.hexdigest()

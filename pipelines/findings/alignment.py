@@ -5,8 +5,8 @@ Looks like: a weight's stored shape is larger than its own; a usual suspect.
 Why: the NPU reads 16 or 32 channels at a time. Only layers of very few channels lose much, such as
 the first one with 3.
 
-Do: nothing, unless the bytes below are a good part of the file: then use channel counts that are
-multiples of 32.
+Do: use channel counts that are multiples of 32, where the bytes are a good part of the file; else
+nothing.
 """
 
 from __future__ import annotations

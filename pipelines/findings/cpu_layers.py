@@ -14,20 +14,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from pipelines.findings.finding import Found, Report, listed
+from pipelines.findings.finding import Found, Report, counted, listed
 
 
 def find(report: Report) -> Iterator[Found]:
     layers = [layer for layer in report.layers if layer["target"] == "CPU"]
     if not layers:
         return
-    counted = Counter(str(layer["op_type"]) for layer in layers)
+    operators = Counter(str(layer["op_type"]) for layer in layers)
     nodes = sorted({str(layer["node"]) for layer in layers if layer["node"]})
-    told = ", ".join(f"{count} {name}" for name, count in counted.most_common())
+    told = ", ".join(f"{count} {name}" for name, count in operators.most_common())
     yield Found(
-        f"{len(layers)} layers run on the CPU ({told}): {listed(nodes)}",
+        f"{counted(len(layers), 'layer')} on the CPU ({told}): {listed(nodes)}",
         0,
-        {"layers": len(layers), "operators": dict(counted.most_common())},
+        {"layers": len(layers), "operators": dict(operators.most_common())},
         nodes,
         is_cause=False,
     )

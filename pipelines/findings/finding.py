@@ -79,6 +79,11 @@ def listed(all_names: Sequence[str], most: int = 4) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 layer`, `12 layers`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def megabytes(size: int) -> str:
     """`39.2 MB`, `62.7 KB`, `12 bytes`."""
     for unit, factor in (("MB", 10**6), ("KB", 10**3)):

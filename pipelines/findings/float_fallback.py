@@ -14,8 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.findings.finding import CONVERSION, Found, Report, Row, kind, listed, megabytes
+from pipelines.findings.finding import (
+    CONVERSION,
+    Found,
+    Report,
+    Row,
+    counted,
+    kind,
+    listed,
+    megabytes,
+)
 from pipelines.findings.grouped import expanded, is_multiplier
+from quant.layer_error import total
 
 
 def find(report: Report) -> Iterator[Found]:
@@ -35,12 +45,12 @@ def find(report: Report) -> Iterator[Found]:
         tensors = [t for n in nodes for t in report.tensors(n) if t["dtype"].startswith("FLOAT")]
         size = kind(tensors, "widening")
         yield Found(
-            f"{len(members)} layers ({listed(nodes)}) run in float; their constants take "
+            f"{counted(len(members), 'layer')} in float ({listed(nodes)}); constants take "
             f"{megabytes(size)} more for it",
             size,
             {
                 "layers": len(members),
-                "cycles": sum(one["cycles_total"] for one in members),
+                "cycles": total(one["cycles_total"] for one in members),
                 "operators": sorted({one["op_type"] for one in members}),
                 "nodes": len([n for n in nodes if n in by_node]),
             },

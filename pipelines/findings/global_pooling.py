@@ -5,7 +5,8 @@ Looks like: the rule `convert_global_avgpool_to_conv` fires; a usual suspect.
 Why: the NPU averages by a convolution with equal weights. They are depthwise, one window for each
 channel, and so few: 63 KB for 1280 channels of 7 x 7.
 
-Do: nothing, unless the bytes below are a good part of the file. `mean((2, 3))` gives the same.
+Do: pool a smaller map, or fewer channels, where the bytes are a good part of the file; else
+nothing. `mean((2, 3))` gives the same.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.findings.finding import Found, Report, Row, kind, listed, megabytes, names
+from pipelines.findings.finding import Found, Report, Row, counted, kind, listed, megabytes, names
 
 
 def expanded(report: Report) -> list[Row]:
@@ -32,8 +32,8 @@ def filled(report: Report, rows: Sequence[Row]) -> Found:
         "weights": [row["weights"][0] for row in rows[:1]],
     }
     message = (
-        f"{len(rows)} convolutions ({listed(names(rows))}): {megabytes(size)} of zeros around "
-        f"{megabytes(payload)} of weights"
+        f"{counted(len(rows), 'convolution')} ({listed(names(rows))}): {megabytes(size)} of zeros "
+        f"around {megabytes(payload)} of weights"
     )
     return Found(message, size, evidence, names(rows), is_cause=report.is_notable(size))
 

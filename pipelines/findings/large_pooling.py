@@ -6,8 +6,8 @@ window of 56 x 56.
 Why: the NPU pools over windows of a few pixels; a larger one is split into a chain of
 convolutions or poolings, each with weights and commands of its own.
 
-Do: pool over the whole map (GlobalAveragePool) where that is meant, or in two steps of smaller
-windows whose product is the large one.
+Do: pool over the whole map (GlobalAveragePool) where that is meant, or in steps of smaller windows
+whose product is the large one: `simplify: {rewrite: [split_average_pool]}`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.findings.finding import Found, Report, kind, megabytes, names
+from pipelines.findings.finding import Found, Report, counted, kind, megabytes, names
 
 
 def find(report: Report) -> Iterator[Found]:
@@ -23,7 +23,7 @@ def find(report: Report) -> Iterator[Found]:
         return
     rows = sorted(report.nodes, key=lambda row: -kind([row], "commands", "tasks"))
     yield Found(
-        f"{len(layers)} layers have {megabytes(size)} of commands and tasks, "
+        f"{megabytes(size)} of commands and tasks for {counted(len(layers), 'layer')}, "
         f"{report.share(size):.1%} of the file",
         size,
         {

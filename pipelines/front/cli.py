@@ -24,7 +24,7 @@ from pipelines.where import Problems, did_you_mean
 
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
 USAGE = 3  # doit's exit code for what is wrong before any task runs
-_NEEDS_NO_RECIPES = {"test", "help", "toolchains", "tabcompletion", "schema"}
+_NEEDS_NO_RECIPES = {"test", "help", "toolchains", "tabcompletion", "schema", "quantize"}
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
 _BYTES_A_JOB = 2_000_000_000
 
@@ -72,14 +72,30 @@ def dispatch(arguments: list[str]) -> int:
     if name not in _NEEDS_NO_RECIPES:
         CURRENT.plan  # noqa: B018 - every error of every recipe, before anything else
     if name in OWN:
-        return int(doit.run([name, *rest]) or 0)
+        return int(doit.run([name, *_joined(rest)]) or 0)
     if name is None or name == "run":
+        reporter.ASKED[:] = arguments
         return _run(doit, commands, rest, is_pulling)
     options, names = _permuted(commands, name, rest)
     return int(doit.run([name, *options, *names]) or 0)
 
 
-OWN = {"test", "why", "infer", "doctor", "step", "plan", "toolchains", "forget"}
+OWN = {
+    *("test", "why", "infer", "doctor", "step", "plan", "toolchains", "forget"),
+    *("quantize", "table"),
+}
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`--option a=b` as `--option=a=b`: doit takes a word with `=` in it for a variable."""
+    joined: list[str] = []
+    for word in words:
+        before = joined[-1] if joined else ""
+        if "=" in word and not word.startswith("-") and before.startswith("--"):
+            joined[-1] = f"{before}={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[str]]:
@@ -132,8 +148,9 @@ def steps_named(names: Sequence[str]) -> set[str]:
     groups = {
         **{model: [s.name for s in plan.of(model)] for model in plan.recipes},
         **{
-            f"{recipe.model}@{target.name}": [s.name for s in plan.of(recipe.model, target.name)]
-            for recipe, target in plan.targets()
+            f"{model}@{target}": [step.name for step in steps]
+            for model, recipe in plan.recipes.items()
+            for target, steps in plan.groups(recipe).items()
         },
         **{name: [name] for name in plan.steps},
         **{path: [step.name] for path, step in plan.makers().items()},

@@ -104,7 +104,7 @@ class StepReporter:
             console.say(f"dvc.lock is not written yet, the next ./doit does it: {problem}", "red")
         if self._is_clean and not self.has_gate_failures and DONE.keys() >= set(steps):
             idle = dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0))
-            sealing.write(sys.argv[1:], steps, rows.lines(CURRENT, steps, idle))
+            sealing.write(ASKED, steps, rows.lines(CURRENT, steps, idle))
         LAST.append(self)
 
     def _ended(self, task: Any) -> None:
@@ -142,6 +142,7 @@ def running() -> list[str]:
 
 
 LAST: list[StepReporter] = []
+ASKED: list[str] = []  # the arguments of the present run: a command of ours may start one too
 
 
 def _because(why: tuple[Change, ...], name: str) -> str:

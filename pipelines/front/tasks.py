@@ -42,18 +42,18 @@ class BringUpToDate(BaseAction):  # type: ignore[misc]
 
 
 def tasks() -> Iterator[dict[str, Any]]:
-    """One task a step, and the groups MODEL and MODEL@TARGET."""
+    """One task a step, and the groups MODEL and MODEL@TARGET, a sweep's name too."""
     plan = CURRENT.plan
     for recipe in plan.recipes.values():
         yield {"basename": recipe.model, "name": None, "doc": recipe.description or recipe.model}
         for step in plan.of(recipe.model):
             yield _task(step)
-        for target in recipe.targets:
+        for target, steps in plan.groups(recipe).items():
             yield {
                 "basename": f"{recipe.model}@{target}",
                 "actions": None,
                 "doc": f"{recipe.model} for {target}",
-                "task_dep": [step.name for step in plan.of(recipe.model, target)],
+                "task_dep": [step.name for step in steps],
             }
 
 

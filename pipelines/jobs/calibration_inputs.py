@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,18 @@ def calibration_inputs(
     """
     if not (_FOLDER / "dataset.txt").exists():
         return []
-    samples = read(_FOLDER, list(types))
-    return [
-        {
+    return list(islice(all_inputs(types, recipe), _MOST))
+
+
+def all_inputs(
+    types: Mapping[str, TensorType], recipe: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Array]]:
+    """Every sample in the same form, one at a time. Raises Refusal where there are none."""
+    for arrays in read(_FOLDER, list(types)).arrays():
+        yield {
             name: _normalized(array, recipe.get(name, {})).astype(type_.dtype)
             for array, (name, type_) in zip(arrays, types.items(), strict=True)
         }
-        for arrays in islice(samples.arrays(), _MOST)
-    ]
 
 
 def _normalized(array: Array, told: Mapping[str, Any]) -> Array:

@@ -6,7 +6,7 @@ Its files are described there: samples.json, dataset.txt, evaluate_*.npy.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.jobs.refusal import Refusal
 from pipelines.where import did_you_mean
+from quant.label_files import FIRST, labels_file
 
 Array = NDArray[Any]
 
@@ -39,15 +40,21 @@ class PreparedSamples:
 
 @dataclass(frozen=True)
 class LabelledSamples:
-    """arrays: [N, ...] for each of `inputs`, in pixel units. labels: class indices, int64 [N]."""
+    """arrays: [N, ...] for each of `inputs`, in pixel units.
+
+    labels: output -> class indices, int64 [N]; FIRST alone where the recipe names no output.
+    """
 
     inputs: tuple[str, ...]
     arrays: tuple[Array, ...]
-    labels: NDArray[np.int64]
+    labels: Mapping[str, NDArray[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
 
     def samples(self) -> Iterator[list[Array]]:
         """Each sample with a batch of 1, one array for each of `inputs`."""
-        for i in range(len(self.labels)):
+        for i in range(len(self)):
             yield [array[i : i + 1] for array in self.arrays]
 
 
@@ -69,10 +76,14 @@ def read_labelled(folder: Path, inputs: Sequence[str]) -> LabelledSamples | None
     if record["evaluate"] is None:
         return None
     columns = _columns(record["inputs"], inputs)
+    outputs = record["evaluate"].get("outputs", ())
     return LabelledSamples(
         tuple(inputs),
         tuple(np.load(folder / f"evaluate_{i}.npy", allow_pickle=False) for i in columns),
-        np.load(folder / "evaluate_labels.npy", allow_pickle=False),
+        {
+            output: np.load(folder / labels_file(outputs, output), allow_pickle=False)
+            for output in outputs or (FIRST,)
+        },
     )
 
 

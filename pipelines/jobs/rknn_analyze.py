@@ -21,10 +21,12 @@ see pipelines.backends.rknn.ledger, and `findings`, see pipelines.findings) and 
     outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
                                max_abs_difference} of the simulator against onnxruntime, which runs
                                the float network or, of a prequantized source in ONNX, that itself
-    layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out
+    layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out;
+                               cycles null where the SDK says negative ones of a layer
     bytes                      {onnx, rknn}; onnx: the network before quantization, or the source
     size_ratio                 bytes.rknn / bytes.onnx
-    accuracy                   {float, simulator, samples}, for labelled data
+    accuracy                   {float, simulator, samples}, for labelled data; where the recipe
+                               names outputs the mean over them, and outputs: {NAME: {float, ...}}
 """
 
 from __future__ import annotations
@@ -35,8 +37,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pipelines.backends.rknn import (
     compiled_graph,
@@ -51,12 +51,12 @@ from pipelines.backends.rknn.compiled_graph import CompiledFile
 from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
 from pipelines.findings.table import findings as findings_of
 from pipelines.jobs import prepared_samples
+from pipelines.jobs.accuracy import Scores, accuracy, scores
 from pipelines.jobs.job import Job
 from pipelines.jobs.prepared_samples import LabelledSamples, PreparedSamples
 from pipelines.jobs.refusal import Refusal
 from quant import graph_file, layer_error, rknn_file
 from quant.layer_error import LayerReport
-from quant.metrics import top1
 from quant.source_network import SourceNetwork
 
 SNAPSHOT = Path("snapshot")
@@ -155,7 +155,7 @@ def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> d
         "compared_layers": len(layer_report.compared_layers(rows)),
         "cpu_layers": len(layer_report.cpu_layers(rows)),
         "float_layers": len(layer_report.float_layers(rows)),
-        "cycles": sum(row.cycles or 0 for row in compute),
+        "cycles": layer_error.total(row.cycles for row in compute),
     }
 
 
@@ -184,18 +184,12 @@ def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict
 def _accuracy(
     labelled: LabelledSamples, network: FloatNetwork | None, simulator: Simulator
 ) -> dict[str, Any]:
-    """Share of labelled samples whose first output is highest at the label."""
-    found: dict[str, Any] = {"samples": len(labelled.labels)}
+    """Share of labelled samples whose output is highest at the label."""
+    runs: dict[str, Scores] = {}
     if network:
-        scores = [_first(network(labelled.inputs, one)) for one in labelled.samples()]
-        found["float"] = top1(np.stack(scores), labelled.labels)
-    scores = [_first(simulator(one)) for one in labelled.samples()]
-    found["simulator"] = top1(np.stack(scores), labelled.labels)
-    return found
-
-
-def _first(outputs: end_to_end.Outputs) -> end_to_end.Array:
-    return next(iter(outputs.values())).ravel()
+        runs["float"] = scores(labelled, lambda one: network(labelled.inputs, one))
+    runs["simulator"] = scores(labelled, simulator)
+    return accuracy(labelled, runs)
 
 
 def _with_findings(report: LayerReport, findings: Sequence[str]) -> LayerReport:

@@ -15,7 +15,8 @@ inputs:
                            found from the list's real place, wherever the link to it is
     data_0, data_1 ...     npy files, in the order of the recipe's list or mapping
     evaluate_inputs_0 ...  the labelled inputs, in the order of the recipe's mapping
-    evaluate_labels        their labels
+    evaluate_labels        the labels of the first output; evaluate_labels_0 ... of each output
+                           that the recipe names, in its order
 
 Writes in the working folder, where there are samples:
     samples/0000_0.npy     sample 0 of the network's input 0, with the network's batch, in its
@@ -24,11 +25,11 @@ Writes in the working folder, where there are samples:
                            the SDK looks for a list's files beside the list
 and where there is labelled data:
     samples/evaluate_0.npy        [N, *shape without batch] of input 0, in pixel units too
-    samples/evaluate_labels.npy   int64 [N]
+    samples/evaluate_labels.npy   int64 [N]; evaluate_labels_0.npy ... for named outputs
 and always samples/samples.json:
     {"count", "inputs": [names in the network's order], "files": [[source names] a sample],
      "resized": number of images, "digest": SHA-256 of the arrays, "warnings": [sentences],
-     "evaluate": null or {"count", "digest"}}
+     "evaluate": null or {"count", "digest", "outputs": [names, may be none]}}
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from quant.evaluation import write_evaluation
 from quant.graph_file import parse
 from quant.graph_types import TensorType, input_types, require_static
 from quant.input_form import InputForm, input_forms
+from quant.label_files import FIRST
 from quant.sample_files import Written, write_samples
 from quant.samples import Named, Source, from_images, from_list, from_npy
 
@@ -118,5 +120,10 @@ def _npy_files(
 def _evaluate(job: Job, forms: Sequence[InputForm], folder: Path) -> dict[str, Any]:
     given = job.params["evaluate"]
     files = _npy_files(job, given["inputs"], "evaluate_inputs", forms)
-    labels = (given["labels"], job.inputs["evaluate_labels"])
+    labels: dict[str, Named] = {}
+    if isinstance(given["labels"], str):
+        labels[FIRST] = (given["labels"], job.inputs["evaluate_labels"])
+    else:
+        for i, (output, file) in enumerate(given["labels"].items()):
+            labels[output] = (file, job.inputs[f"evaluate_labels_{i}"])
     return asdict(write_evaluation(files, labels, given["samples"], forms, folder))

@@ -10,7 +10,7 @@ from pipelines.recipe.check_data import COLOR_CHANNELS, check_npy
 from pipelines.recipe.reading import BAD, count
 from pipelines.recipe.view import Values
 from pipelines.recipe.yaml_tree import Tree
-from pipelines.where import Where
+from pipelines.where import Where, did_you_mean
 
 COMMANDS = frozenset(
     """
@@ -152,12 +152,23 @@ def check_evaluate(tree: Tree, recipe: Values) -> None:
     if data is not None and data is not BAD:
         where = _value(tree, "evaluate", "inputs")
         check_npy(tree, recipe, data, where, lambda name: tree.marks[f"evaluate.inputs.{name}"])
+    labels = evaluate.get("labels") if isinstance(evaluate, Mapping) else None
+    outputs: Any = recipe.get("outputs")
+    for name in labels if isinstance(labels, Mapping) and outputs else ():
+        if name not in outputs:
+            place = tree.marks[f"evaluate.labels.{name}"]
+            tree.add(place, f"no output `{name}`", did_you_mean(name, outputs, "outputs"))
 
 
 def check_gates(tree: Tree, recipe: Values) -> None:
     """A gate needs the report that it is judged from."""
-    gates: Any = recipe.get("gates")
-    if isinstance(gates, Mapping) and "min_accuracy" in gates and recipe.get("evaluate") is None:
-        what = "`min_accuracy` needs labelled data"
-        advice = "add `evaluate: {inputs: FILE.npy, labels: FILE.npy}`"
-        tree.add(tree.marks["gates.min_accuracy"], what, advice)
+    targets: Any = recipe.get("targets") or {}
+    given = {"gates": recipe.get("gates")}
+    given |= {f"targets.{n}.gates": own.get("gates") for n, own in targets.items() if own}
+    for path, gates in given.items():
+        if not isinstance(gates, Mapping) or gates.get("min_accuracy") is None:
+            continue
+        if recipe.get("evaluate") is None:
+            what = "`min_accuracy` needs labelled data"
+            advice = "add `evaluate: {inputs: FILE.npy, labels: FILE.npy}`"
+            tree.add(tree.marks[f"{path}.min_accuracy"], what, advice)

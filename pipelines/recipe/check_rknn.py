@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pipelines.recipe import check_data, check_load, check_options, vendor, wild
+from pipelines.recipe import (
+    check_data,
+    check_fixed_point,
+    check_load,
+    check_options,
+    vendor,
+    wild,
+)
 from pipelines.recipe.reading import BAD
 from pipelines.recipe.view import View
 from pipelines.where import nearest
@@ -12,6 +19,8 @@ from pipelines.where import nearest
 
 def check(view: View) -> None:
     """Every check that applies. Problems go to the view's tree."""
+    if check_fixed_point.refuse_on_rknn(view) and not view.platform:
+        return  # the backend was forgotten, not the platform
     check_platform(view)
     check_dtype(view)
     check_algorithm(view)

@@ -13,11 +13,15 @@ from typing import Any
 from pipelines.recipe import model, vendor, wild
 from pipelines.recipe.containers import Data, Either, ListOf, MapOf, Nullable
 from pipelines.recipe.scalars import Choice, Flag, Integer, Name, Number, PathTo, Text
+from pipelines.recipe.scale import InputScale
 from pipelines.recipe.section import Key, Section
 from pipelines.where import nearest
 
 SOURCES = ("torch", "torchscript", "onnx", "tflite", "keras", "saved_model")
-BACKENDS: Mapping[str, str] = {"rknn": "Rockchip NPUs, by the vendor's rknn-toolkit2."}
+BACKENDS: Mapping[str, str] = {
+    "rknn": "Rockchip NPUs, by the vendor's rknn-toolkit2.",
+    "fixed_point": "whole numbers alone: NAME_quant.onnx and NAME_quant.tflite, equal bit for bit.",
+}
 DATA_SOURCES = ("images", "list", "npy")
 REWRITES = (
     "fold_batch_norm",
@@ -220,11 +224,72 @@ RKNN = Section(
     {"load": "convert"},
 )
 
+GATES = Section(
+    "gates",
+    "Limits on the reports; a passed one makes ./doit exit non-zero. In a target `null` lifts one.",
+    "{min_cosine: 0.99}",
+    {
+        "min_cosine": Key(Nullable(Number(-1, 1)), "Least cosine of any layer."),
+        "max_size_ratio": Key(
+            Nullable(Number(0, low_open=True)), "Largest artifact bytes / ONNX bytes."
+        ),
+        "max_cpu_layers": Key(Nullable(Integer(0)), "Most layers that run on the CPU."),
+        "max_float_layers": Key(Nullable(Integer(0)), "Most layers in floating point."),
+        "min_accuracy": Key(
+            Nullable(Number(0, 1)), "Least accuracy by `evaluate`, for the built file."
+        ),
+    },
+    unknown_key,
+)
+
 _OVERRIDES: Mapping[str, Key] = {
     "quantize": Key(QUANTIZE, "Overrides the recipe's `quantize`, key by key."),
     "build": Key(BUILD, "Overrides the recipe's `build`, key by key."),
     "analyze": Key(ANALYZE, "Overrides the recipe's `analyze`, key by key."),
     "rknn": Key(RKNN, "Overrides the recipe's `rknn`, key by key."),
+    "gates": Key(GATES, "Overrides the recipe's `gates`, key by key."),
+}
+
+_INPUT_SCALE = MapOf("input", InputScale(), at_least=1)
+_BIAS_MODE = Choice("bias mode", ("B8", "B16"), is_any_case=True)
+
+FIXED_POINT: Mapping[str, Key] = {
+    "input_scale": Key(
+        Either(
+            InputScale(),
+            ListOf(Either(InputScale(), None, _INPUT_SCALE), at_least=1, unique=True),
+            _INPUT_SCALE,
+        ),
+        "fixed_point: the factor on the real inputs, or on each (images 4 to 32, text 1 to 8). A "
+        "list sweeps: target `int8` becomes `int8-s4`, `int8-s8`. Must be written.",
+    ),
+    "bias_mode": Key(
+        Either(_BIAS_MODE, ListOf(_BIAS_MODE, at_least=1, unique=True)),
+        "fixed_point: `B8` shifts, then adds an 8-bit bias; `B16` adds a 16-bit bias, then shifts. "
+        "A list sweeps: `int8-b8`, `int8-b16`.",
+    ),
+    "rounding": Key(
+        Choice("rounding", ("compensated", "truncate")),
+        "fixed_point: `compensated` puts half of the last place into the bias; `truncate` does "
+        "not.",
+    ),
+    "shifts": Key(
+        Choice("shifts", ("calibrated", "data_free", "constant")),
+        "fixed_point: each tensor's scale is from its range on the calibration data, or on random "
+        "data; `constant`: every tensor has the input's.",
+    ),
+    "weights": Key(
+        Choice("weights", ("tensor", "channel")),
+        "fixed_point: what shares a power of two, a whole weight tensor or each channel of it.",
+    ),
+    "equalize": Key(
+        Flag(), "fixed_point: move factors between the channels of neighbouring layers (exact)."
+    ),
+    "unsupported": Key(
+        Choice("way with unsupported operators", ("refuse", "float")),
+        "fixed_point: what becomes of an operator that has no integer form; `float` leaves it in "
+        "float between a dequantize and a quantize, in the ONNX file alone.",
+    ),
 }
 
 TARGET = Section(
@@ -240,10 +305,11 @@ TARGET = Section(
         "toolchain": Key(
             Choice("toolchain", tuple(vendor.TOOLCHAINS)), "The toolkit's version to build with."
         ),
+        **FIXED_POINT,
         **_OVERRIDES,
     },
     unknown_key,
-    {"backend": "rknn", "toolchain": "rknn-2.5.0"},
+    {"backend": "rknn", "toolchain": "rknn-2.5.0", **_defaults(model.FixedPoint)},
 )
 
 _RUNS_CODE = "only the exporters of torch, TorchScript, Keras and SavedModel write a chosen opset"
@@ -355,26 +421,16 @@ EVALUATE = Section(
             "An npy file with all samples, or one an input.",
             required=True,
         ),
-        "labels": Key(PathTo("file", ".npy"), "An npy file of class indices.", required=True),
+        "labels": Key(
+            Either(PathTo("file", ".npy"), None, MapOf("output", PathTo("file", ".npy"), 1)),
+            "An npy file of class indices for the first output, or one an output.",
+            required=True,
+        ),
         "metric": Key(Choice("metric", ("top1",)), "What is measured."),
         "samples": Key(Integer(1), "The first N. All where left out."),
     },
     unknown_key,
     _defaults(model.Evaluate),
-)
-
-GATES = Section(
-    "gates",
-    "Limits on the reports; ./doit exits non-zero where one is passed.",
-    "{min_cosine: 0.99}",
-    {
-        "min_cosine": Key(Number(-1, 1), "Least cosine of any layer."),
-        "max_size_ratio": Key(Number(0, low_open=True), "Largest artifact bytes / ONNX bytes."),
-        "max_cpu_layers": Key(Integer(0), "Most layers that run on the CPU."),
-        "max_float_layers": Key(Integer(0), "Most layers in floating point."),
-        "min_accuracy": Key(Number(0, 1), "Least accuracy by `evaluate`, for the built file."),
-    },
-    unknown_key,
 )
 
 RECIPE = Section(

@@ -25,9 +25,11 @@ A recipe is `models/NAME/recipe.yaml`. Its first line lets editors complete and 
 
 - Paths start from the model's folder, may lead to other folders of the project (`../../data/x`),
   and must exist.
-- A target's `quantize`, `build`, `analyze` and `rknn` override the recipe's key by key, and options
-  (`rknn`, `hybrid`, `layers`) one by one. Naming other calibration data replaces the data. `null`
-  takes an option back to the SDK's default.
+- A target's `quantize`, `build`, `analyze`, `rknn` and `gates` override the recipe's key by key,
+  and options (`rknn`, `hybrid`, `layers`) one by one. Naming other calibration data replaces the
+  data. `null` takes an option back to the SDK's default.
+- A target of the backend `fixed_point` reads `quantize: {calibration: ...}` and `analyze`, and the
+  keys of a target that name it ([fixed_point.md](fixed_point.md)).
 - Names of models and targets: a-z and 0-9, and between them `_` and `-`; no command's name.
 - No key may be named `size` or `nfiles`: DVC leaves such keys out of its cache keys.
 - Values are read as YAML 1.2: `on` and `12:30` are text, `1e-3` is a number. Aliases and `<<` work.

@@ -33,11 +33,36 @@ def _set(text: str, parent: yaml.MappingNode, path: list[str], value: Any) -> st
         raise ValueError(f"`{key}` is no mapping, so it can't have `{rest[0]}`")
     for name in reversed(rest):
         value = {name: value}
+    if isinstance(node, yaml.SequenceNode):
+        added = _added(text, node, value)
+        if added is not None:
+            return _append(text, node, added)
     return _replace(text, node, _flow(value))
 
 
 def _child(parent: yaml.MappingNode, key: str) -> yaml.Node | None:
     return next((node for name, node in parent.value if name.value == key), None)
+
+
+def _added(text: str, node: yaml.SequenceNode, value: Any) -> list[Any] | None:
+    """What a list gains at its end; None where more changes, or a comment stands at its end."""
+    if not isinstance(value, list) or not node.value:
+        return None
+    held = [yaml.safe_load(yaml.serialize(item)) for item in node.value]
+    at_end = text[_end(text, node.value[-1]) : node.end_mark.index]
+    if value[: len(held)] != held or (node.flow_style and "#" in at_end):
+        return None
+    return value[len(held) :]
+
+
+def _append(text: str, node: yaml.SequenceNode, values: Sequence[Any]) -> str:
+    last = _end(text, node.value[-1])
+    if not node.flow_style:
+        line_end = text.find("\n", last)
+        at = len(text) if line_end < 0 else line_end
+        indent = " " * node.start_mark.column
+        return text[:at] + "".join(f"\n{indent}- {_flow(one)}" for one in values) + text[at:]
+    return text[:last] + "".join(f", {_flow(one)}" for one in values) + text[last:]
 
 
 def _is_null(node: yaml.Node) -> bool:

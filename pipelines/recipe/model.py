@@ -94,10 +94,13 @@ class Analyze:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Labelled data. inputs: npy file, or input name -> npy file; labels: npy of class indices."""
+    """Labelled data. inputs: npy file, or input name -> npy file.
+
+    labels: npy of class indices of the first output, or output name -> npy file.
+    """
 
     inputs: str | Mapping[str, str]
-    labels: str
+    labels: str | Mapping[str, str]
     metric: str = "top1"
     samples: int | None = None
 
@@ -112,10 +115,28 @@ class Gates:
 
 
 @dataclass(frozen=True)
+class FixedPoint:
+    """How the backend fixed_point quantizes; one point of a sweep."""
+
+    input_scale: float | Mapping[str, float]  # whole from 1 on
+    bias_mode: str = "B16"
+    rounding: str = "compensated"
+    shifts: str = "calibrated"
+    weights: str = "tensor"
+    equalize: bool = True
+    unsupported: str = "refuse"
+
+
+@dataclass(frozen=True)
 class Target:
-    """One thing to build for, with the recipe's sections as this target sees them."""
+    """One thing to build for, with the recipe's sections as this target sees them.
+
+    family: the target's name in the recipe, which the targets of a sweep share. platform, toolchain
+    and rknn are of the backend rknn, fixed_point of the backend of that name.
+    """
 
     name: str
+    family: str
     backend: str
     platform: str | None
     toolchain: str
@@ -124,6 +145,8 @@ class Target:
     analyze: Analyze
     rknn: Mapping[str, Any]  # load: convert|direct, and options of the SDK's load_*
     where: Where
+    fixed_point: FixedPoint | None = None
+    gates: Gates = Gates()
 
 
 @dataclass(frozen=True)

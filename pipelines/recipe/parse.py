@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe import check_recipe, check_rknn, resolve
+from pipelines.recipe import check_fixed_point, check_recipe, check_rknn, resolve
 from pipelines.recipe.definitions import RECIPE, TARGET
 from pipelines.recipe.model import Recipe
 from pipelines.recipe.paths import Paths
@@ -15,7 +15,10 @@ from pipelines.recipe.view import View
 from pipelines.recipe.yaml_tree import Tree, compose
 from pipelines.where import Problem, Problems, Where
 
-CHECKS: Mapping[str, Callable[[View], None]] = {"rknn": check_rknn.check}  # of each backend
+CHECKS: Mapping[str, Callable[[View], None]] = {  # of each backend
+    "rknn": check_rknn.check,
+    "fixed_point": check_fixed_point.check,
+}
 MODELS = "models"
 RECIPE_FILE = "recipe.yaml"
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from pipelines.recipe import sweep
 from pipelines.recipe.check_data import has_source
 from pipelines.recipe.check_recipe import channels
-from pipelines.recipe.definitions import DATA_SOURCES, RKNN, SOURCES
+from pipelines.recipe.definitions import DATA_SOURCES, FIXED_POINT, RKNN, SOURCES
 from pipelines.recipe.model import (
     Analyze,
     Build,
     Evaluate,
+    FixedPoint,
     Gates,
     Input,
     Quantize,
@@ -40,7 +42,7 @@ def recipe(tree: Tree, values: Values, views: list[View]) -> Recipe:
         simplify=simplify(values.get("simplify", {})),
         evaluate=None if evaluate is None else Evaluate(**evaluate),
         gates=Gates(**values.get("gates", {})),
-        targets={view.name: target(view) for view in views},
+        targets={target.name: target for view in views for target in targets(view)},
         raw=tree.raw,
         marks=tree.marks,
         calibration=samples(values.get("quantize", {}).get("calibration")),
@@ -82,9 +84,35 @@ def simplify(values: Values) -> Simplify:
     return Simplify(**given)
 
 
+def targets(view: View) -> list[Target]:
+    """One, or those that a sweep makes of it."""
+    if view.get("backend") == "fixed_point":
+        return [fixed_point(view, point) for point in sweep.points(view)]
+    return [target(view)]
+
+
+def fixed_point(view: View, point: sweep.Point) -> Target:
+    choices = {key: view.get(key) for key in FIXED_POINT if key not in sweep.SWEPT}
+    return Target(
+        name=point.name,
+        family=view.name,
+        backend="fixed_point",
+        platform=None,
+        toolchain="core",
+        quantize=Quantize(calibration=samples(view.get("quantize", "calibration"))),
+        build=Build(),
+        analyze=analyze(view),
+        rknn={},
+        where=view.target,
+        gates=Gates(**view.section("gates")),
+        fixed_point=FixedPoint(point.input_scale, point.bias_mode, **choices),
+    )
+
+
 def target(view: View) -> Target:
     return Target(
         name=view.name,
+        family=view.name,
         backend=view.get("backend"),
         platform=view.platform,
         toolchain=view.get("toolchain"),
@@ -93,6 +121,7 @@ def target(view: View) -> Target:
         analyze=analyze(view),
         rknn={**RKNN.defaults, **_without_null(view.section("rknn"))},
         where=view.target,
+        gates=Gates(**view.section("gates")),
     )
 
 

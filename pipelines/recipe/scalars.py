@@ -167,16 +167,21 @@ Explain = Callable[[str], "tuple[str, str] | None"]
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of a few words. explain: what to say of a wrong word that is met in the wild."""
+    """One of a few words. explain: what to say of a wrong word that is met in the wild.
+
+    is_any_case: a value of capitals, such as B16, may be written in small letters too.
+    """
 
     noun: str
     values: tuple[str, ...]
     explain: Explain | None = None
+    is_any_case: bool = False
 
     def read(self, node: Node, label: str, reader: Reader) -> Any:
         value = node.value if isinstance(node, ScalarNode) else None
-        if value in self.values:
-            return value
+        read = value.upper() if self.is_any_case and value else value
+        if read in self.values:
+            return read
         if not value:
             return reader.wants(node, label, self)
         known = self.explain(value) if self.explain else None
@@ -189,7 +194,8 @@ class Choice(Kind):
         return ", ".join(self.values[:-1]) + " or " * (len(self.values) > 1) + self.values[-1]
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "enum": list(self.values)}
+        small = [value.lower() for value in self.values] if self.is_any_case else []
+        return {"type": "string", "enum": [*self.values, *small]}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pipelines.recipe.definitions import (
     ANALYZE,
     BUILD,
     DATA_SOURCES,
+    GATES,
     QUANTIZE,
     RKNN,
     SOURCES,
@@ -29,6 +30,7 @@ _SECTIONS: Mapping[str, Section] = {
     "build": BUILD,
     "analyze": ANALYZE,
     "rknn": RKNN,
+    "gates": GATES,
 }
 
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipelines.backends.table import BACKENDS
 from pipelines.project import Project
-from pipelines.recipe.model import Gates
+from pipelines.recipe.model import Target
 from pipelines.report import summary
 from pipelines.report.summary import Summary
 from pipelines.stages.stage import built
@@ -23,8 +24,10 @@ def failures(project: Project, selected: Sequence[str]) -> Iterator[str]:
         if not any(step.name in chosen for step in steps):
             continue
         found = summary.read(project.root, recipe, target)
-        for gate, said in _judge(recipe.gates, found) if found else ():
-            place = f"{recipe.where(f'gates.{gate}')}: {recipe.model}@{target.name}"
+        for gate, said in _judge(target, found) if found else ():
+            own = f"targets.{target.family}.gates.{gate}"
+            where = recipe.where(own if own in recipe.marks else f"gates.{gate}")
+            place = f"{where}: {recipe.model}@{target.name}"
             cause = _cause(project.root / built(recipe, f"{target.name}/report/bytes.json"), gate)
             yield "\n  ".join([f"{place}: {said}", *cause])
 
@@ -40,11 +43,19 @@ def _cause(ledger: Path, gate: str) -> list[str]:
     return [line for finding in told for line in (finding["message"], finding["remedy"])]
 
 
-def _judge(gates: Gates, found: Summary) -> Iterator[tuple[str, str]]:
-    """(gate, what is wrong) of every gate that does not hold. NaN and None hold nothing."""
+def _accuracy(target: Target) -> str:
+    return f"accuracy in {BACKENDS[target.backend].in_words}"
+
+
+def _judge(target: Target, found: Summary) -> Iterator[tuple[str, str]]:
+    """(gate, what is wrong) of every gate that does not hold. NaN and None hold nothing.
+
+    A count of layers that means nothing to the target's backend is not judged.
+    """
+    gates = target.gates
     least = (
         ("min_cosine", gates.min_cosine, found.worst_cosine, f"layer {found.worst_layer}"),
-        ("min_accuracy", gates.min_accuracy, found.accuracy, "accuracy in the simulator"),
+        ("min_accuracy", gates.min_accuracy, found.accuracy, _accuracy(target)),
     )
     for name, limit, value, what in least:
         if limit is not None and not (value is not None and value >= limit):
@@ -55,7 +66,7 @@ def _judge(gates: Gates, found: Summary) -> Iterator[tuple[str, str]]:
         ("max_float_layers", gates.max_float_layers, found.float_layers, "float layers"),
     )
     for name, limit, value, what in most:
-        if limit is not None and not value <= limit:
+        if limit is not None and value is not None and not value <= limit:
             yield name, f"{what}: {_number(value)}, above {name} {limit}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines import console
+from pipelines.backends.table import BACKENDS
 from pipelines.builder import Outcome
 from pipelines.done import Done
 from pipelines.project import Project
@@ -19,16 +20,23 @@ def lines(project: Project, selected: Sequence[str], done: Mapping[str, Done]) -
     """The table's lines for the selected steps' models and targets; none where none was built."""
     rows: list[Sequence[str]] = [_HEAD]
     accuracies = []
+    is_swept = False
     for recipe, target in _targets(project, selected):
         found = summary.read(project.root, recipe, target)
         rows.append(_row(project, recipe, target, found, done))
-        if found and found.accuracy is not None and found.accuracy_float is not None:
+        if found is None or found.accuracy is None or found.accuracy_float is None:
+            continue
+        if target.family != target.name:
+            is_swept = True
+        else:
             accuracies.append(
                 f"{recipe.model}@{target.name}: accuracy {found.accuracy_float:.2%} in float, "
-                f"{found.accuracy:.2%} in the simulator"
+                f"{found.accuracy:.2%} in {BACKENDS[target.backend].in_words}"
             )
     if len(rows) == 1:
         return []
+    if is_swept:
+        accuracies.append("accuracies of sweeps: ./doit table")
     return [*console.table(rows, right=range(1, len(_HEAD))), *accuracies, _NOTE]
 
 
@@ -47,8 +55,8 @@ def _row(
     found: summary.Summary | None,
     done: Mapping[str, Done],
 ) -> Sequence[str]:
-    shared = [step for step in project.plan.of(recipe.model) if step.target is None]
-    steps = [*shared, *project.plan.of(recipe.model, target.name)]
+    own = (None, target.family, target.name)
+    steps = [step for step in project.plan.of(recipe.model) if step.target in own]
     outcomes = [done[step.name].outcome for step in steps if step.name in done]
     ran = outcomes.count(Outcome.RAN)
     restored = outcomes.count(Outcome.RESTORED)
@@ -64,7 +72,7 @@ def _row(
         console.quantity(found.artifact_bytes),
         f"{found.size_ratio:.2f}",
         "NaN" if found.worst_cosine is None else f"{found.worst_cosine:.4f}",
-        str(found.cpu_layers),
+        "" if found.cpu_layers is None else str(found.cpu_layers),
         str(found.float_layers),
         f"{elapsed_s:.1f} s",
     )

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.table import BACKENDS
 from pipelines.recipe.model import Recipe, Target
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Sizes in bytes; cosines and accuracies are fractions; None where nothing was measured."""
+    """Sizes in bytes; cosines and accuracies are fractions; None where nothing was measured.
+
+    cpu_layers: None for a backend to which they mean nothing.
+    """
 
     onnx_bytes: int
     artifact_bytes: int
     worst_cosine: float | None
     worst_layer: str | None
-    cpu_layers: int
+    cpu_layers: int | None
     float_layers: int
     accuracy_float: float | None
     accuracy: float | None
@@ -28,7 +32,9 @@ class Summary:
 def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     """The summary, or None where the target has not been built."""
     folder = root / recipe.folder / "build" / target.name
-    artifact, report = folder / "model.rknn", folder / "report" / "metrics.json"
+    backend = BACKENDS[target.backend]
+    artifact = folder / next(iter(backend.artifacts(recipe, target).values()))
+    report = folder / "report" / "metrics.json"
     if not (artifact.is_file() and report.is_file()):
         return None
     metrics: dict[str, Any] = json.loads(report.read_text())
@@ -37,12 +43,12 @@ def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     accuracy = metrics.get("accuracy") or {}  # only labelled data has one
     return Summary(
         metrics["bytes"]["onnx"],
-        metrics["bytes"]["rknn"],
+        metrics["bytes"][backend.bytes_key],
         metrics["worst_cosine"],
         metrics["worst_layer"],
-        metrics["cpu_layers"],
+        metrics.get("cpu_layers"),
         metrics["float_layers"],
         accuracy.get("float"),
-        accuracy.get("simulator"),
+        accuracy.get(backend.runs),
         metrics["size_ratio"],
     )

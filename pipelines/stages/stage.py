@@ -80,11 +80,16 @@ def evaluate_inputs(recipe: Recipe, evaluate: Evaluate | None) -> dict[str, str]
     """The labelled data's files, by the names that jobs.samples knows."""
     if evaluate is None:
         return {}
-    labels = {"evaluate_labels": in_folder(recipe, evaluate.labels)}
-    if isinstance(evaluate.inputs, str):
-        return {"evaluate_inputs_0": in_folder(recipe, evaluate.inputs), **labels}
-    files = enumerate(evaluate.inputs.values())
-    return {f"evaluate_inputs_{i}": in_folder(recipe, file) for i, file in files} | labels
+    inputs = _listed_files(evaluate.inputs)
+    found = {f"evaluate_inputs_{i}": in_folder(recipe, file) for i, file in enumerate(inputs)}
+    if isinstance(evaluate.labels, str):
+        return {**found, "evaluate_labels": in_folder(recipe, evaluate.labels)}
+    labels = enumerate(evaluate.labels.values())
+    return found | {f"evaluate_labels_{i}": in_folder(recipe, file) for i, file in labels}
+
+
+def _listed_files(given: str | Mapping[str, str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given.values())
 
 
 def _listed(recipe: Recipe, path: str, root: Path) -> dict[str, str]:

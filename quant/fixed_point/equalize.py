@@ -15,16 +15,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from quant.fixed_point.channel_place import made_by, passed
 from quant.graph import Graph, attribute
 
 _ROUNDS = 20  # a chain of n layers settles in about n; none measured needed more than 9
 _DEAD = 2.0**-10  # below this share of a layer's largest weight, a channel is left alone
-# Operators that commute with a positive factor a channel. Clip does not: its bound is fixed.
-_HOMOGENEOUS = {
-    "Relu", "LeakyRelu", "PRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
-    "Identity", "Dropout",
-}  # fmt: skip
-_FLATTENING = {"Flatten", "Reshape", "Squeeze"}
 Array = NDArray[Any]
 
 
@@ -75,7 +70,8 @@ def equalize(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with equalized weights.
 
     Pairs of Conv, Gemm and MatMul with constant weights, with operators between that commute with
-    a factor a channel. A tensor that is an output, or that several nodes read, ends a pair.
+    a factor a channel (see `channel_place`): Clip does not, its bounds are fixed. A tensor that is
+    an output, or that several nodes read, ends a pair.
     """
     graph = Graph(model)
     layers = {id(node): layer for node in graph.nodes if (layer := _layer(graph, node))}
@@ -157,8 +153,8 @@ _READERS: dict[str, Callable[[onnx.NodeProto, Array, Array | None], Layer | None
 def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
     """The layer behind `first`, if factors pass from one to the other."""
     tensor = str(first.node.output[0])
-    channels = len(first.weight)
-    while True:
+    place = made_by(graph, first.node, len(first.weight))
+    while place is not None:
         readers = graph.consumers(tensor)
         if len(readers) != 1 or graph.is_output(tensor):
             return None
@@ -166,31 +162,13 @@ def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
         second = layers.get(id(reader))
         if second is not None and reader.input[0] == tensor:
             inputs = second.weight.shape[1] * second.groups
-            # Flattening repeats a channel; nothing else lies between a Conv and another one.
-            is_repeated = inputs != channels and reader.op_type != "Conv"
-            fits = inputs == channels or (is_repeated and inputs % channels == 0)
-            return Pair(first, second, inputs // channels) if fits else None
+            fits = place.is_read_by(reader) and inputs == place.length
+            return Pair(first, second, place.repeats) if fits else None
         if reader.op_type == "Add" and first.bias is None and first.node.op_type == "MatMul":
             return None  # its bias is the Add's, which would have to be scaled too
-        if not _passes(graph, reader, tensor, channels):
-            return None
+        place = passed(graph, reader, tensor, place)
         tensor = str(reader.output[0])
-
-
-def _passes(graph: Graph, node: onnx.NodeProto, tensor: str, channels: int) -> bool:
-    """Whether a factor a channel before the node is the same one behind it."""
-    if node.input[0] != tensor:
-        return False
-    if node.op_type in _HOMOGENEOUS:
-        return True
-    if node.op_type not in _FLATTENING:
-        return False
-    before, after = graph.type(tensor), graph.type(str(node.output[0]))
-    if before is None or after is None or not (before.is_static and after.is_static):
-        return False
-    # [N, C, ...] -> [N, C * ...]: channels stay together, in order.
-    old, new = before.static_shape, after.static_shape
-    return len(new) == 2 and old[0] == new[0] and len(old) > 1 and old[1] == channels
+    return None
 
 
 def _write(graph: Graph, layer: Layer) -> None:

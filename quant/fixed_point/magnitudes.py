@@ -13,7 +13,7 @@ _BINS_AN_OCTAVE = 16
 _LEAST, _MOST = -40, 40  # powers of two that the bins span
 _BINS = (_MOST - _LEAST) * _BINS_AN_OCTAVE
 _CENTRES = np.exp2(_LEAST + (np.arange(_BINS) + 0.5) / _BINS_AN_OCTAVE)
-_SAMPLED = 16_384  # elements of one tensor that count; every n-th where there are more
+_SAMPLED = 4_096  # elements of one tensor that count; every n-th where there are more
 _FINER = 3  # how many scales are tried: the one that holds all, and twice, and four times that
 
 
@@ -25,9 +25,11 @@ class Magnitudes:
         self.total = 0
         self.peak = 0.0
 
-    def add(self, values: NDArray[Any]) -> None:
-        """values: any shape, finite."""
-        self.peak = max(self.peak, float(values.max(initial=0)), -float(values.min(initial=0)))
+    def add(self, values: NDArray[Any], peak: float | None = None) -> None:
+        """values: any shape, finite. peak: the largest magnitude among them, where it is known."""
+        if peak is None:
+            peak = float(np.abs(values).max(initial=0.0))
+        self.peak = max(self.peak, peak)
         flat = values.reshape(-1)
         step = max(1, flat.size // _SAMPLED) | 1  # odd, so that no even width is met in step
         taken = np.abs(flat[::step])

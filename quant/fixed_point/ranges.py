@@ -42,11 +42,11 @@ class Range:
 def observe(
     model: onnx.ModelProto, samples: Iterable[Mapping[str, NDArray[Any]]]
 ) -> dict[str, Range]:
-    """The range of every float tensor of a graph, inputs too, over all samples.
+    """The range of every float tensor of a graph that gets a scale, inputs too, over all samples.
 
     Raises Fault on no samples, and on tensors that are not finite, named.
     """
-    names = float_tensors(model)
+    names = ranged_tensors(model)
     run = FloatRun(with_outputs(model, names))
     scores = softmax_inputs(model)
     ranges: dict[str, Range] = {}
@@ -56,14 +56,29 @@ def observe(
         for name, value in {**inputs, **run(sample)}.items():
             if name in scores:
                 value = relevant(value, scores[name])
-            ranges[name] = _joined(ranges.get(name), _range(name, value))
-            magnitudes.setdefault(name, Magnitudes()).add(value)
+            seen = _range(name, value)
+            ranges[name] = _joined(ranges.get(name), seen)
+            magnitudes.setdefault(name, Magnitudes()).add(value, seen.magnitude)
     if not ranges:
         raise Fault("there are no samples to take ranges from", "give calibration data")
     return {
         name: Range(seen.low, seen.high, magnitudes[name].best_peak())
         for name, seen in ranges.items()
     }
+
+
+def ranged_tensors(model: onnx.ModelProto) -> list[str]:
+    """Float tensors without those that a Relu or Clip alone reads: these become one with it."""
+    graph = Graph(model)
+
+    def is_taken_in(name: str) -> bool:
+        readers = graph.consumers(name)
+        is_alone = len(readers) == 1 and not graph.is_output(name)
+        return is_alone and readers[0].op_type in ("Relu", "Clip")
+
+    names = float_tensors(model)
+    kept = [name for name in names if not is_taken_in(name)]
+    return kept or names
 
 
 def softmax_inputs(model: onnx.ModelProto) -> dict[str, int]:

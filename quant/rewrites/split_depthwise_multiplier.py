@@ -13,12 +13,17 @@ from quant.graph_names import uses
 from quant.rewrites.convolution import groups, multiplier, require_constant, with_groups
 from quant.rewrites.rule import Match, Rule, Verdict
 
-# Treat every channel alike, whatever its place: between the two convolutions nothing else changes.
-_ANY_ORDER = frozenset(
+# Of one number make one, whatever its place.
+_ACTIVATIONS = frozenset(
     {
         *("Abs", "Celu", "Clip", "Elu", "Exp", "Gelu", "HardSigmoid", "HardSwish", "Identity"),
         *("LeakyRelu", "Log", "Mish", "Neg", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign"),
         *("Sqrt", "Tanh", "ThresholdedRelu"),
+    }
+)
+# Treat every channel alike, whatever its place: between the two convolutions nothing else changes.
+_ANY_ORDER = _ACTIVATIONS | frozenset(
+    {
         *("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"),
         *("Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"),
     }
@@ -37,9 +42,10 @@ class SplitDepthwiseMultiplier(Rule[Match]):
 
     rknn-toolkit2 runs a depthwise convolution as one only where it makes one channel of each;
     with a multiplier it fills a dense one with zeros. 20 layers 7x7 of 96 channels and multiplier
-    2, an ONNX of 2.3 MB, become 18.8 MB on rk3588; split, with `single_core_mode`, 0.9 MB.
+    2, an ONNX of 2.3 MB, become 19.2 MB on rk3588; split, with `single_core_mode`, 0.9 MB.
     The parts are joined by a Concat, which puts the channels in another order: the Convs that read
-    them, after activations and pooling, get their weights' input channels in that order.
+    them, after activations and pooling, get their weights' input channels in that order. An
+    activation that alone reads the Conv goes with each part, where the toolkit fuses it.
 
     Exact but for rounding: the products are the same, the reading Convs sum them in another order.
     An output of n products moves by at most n 2^-24 (float32; 2^-11 for float16) of the sum of
@@ -68,16 +74,50 @@ class SplitDepthwiseMultiplier(Rule[Match]):
         conv, *ends = match.nodes
         each = multiplier(graph, conv)
         order = np.arange(groups(conv) * each).reshape(-1, each).T.ravel()
-        parts = [_part(graph, conv, place, each) for place in range(each)]
-        names = [part.output[0] for part in parts]
+        chain = _activations(graph, conv)
+        last = [conv, *chain][-1].output[0]
+        parts = [
+            node
+            for place in range(each)
+            for node in _with(graph, chain, _part(graph, conv, place, each), place)
+        ]
+        names = [node.output[0] for node in parts[len(chain) :: 1 + len(chain)]]
         joined = onnx.helper.make_node(
-            "Concat", names, [conv.output[0]], f"{conv.name or conv.output[0]}.joined", axis=1
+            "Concat", names, [last], f"{conv.name or conv.output[0]}.joined", axis=1
         )
         permuted = [_permuted(graph, end, order) for end in ends]
         for end, made in zip(ends, permuted, strict=True):
             graph.replace([end], [made])
-        graph.replace([conv], [*parts, joined])
+        graph.replace([conv, *chain], [*parts, joined])
         return (*parts, joined, *permuted)
+
+
+def _activations(graph: Graph, conv: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """The nodes behind the Conv, each alone in reading the one before, that suit any part of it."""
+    chain = [conv]
+    while True:
+        tensor = chain[-1].output[0]
+        readers = graph.consumers(tensor)
+        if len(readers) != 1 or readers[0].op_type not in _ACTIVATIONS:
+            return chain[1:]
+        if list(readers[0].input).count(tensor) != 1 or readers[0].input[0] != tensor:
+            return chain[1:]
+        chain.append(readers[0])
+
+
+def _with(
+    graph: Graph, chain: list[onnx.NodeProto], part: onnx.NodeProto, place: int
+) -> list[onnx.NodeProto]:
+    """A part, and behind it the nodes that stood behind the whole."""
+    nodes = [part]
+    for node in chain:
+        made = onnx.NodeProto()
+        made.CopyFrom(node)
+        made.name = f"{node.name or node.output[0]}.{place}"
+        made.input[0] = nodes[-1].output[0]
+        made.output[:] = [graph.fresh_tensor(f"{node.output[0]}.{place}")]
+        nodes.append(made)
+    return nodes
 
 
 def _part(graph: Graph, conv: onnx.NodeProto, place: int, each: int) -> onnx.NodeProto:

@@ -23,7 +23,8 @@ class Layer:
     """One row of the layer table. A cut list of shapes (`,...`) ends in None.
 
     cycles are estimates at the NPU's clock. read_write_kb is what the layer moves.
-    With compress_weight the SDK prints negative ones of both.
+    With compress_weight the SDK prints negative ones of either, and a total that leaves them out:
+    cycles_total is then unknown, None.
     full_name is `OpType:name`, of the first operator that was fused into the layer; empty for one
     that the compiler made.
     """
@@ -36,7 +37,7 @@ class Layer:
     output_shapes: tuple[Shape | None, ...]
     cycles_ddr: int
     cycles_npu: int
-    cycles_total: int
+    cycles_total: int | None
     sparse_ratio: str | None
     read_write_kb: int
     full_name: str
@@ -190,12 +191,13 @@ def _messages(text: str, level: str) -> list[str]:
 LAYER_HEADER = re.compile(r"ID\s+OpType\s+DataType\s+Target\s+InputShape\s+OutputShape\s+Cycles")
 SHAPE = r"\([\d,]*\)"
 SHAPES = rf"\\|{SHAPE}(?:,{SHAPE})*(?:,\.\.\.)?"
-# One expression serves every platform: SparseRatio (rk3576, rv1126b) is the only cell with a `%`.
+# One expression serves every platform: SparseRatio (rk3576, rv1126b) is the only cell with a `%`,
+# or, with compress_weight, a backslash.
 LAYER = re.compile(
     r"(?P<id>\d+)\s+(?P<op_type>\S+)\s+(?P<dtype>\S+)\s+(?P<target>[NCG]PU)\s+"
     rf"(?P<inputs>{SHAPES})\s*(?P<outputs>{SHAPES})\s+"
     r"(?P<ddr>-?\d+)/(?P<npu>-?\d+)/(?P<total>-?\d+)\s+"
-    r"(?:(?P<sparse>[\d.]+%)\s+)?(?P<kb>-?\d+)(?:\s+(?P<name>\S.*)|)$"
+    r"(?:(?:(?P<sparse>[\d.]+%)|\\)\s+)?(?P<kb>-?\d+)(?:\s+(?P<name>\S.*)|)$"
 )
 
 
@@ -223,6 +225,7 @@ def _rows(run: Sequence[Line], header: re.Pattern[str]) -> Iterator[str]:
 
 def _layer(row: str) -> Layer:
     match = _cells(LAYER, row, "layers")
+    ddr, npu, total, kilobytes = (int(match[name]) for name in ("ddr", "npu", "total", "kb"))
     return Layer(
         id=int(match["id"]),
         op_type=match["op_type"],
@@ -230,11 +233,11 @@ def _layer(row: str) -> Layer:
         target=match["target"],
         input_shapes=_shapes(match["inputs"]),
         output_shapes=_shapes(match["outputs"]),
-        cycles_ddr=int(match["ddr"]),
-        cycles_npu=int(match["npu"]),
-        cycles_total=int(match["total"]),
+        cycles_ddr=ddr,
+        cycles_npu=npu,
+        cycles_total=total if min(ddr, npu, total, kilobytes) >= 0 else None,
         sparse_ratio=match["sparse"],
-        read_write_kb=int(match["kb"]),
+        read_write_kb=kilobytes,
         full_name=match["name"] or "",
     )
 

@@ -147,6 +147,11 @@ def _artifacts(target: Target) -> list[str]:
     return ["model.rknn", "build.json", *(["cpp"] if target.build.cpp_gen_cfg else [])]
 
 
+def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
+    """Kind -> name of each file that build makes for use elsewhere."""
+    return {"rknn": "model.rknn"}
+
+
 REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json", "bytes.json")
 
 
@@ -155,17 +160,13 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     name = target.name
     params = {**_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
     inputs = {
-        "build.json": built(recipe, f"{name}/build.json"),
-        "artifact.rknn": built(recipe, f"{name}/model.rknn"),
+        **_compiled(recipe, target),
+        "model": _model(recipe, target),
         **data_inputs(recipe, samples, root),
         **evaluate_inputs(recipe, recipe.evaluate),
-        **_control_input(recipe, target),
     }
-    inputs["model"] = _model(recipe, target)
-    if not is_one_call(target):
-        inputs["quantize"] = built(recipe, f"{name}/quantize")
-    if target.quantize.dtype != "prequantized":
-        inputs["float"] = built(recipe, "export/model.onnx")
+    if target.quantize.dtype == "prequantized":
+        del inputs["float"]
     calibration = target.quantize.calibration
     prepare = [Work("core", "pipelines.jobs.samples", params)]
     if is_one_call(target) and is_quantized_here(target) and calibration != samples:
@@ -188,6 +189,19 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     )
 
 
+def _compiled(recipe: Recipe, target: Target) -> dict[str, str]:
+    """What build made and had, for a job that compiles the same again, and the float network."""
+    one_call = is_one_call(target)
+    model = _model(recipe, target) if one_call else built(recipe, f"{target.name}/quantize")
+    return {
+        "model" if one_call else "quantize": model,
+        "build.json": built(recipe, f"{target.name}/build.json"),
+        "artifact.rknn": built(recipe, f"{target.name}/model.rknn"),
+        "float": built(recipe, "export/model.onnx"),
+        **_control_input(recipe, target),
+    }
+
+
 def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str]) -> Step:
     """A step outside the plan: the files that `listing` names through float and simulator.
 
@@ -196,12 +210,8 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
     samples = Samples(list=listing)
     params = _params(recipe, target, samples)
     name = target.name
-    model = {"model": _model(recipe, target)}
     inputs = {
-        **(model if is_one_call(target) else {"quantize": built(recipe, f"{name}/quantize")}),
-        "build.json": built(recipe, f"{name}/build.json"),
-        "artifact.rknn": built(recipe, f"{name}/model.rknn"),
-        "float": built(recipe, "export/model.onnx"),
+        **_compiled(recipe, target),
         "data": listing,
         **{f"listed/{i}": file for i, file in enumerate(files)},
     }

@@ -3,44 +3,69 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pipelines import atomic, console
 from pipelines.doctor import clinic, explanation
-from pipelines.doctor.clinic import Clinic
+from pipelines.doctor.clinic import OPTIONS, Clinic, options_without
 from pipelines.doctor.patterns import applicable
+from pipelines.doctor.remedy import SIDE_EFFECTS, Remedy
 from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.front.cli import UsageError, dispatch, jobs_at_once
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
+from pipelines.recipe.definitions import REWRITES
 from pipelines.recipe.model import Recipe, Target
 from pipelines.where import did_you_mean
 
 _HEAD = ("artifact", "ratio", "Mcycles", "layer", "output", "exact", "remedy")
-_NOTE = "layer, output: lowest cosine; exact: yes, or the float outputs' largest relative change"
+_RIGHT = range(len(_HEAD) - 1)
+_MEANINGS = (
+    "Mcycles: the SDK's estimate; ?: it printed negative ones",
+    "layer, output: lowest cosine of float against int8, of any layer and in the simulator",
+    "exact: yes: the float outputs are the same bit for bit, and options compile the same "
+    "quantized network; a number: rounding of the float outputs, as a share of their largest; no: "
+    "an option changed the quantized network; cut: other outputs",
+    "best: the smallest that is exact and lowers no cosine by more than "
+    f"{clinic.COSINE_SLACK}, or a simpler one within a tenth of it",
+)
 
 
 class Doctor(OwnCommand):
     name = "doctor"
     doc_purpose = "explain where a build's bytes are, and try what makes it smaller"
-    doc_usage = "MODEL [--target T] [--apply]"
+    doc_usage = "MODEL [--target T] [--without NAME] [--apply]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("model", metavar="MODEL", help="or MODEL@TARGET")
         parser.add_argument("--target", metavar="T", help="default: each target of the model")
+        parser.add_argument(
+            "--without",
+            metavar="NAME",
+            action="append",
+            default=[],
+            help="a rewrite or option not to try, such as single_core_mode; may be repeated",
+        )
         parser.add_argument(
             "--apply", action="store_true", help="write the best exact remedy into the recipe"
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
         recipe, targets = _find(arguments.model, arguments.target)
+        _require_known(arguments.without)
+        best: dict[str, Remedy] = {}
         for target in targets:
             code = dispatch([f"{recipe.model}@{target.name}"])
             if CURRENT.builder.why(list(CURRENT.plan.of(recipe.model, target.name))[-1]):
                 return code or 1
             with RunLock(CURRENT.root):
-                _examine(recipe, target, arguments.apply)
+                found = _examine(recipe, target, arguments.without)
+            if found is not None:
+                best[target.name] = found.remedy
+        if arguments.apply and best:
+            _apply(recipe, best)
         return 0
 
 
@@ -53,63 +78,128 @@ def _find(name: str, target: str | None) -> tuple[Recipe, list[Target]]:
     if wanted and wanted not in recipe.targets:
         advice = did_you_mean(wanted, recipe.targets, "targets")
         raise UsageError(f"{model} has no target `{wanted}`\n  {advice}")
-    return recipe, [recipe.targets[wanted]] if wanted else list(recipe.targets.values())
+    chosen = [recipe.targets[wanted]] if wanted else list(recipe.targets.values())
+    able = [target for target in chosen if target.backend == "rknn"]
+    if not able:
+        what = f"{model}@{wanted}" if wanted else f"every target of {model}"
+        raise UsageError(
+            f"{what} is of the backend {chosen[0].backend}\n"
+            "  the doctor examines .rknn files; report/bytes.json tells this one's bytes"
+        )
+    return recipe, able
 
 
-def _examine(recipe: Recipe, target: Target, is_applied: bool) -> None:
+def _require_known(left_out: Sequence[str]) -> None:
+    known = (*REWRITES, *OPTIONS)
+    for name in left_out:
+        if name not in known:
+            raise UsageError(
+                f"no rewrite or option `{name}`\n  {did_you_mean(name, known, 'there are')}"
+            )
+
+
+def _apply(recipe: Recipe, best: Mapping[str, Remedy]) -> None:
+    """Write the targets' remedies into the recipe, which has one list of rewrites for them all."""
+    rewrites = tuple(dict.fromkeys(name for remedy in best.values() for name in remedy.rewrites))
+    place = CURRENT.root / recipe.file
+    text = place.read_text()
+    for name, remedy in best.items():
+        together = replace(remedy, rewrites=rewrites)
+        text = together.applied_to(text, recipe, recipe.targets[name])
+    atomic.write(place, text.encode())
+    console.say(f"wrote {recipe.file}; ./doit {recipe.model} takes what was tried from the cache")
+
+
+def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Result | None:
+    """Explain the build, try remedies, and tell the best."""
     for line in explanation.lines(CURRENT.root, recipe, target):
         console.tell(line)
     console.tell()
-    found = applicable(CURRENT.root, recipe)
+    found = applicable(CURRENT.root, recipe, left_out)
     trials = Clinic(
-        CURRENT.root, builder_of_trials(CURRENT.builder), jobs_at_once(), _tell_progress
+        CURRENT.root,
+        builder_of_trials(CURRENT.builder),
+        jobs_at_once(),
+        options_without(left_out),
+        _tell_progress,
     )
     results = trials.try_all(recipe, target, found)
     for line in _table(results, found.cuts):
         console.tell(line)
-    console.tell(_NOTE)
     best = clinic.best(results, found.cuts)
     if best is None:
-        console.tell("nothing that was tried makes the file smaller without changing it")
-        return
-    console.tell(f"\nbest: {best.remedy.name}; in {recipe.file}:")
-    for line in best.remedy.lines(recipe, target):
-        console.tell(f"  {line}")
-    if is_applied:
-        place = CURRENT.root / recipe.file
-        text = best.remedy.applied_to(place.read_text(), recipe, target)
-        atomic.write(place, text.encode())
-        console.say(f"wrote {recipe.file}; ./doit {recipe.model} builds it")
+        console.tell("\nnothing that was tried makes the file smaller without changing it")
+    else:
+        _tell_best(best, results[0], recipe, target)
+    console.tell()
+    return best
 
 
 def _tell_progress(result: Result) -> None:
-    what = result.failure or console.quantity(result.artifact_bytes)
-    console.say(f"  tried {result.remedy.name:<48} {what}")
+    what = "failed" if result.failure else console.quantity(result.artifact_bytes)
+    console.say(f"  tried {what:>8}  {result.remedy.name}")
 
 
-def _table(results: Sequence[Result], cuts: Sequence[str]) -> list[str]:
+def _tell_best(best: Result, as_it_is: Result, recipe: Recipe, target: Target) -> None:
+    before, after = (console.quantity(r.artifact_bytes) for r in (as_it_is, best))
+    console.tell(f"\nbest: {after} instead of {before}; in {recipe.file}:")
+    for line in best.remedy.lines(recipe, target):
+        console.tell(f"  {line}")
+    others = [name for name in recipe.targets if name != target.name]
+    if best.remedy.rewrites and others:
+        _wrapped(f"rewrites are for all targets of the model, {', '.join(others)} too")
+    for option in best.remedy.options:
+        _wrapped(f"{option}: {SIDE_EFFECTS[option]}")
+
+
+def _wrapped(sentence: str) -> None:
+    for line in console.wrap(sentence, "  "):
+        console.tell(line)
+
+
+def _table(results: Sequence[Result], cuts: Sequence[str]) -> Iterator[str]:
+    """The remedies by size, what the columns mean, and which failed."""
+    tried = sorted((r for r in results if not r.failure), key=lambda r: r.artifact_bytes)
     rows: list[Sequence[str]] = [_HEAD]
-    for result in sorted(results, key=lambda r: (bool(r.failure), r.artifact_bytes)):
-        is_cut = bool(set(result.remedy.rewrites) & set(cuts))
-        rows.append(_failed(result) if result.failure else _row(result, results[0], is_cut))
-    return console.table(rows, right=range(len(_HEAD) - 1))
+    for result in tried:
+        first, *more = _remedy(result, results[0], cuts)
+        rows.append((*_numbers(result, results, cuts), first))
+        rows += [(*[""] * len(_RIGHT), line) for line in more]
+    yield from console.table(rows, right=_RIGHT)
+    yield ""
+    for meaning in _MEANINGS:
+        yield from console.wrap(meaning, "  ")
+    for result in results:
+        if result.failure:
+            yield from console.wrap(f"failed: {result.remedy.name}: {result.failure}", "  ")
 
 
-def _failed(result: Result) -> Sequence[str]:
-    return ("failed", *[""] * 5, f"{result.remedy.name}: {result.failure}")
-
-
-def _row(result: Result, as_it_is: Result, is_cut: bool) -> Sequence[str]:
-    exact = "yes" if result.difference <= as_it_is.difference else f"{result.difference:.0e}"
+def _numbers(result: Result, results: Sequence[Result], cuts: Sequence[str]) -> Sequence[str]:
     return (
         console.quantity(result.artifact_bytes),
         f"{result.size_ratio:.2f}",
-        f"{result.cycles / 1e6:.2f}",
+        "?" if result.cycles is None else f"{result.cycles / 1e6:.2f}",
         _cosine(result.worst_cosine),
         _cosine(result.worst_output_cosine),
-        "cut" if is_cut else exact,
-        result.remedy.name,
+        _exactness(result, results, cuts),
     )
+
+
+def _exactness(result: Result, results: Sequence[Result], cuts: Sequence[str]) -> str:
+    if set(result.remedy.rewrites) & set(cuts):
+        return "cut"
+    if not clinic.is_exact(result, results, cuts):
+        return "no"
+    return f"{result.difference:.0e}" if result.difference else "yes"
+
+
+def _remedy(result: Result, as_it_is: Result, cuts: Sequence[str]) -> list[str]:
+    """Its name on lines that leave room for the numbers, and how many cosines it lowers."""
+    parts = result.remedy.name.split(" + ")
+    is_cut = bool(set(result.remedy.rewrites) & set(cuts))
+    lowered = [] if is_cut else clinic.lowered(result, as_it_is)
+    note = [f"lowers {len(lowered)} cosines"] if lowered else []
+    return [parts[0], *(f"+ {part}" for part in parts[1:]), *note]
 
 
 def _cosine(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""./doit infer MODEL@TARGET FILE...: one sample through the float model and the simulator."""
+"""./doit infer MODEL@TARGET FILE...: samples through the float model and the built one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import console
-from pipelines.backends.rknn.stages import infer_step
+from pipelines.backends.table import BACKENDS
 from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
@@ -22,7 +22,7 @@ from pipelines.worker import Failed
 
 class Infer(OwnCommand):
     name = "infer"
-    doc_purpose = "run images or npy files through the float model and the simulator"
+    doc_purpose = "run images or npy files through the float model and the built one"
     doc_usage = "MODEL@TARGET FILE... [--output FOLDER]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,8 @@ class Infer(OwnCommand):
     def act(self, arguments: argparse.Namespace) -> int:
         recipe, target, names = _split(arguments.words)
         listing, files = _write_list(recipe, [_existing(name) for name in names])
-        step = infer_step(recipe, target, listing, files)
+        backend = BACKENDS[target.backend]
+        step = backend.infer_step(recipe, target, listing, files)
         if any(CURRENT.builder.contents.of(path) is None for path in step.inputs.values()):
             name = f"{recipe.model}@{target.name}"
             raise UsageError(f"{name} is not built\n  run: ./doit {name}")
@@ -50,7 +51,7 @@ class Infer(OwnCommand):
             console.say(f"{step.name}: {error}", "red")
             return 1
         try:
-            _tell_outputs(result.out)
+            _tell_outputs(result.out, backend.runs)
             _tell(json.loads((result.out / "comparison.json").read_text()))
             if arguments.output:
                 shutil.copytree(result.out, arguments.output, dirs_exist_ok=True)
@@ -105,15 +106,15 @@ def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
     return f"{below}/dataset.txt", [f"{below}/{link.name}" for link in links]
 
 
-def _tell_outputs(folder: Path) -> None:
+def _tell_outputs(folder: Path, runs: str) -> None:
     """Each output's first and last values, and where its largest is, of both networks."""
     import numpy as np
 
-    with np.load(folder / "float.npz") as real, np.load(folder / "simulator.npz") as simulated:
+    with np.load(folder / "float.npz") as real, np.load(folder / f"{runs}.npz") as simulated:
         for name in real.files:
             for number, pair in enumerate(zip(real[name], simulated[name], strict=True)):
                 console.tell(f"sample {number}, {name} {list(pair[0].shape)}")
-                for who, values in zip(("float", "simulator"), pair, strict=True):
+                for who, values in zip(("float", runs), pair, strict=True):
                     flat = values.ravel()
                     text = np.array2string(
                         flat, precision=4, threshold=6, suppress_small=True, max_line_width=80

@@ -1,0 +1,24 @@
+"""quantize for the fixed_point backend: the graph made ready, and its ranges (toolchain core).
+
+params: shifts, equalize, inputs (name -> the recipe's Input). inputs: model, the simplified graph.
+Data: samples/, as jobs.samples leaves it, where shifts are `calibrated`.
+
+Writes out/quantize/: model.onnx (BatchNorm folded, activations recognised, channels equalized) and
+ranges.json (float tensor -> quant.fixed_point.ranges.Range, over all samples).
+"""
+
+from __future__ import annotations
+
+from pipelines.jobs.calibration_inputs import all_inputs
+from pipelines.jobs.fixed_point_prepared import Prepared
+from pipelines.jobs.job import Job
+from quant.graph_file import read
+from quant.graph_types import input_types
+
+
+def run(job: Job) -> None:
+    model = read(job.inputs["model"])
+    samples = all_inputs(input_types(model), job.params["inputs"])
+    Prepared.of(model, job.params["shifts"], job.params["equalize"], samples).save(
+        job.out / "quantize"
+    )

@@ -1,0 +1,186 @@
+"""The repository's trained models as float graphs with labelled data, for every training seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from quant.fixed_point.equalize import equalize
+from quant.fixed_point.lower import lower
+from quant.fixed_point.options import Options
+from quant.fixed_point.prepare import prepare
+from quant.fixed_point.ranges import Range, observe
+from quant.fixed_point.to_onnx import to_onnx
+from quant.graph_file import read
+from quant.graph_run import FloatRun
+from quant.graph_shapes import fix_inputs, renew_shapes
+from quant.graph_types import input_types
+from tests.conftest import ROOT
+from tests.workspace import Workspace
+
+Arrays = Mapping[str, NDArray[Any]]
+Case = tuple[str, int]  # model, seed
+MODELS = ROOT / "models"
+SEEDS = (0, 1, 2)
+NAMES = ("mobilenet_v1", "mmoe")
+
+
+@dataclass(frozen=True)
+class Data:
+    """calibration, test: network input -> every sample, ready for it. labels: output -> classes."""
+
+    calibration: Arrays
+    test: Arrays
+    labels: Arrays
+
+    @classmethod
+    def of(cls, name: str) -> Data:
+        folder = MODELS / name / "data"
+
+        def load(**files: str) -> dict[str, NDArray[Any]]:
+            return {key: np.load(folder / f"{file}.npy") for key, file in files.items()}
+
+        if name == "mmoe":
+            return cls(
+                load(user="calibration_user", item="calibration_item"),
+                load(user="test_user", item="test_item"),
+                load(task1="test_task1", task2="test_task2"),
+            )
+        pixels = load(calibration="calibration", test="test_inputs")
+        images = {key: (x.astype(np.float32) - 128) / 64 for key, x in pixels.items()}
+        return cls(
+            {"image": images["calibration"]}, {"image": images["test"]}, load(scores="test_labels")
+        )
+
+    def calibration_samples(self) -> list[dict[str, NDArray[Any]]]:
+        """One by one, as the network of batch 1 takes them."""
+        count = len(next(iter(self.calibration.values())))
+        return [{k: x[i : i + 1] for k, x in self.calibration.items()} for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Output -> percent of the test samples that are right, and that get the float's class."""
+
+    right: Mapping[str, float]
+    agreement: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """model: float, batch 1. wide: the same for all test samples at once."""
+
+    model: onnx.ModelProto
+    wide: onnx.ModelProto
+    ranges: Mapping[str, Range]
+    data: Data
+    classes: Arrays  # what float says
+
+    @classmethod
+    def of(cls, model: onnx.ModelProto, data: Data) -> Trained:
+        model = prepare(model)
+        wide = with_batch(model, len(next(iter(data.test.values()))))
+        scores = FloatRun(wide)(data.test)
+        classes = {name: found.argmax(axis=1) for name, found in scores.items()}
+        ranges = observe(model, data.calibration_samples())
+        return cls(model, wide, ranges, data, classes)
+
+    def equalized(self) -> Trained:
+        """Float's classes stay: equalization is exact."""
+        made = Trained.of(equalize(self.model), self.data)
+        return dataclasses.replace(made, classes=self.classes)
+
+    def float_score(self) -> Score:
+        return self._score(self.classes)
+
+    def score(self, options: Options) -> Score:
+        """What the integer network makes of the test samples."""
+        found = FloatRun(to_onnx(lower(self.wide, self.ranges, options), "q"))(self.data.test)
+        return self._score({name: scores.argmax(axis=1) for name, scores in found.items()})
+
+    def _score(self, classes: Arrays) -> Score:
+        labels = self.data.labels
+        return Score(
+            {name: 100 * float(np.mean(classes[name] == labels[name])) for name in labels},
+            {name: 100 * float(np.mean(classes[name] == self.classes[name])) for name in labels},
+        )
+
+
+def with_batch(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
+    """A network of batch 1 for `count` samples at once; a Reshape keeps what is given."""
+    wide = onnx.ModelProto()
+    wide.CopyFrom(model)
+    shapes = {name: type_.static_shape for name, type_ in input_types(wide).items()}
+    fix_inputs(wide, {name: (count, *shape[1:]) for name, shape in shapes.items()})
+    for value in wide.graph.output:
+        value.type.tensor_type.shape.dim[0].dim_value = count
+    targets = {node.input[1] for node in wide.graph.node if node.op_type == "Reshape"}
+    for tensor in wide.graph.initializer:
+        if tensor.name in targets:
+            shape = numpy_helper.to_array(tensor)
+            moved = np.concatenate([[count], shape[1:]]).astype(np.int64)
+            tensor.CopyFrom(numpy_helper.from_array(moved, tensor.name))
+    return renew_shapes(wide)
+
+
+def twin(name: str) -> str:
+    """The same network from a TFLite file."""
+    return f"{name}_tflite"
+
+
+def export(root: Path, cases: Mapping[Case, Path | None]) -> dict[Case, Trained]:
+    """(model, seed) -> the network, exported and simplified as its recipe says.
+
+    cases: with the TFLite file of a twin's other training. root: an empty folder.
+    """
+    workspace = Workspace(root)
+    for name in dict.fromkeys(_data_of(name) for name, _ in cases):
+        _copy(workspace, name, name)  # the twins read its data
+    copies = {case: _add(workspace, *case, file) for case, file in cases.items()}
+    done = workspace.doit(*(f"{copy}:simplify" for copy in copies.values()))
+    assert done.code == 0, done.err
+    return {
+        case: Trained.of(
+            read(workspace.built(copy, "simplify/model.onnx")), Data.of(_data_of(case[0]))
+        )
+        for case, copy in copies.items()
+    }
+
+
+def _add(workspace: Workspace, name: str, seed: int, file: Path | None) -> str:
+    """Copy a model's folder with one training's weights. Returns the copy's name."""
+    copy = f"{name}-seed{seed}"
+    folder = _copy(workspace, name, copy)
+    if file:
+        shutil.copyfile(file, folder / "net.tflite")
+    elif seed:
+        shutil.copyfile(folder / weights_file(seed), folder / weights_file(0))
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(re.sub(r"(?m)^model: .*$", f"model: {copy}", recipe.read_text()))
+    return copy
+
+
+def weights_file(seed: int) -> str:
+    """Where a training's weights are, in its model's folder."""
+    return f"seeds/{seed}.safetensors" if seed else "weights.safetensors"
+
+
+def _copy(workspace: Workspace, name: str, copy: str) -> Path:
+    folder = workspace.root / "models" / copy
+    ignored = shutil.ignore_patterns("build", "dvc.*", "__pycache__")
+    shutil.copytree(MODELS / name, folder, ignore=ignored)
+    return folder
+
+
+def _data_of(name: str) -> str:
+    return name.removesuffix("_tflite")
