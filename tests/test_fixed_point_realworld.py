@@ -27,6 +27,7 @@ from quant.fixed_point.to_onnx import to_onnx
 from quant.graph_run import FloatRun
 from quant.metrics import cosine
 from quant.tflite.export import export
+from tests.test_realworld import ULTRAFACE
 from tests.workspace import Workspace
 
 Array = NDArray[Any]
@@ -117,18 +118,8 @@ def test_detector_from_onnx(realworld: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     folder = realworld / "ultraface"
     recipe = {
-        "source": {"onnx": "rfb320.onnx"},
-        "inputs": {
-            "input": {
-                "shape": [1, 3, 240, 320],
-                "mean": [127] * 3,
-                "std": [128] * 3,
-                "color": "rgb",
-                "resize": "stretch",
-            }
-        },
+        **ULTRAFACE,
         "quantize": {"calibration": {"images": "faces", "samples": 8}},
-        "analyze": {"samples": 2},
         "targets": {
             "int8": {"backend": "fixed_point", "input_scale": 64, "bias_mode": ["B8", "B16"]}
         },
