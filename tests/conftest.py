@@ -13,10 +13,14 @@ FAKE = "fake: {download: 0 MB, disk: 0 MB, preload: [], path: [jobs]}\n"
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def real_models() -> Path:
+    return Path(os.environ.get("NPUMAKE_REALWORLD", ROOT.parent / "shared" / "realworld"))
+
+
 @pytest.fixture(scope="session")
 def realworld() -> Path:
     """Folder of real models that are not part of the project; skips where it is absent."""
-    folder = Path(os.environ.get("NPUMAKE_REALWORLD", ROOT.parent / "shared" / "realworld"))
+    folder = real_models()
     if not folder.is_dir():
         pytest.skip("no folder of real models (NPUMAKE_REALWORLD)")
     return folder

@@ -7,7 +7,9 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,16 +24,19 @@ from quant.graph_run import FloatRun
 from quant.graph_types import input_types
 from quant.random_inputs import DRAWS, random_inputs
 from quant.rewrites import RULES
-from tests.conftest import ROOT
-from tests.test_ledger import built, ultraface
+from tests.conftest import ROOT, real_models
+from tests.test_ledger import built
+from tests.test_realworld import ULTRAFACE
 from tests.workspace import Ran, Workspace
 
-__all__ = ["built", "ultraface"]
+__all__ = ["built"]
 pytestmark = pytest.mark.toolchain
 
-# compress_weight takes over a minute on hundreds of split convolutions, and saves a twentieth.
+# compress_weight takes over a minute on hundreds of split convolutions, and saves a twentieth; of
+# ultraface it saves 3 KB.
 SLOW = ("--without", "compress_weight")
 COLUMNS = 80
+AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Case:
 
 CASES = {
     "ultraface": Case(
-        "ultraface", "rk3588", 40_191_602, 1_150_000, ("concat_on_spatial_axis",)
+        "ultraface", "rk3588", 40_191_602, 1_150_000, ("concat_on_spatial_axis",), SLOW
     ),
     "grouped": Case("grouped", "rk3588", 59_700_000, 4_500_000, ("merge_groups",), SLOW),
     "grouped for rk3576": Case(
@@ -149,23 +154,53 @@ def visit(workspace: Workspace, case: Case) -> Visit:
     )
 
 
+@pytest.fixture(scope="module")
+def visits(
+    request: pytest.FixtureRequest, built: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Visit]]]:
+    """A visit of each case that a test of this run wants, some at once in workspaces apart."""
+    calls = (getattr(item, "callspec", None) for item in request.session.items)
+    wanted = {call.params.get("visited") for call in calls if call}
+
+    def start(name: str) -> Visit:
+        folder = tmp_path_factory.mktemp("visit")
+        return visit(admit(CASES[name], folder, built), CASES[name])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {
+            name: pool.submit(start, name)
+            for name in CASES
+            if name in wanted and (name != "ultraface" or real_models().is_dir())
+        }
+
+
 @pytest.fixture(scope="module", params=CASES)
-def visited(request: pytest.FixtureRequest, built: Workspace) -> Iterator[Visit]:
-    case = CASES[request.param]
+def visited(request: pytest.FixtureRequest, visits: dict[str, Future[Visit]]) -> Visit:
+    if request.param == "ultraface":
+        request.getfixturevalue("realworld")  # skips where it is absent
+    return visits[request.param].result()
+
+
+def admit(case: Case, folder: Path, built: Workspace) -> Workspace:
+    """A workspace with the case's model alone, as it was built or not built yet."""
+    workspace = Workspace(folder)
     if case.model == "ultraface":
-        request.getfixturevalue("ultraface")
-    if case.model == "ssd_detector":
-        add_detector(built)
-    yield visit(built, case)
-
-
-def add_detector(workspace: Workspace) -> None:
-    """The detector of this repository, its cure taken out of the recipe."""
-    folder = workspace.root / "models" / "ssd_detector"
-    ignored = shutil.ignore_patterns("build", "dvc.*")
-    shutil.copytree(ROOT / "models" / "ssd_detector", folder, ignore=ignored)
-    cure = "    - slice_before_concat\n    - concat_on_spatial_axis\n"
-    workspace.edit("ssd_detector", cure, "")
+        recipe = {**ULTRAFACE, "targets": {"rk3588": {}}}
+        source = real_models() / "ultraface"
+        workspace.add(
+            "ultraface", recipe, rfb320__onnx=source / "rfb320.onnx", faces=source / "faces"
+        )
+        return workspace
+    home = folder / "models" / case.model
+    if case.model == "ssd_detector":  # of this repository, its cure taken out of the recipe
+        ignored = shutil.ignore_patterns("build", "dvc.*")
+        shutil.copytree(ROOT / "models" / case.model, home, ignore=ignored)
+        cure = "    - slice_before_concat\n    - concat_on_spatial_axis\n"
+        workspace.edit(case.model, cure, "")
+        return workspace
+    shutil.copytree(built.root / "models" / case.model, home)
+    (folder / ".dvc/cache").symlink_to(built.root / ".dvc/cache")
+    return workspace
 
 
 def test_the_best_remedy_is_as_small_as_it_says(visited: Visit) -> None:
@@ -246,7 +281,9 @@ def test_the_detector_of_this_repository_has_the_cure_in_its_recipe(visited: Vis
         assert "# - cut_postprocessing" in text
 
 
-def test_cut_off_the_rest_is_a_file_of_its_own(ultraface: Workspace) -> None:
+@pytest.mark.parametrize("visited", ["ultraface"], indirect=True)
+def test_cut_off_the_rest_is_a_file_of_its_own(visited: Visit) -> None:
+    ultraface = visited.workspace
     (tail,) = ultraface.built("ultraface", "trials").glob("*/simplify/tail.onnx")
     folder = tail.parents[1]
     assert (folder / "rk3588/model.rknn").stat().st_size <= 800_000

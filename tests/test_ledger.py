@@ -360,22 +360,6 @@ def build_all(folder: Path) -> Workspace:
     return workspace
 
 
-@pytest.fixture(scope="session")
-def ultraface(built: Workspace, realworld: Path) -> Workspace:
-    """With a published face detector too, built once a session."""
-    add_ultraface(built, realworld / "ultraface")
-    return built
-
-
-@functools.cache
-def add_ultraface(workspace: Workspace, folder: Path) -> None:
-    recipe = {**ULTRAFACE, "targets": {"rk3588": {}}}
-    files = {"rfb320__onnx": folder / "rfb320.onnx", "faces": folder / "faces"}
-    workspace.add("ultraface", recipe, **files)
-    ran = workspace.doit("ultraface")
-    assert ran.code == 0, ran.err
-
-
 def report(workspace: Workspace, name: str, target: str) -> dict[str, Any]:
     place = workspace.built(name, f"{target}/report/bytes.json")
     found: dict[str, Any] = json.loads(place.read_text())
@@ -483,8 +467,14 @@ def test_a_container_that_is_not_decoded_says_so(built: Workspace) -> None:
 
 
 @pytest.mark.toolchain
-def test_ultraface(ultraface: Workspace) -> None:
-    found = check(ultraface, "ultraface", "rk3588")
+def test_ultraface(realworld: Path, tmp_path: Path) -> None:
+    workspace, folder = Workspace(tmp_path), realworld / "ultraface"
+    recipe = {**ULTRAFACE, "targets": {"rk3588": {}}}
+    files = {"rfb320__onnx": folder / "rfb320.onnx", "faces": folder / "faces"}
+    workspace.add("ultraface", recipe, **files)
+    ran = workspace.doit()
+    assert ran.code == 0, ran.err
+    found = check(workspace, "ultraface", "rk3588")
     assert found["unexplained"] <= found["file_bytes"] // 100
     hidden = {
         (one["name"], one["node"], one["bytes"]) for one in found["tensors"] if one["bytes"] > 10**7

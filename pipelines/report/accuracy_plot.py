@@ -62,7 +62,8 @@ def _label(panel: Panel, line: Line) -> str:
     """The parts of the setting that not all lines share; all where nothing differs."""
     settings = [other.setting for other in panel.lines]
     parts = [part for i, part in enumerate(line.setting) if len({s[i] for s in settings}) > 1]
-    return ", ".join(parts or line.setting)
+    words = {"yes": "equalized", "no": "not equalized"}
+    return ", ".join(words.get(part, part) for part in parts or line.setting)
 
 
 def _x(scale: str, scales: Sequence[str]) -> float:
