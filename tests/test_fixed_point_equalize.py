@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quant.fixed_point import equalize as module
 from quant.fixed_point import reference
 from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
@@ -30,7 +31,8 @@ Link = Callable[[Builder, str], str]
 def uneven(b: Builder, *shape: int, axis: int) -> str:
     """Weights whose channels along an axis differ by up to 2^6."""
     name = b.weight(*shape)
-    factor = np.exp2(b.random.integers(-3, 4, shape[axis])).astype(np.float32)
+    powers = b.random.permutation(np.rint(np.linspace(-3, 3, shape[axis])))
+    factor = np.exp2(powers).astype(np.float32)
     b.weights[name] *= factor.reshape([-1 if i == axis else 1 for i in range(len(shape))])
     return name
 
@@ -157,10 +159,23 @@ def test_channels_on_the_last_axis(flat: bool) -> None:
     assert (changed == before) == flat  # flattening scatters them over [25]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_random_graphs_keep_every_bit(seed: int) -> None:
-    before = prepare(random_graph(seed))
-    require_same_bits(before, equalize(before))
+def test_random_graphs_keep_every_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pair is settled, whatever it gains."""
+    monkeypatch.setattr(module, "_LEAST_GAIN", -np.inf)
+    changes = 0
+    for seed in range(600):
+        before = prepare(random_graph(seed))
+        changed = equalize(before)
+        if changed != before:
+            require_same_bits(before, changed)
+            changes += 1
+    assert changes >= 20
+
+
+def test_channels_that_are_much_alike_stay() -> None:
+    b = Builder(seed=5)
+    before = b.model({"x": (1, 3, 16, 16)}, [mobile_net(b)])
+    assert equalize(before).SerializeToString() == before.SerializeToString()
 
 
 def test_weights_that_two_layers_share_are_scaled_for_each() -> None:

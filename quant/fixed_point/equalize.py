@@ -20,6 +20,11 @@ from quant.graph import Graph, attribute
 
 _ROUNDS = 20  # a chain of n layers settles in about n; none measured needed more than 9
 _DEAD = 2.0**-10  # below this share of a layer's largest weight, a channel is left alone
+# Bits a channel. Measured on five trained networks (ResNet8, two MobileNetV1, RFB-320, MMoE) as the
+# outputs' signal to noise, mean over bias modes and weights: equalizing every pair brought -0.8,
+# +0.5, -1.3, +0.3 and -0.5 dB, with this least gain 0, +0.7, 0, +0.2 and 0. With channels made
+# unequal by up to 2^6 each pair of MobileNetV1 and MMoE gains more than 3.
+_LEAST_GAIN = 0.7
 Array = NDArray[Any]
 
 
@@ -57,13 +62,38 @@ class Layer:
         self.weight *= whole.reshape(len(self.weight), -1)[:, :, None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pair:
-    """`second` alone reads what `first` makes. repeats: inputs of second a channel of first."""
+    """`second` alone reads what `first` makes. repeats: inputs of second a channel of first.
+
+    powers: of two, by which each channel was divided in `first` and multiplied in `second`.
+    """
 
     first: Layer
     second: Layer
     repeats: int
+    powers: NDArray[np.float64]
+
+    def scale(self, powers: NDArray[np.float64]) -> None:
+        factor = np.exp2(powers)
+        self.first.scale_outputs(factor)
+        self.second.scale_inputs(factor, self.repeats)
+        self.powers = self.powers + powers
+
+    def peaks(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The largest |weight| of each channel that is made, and of each that is read."""
+        return self.first.output_peaks(), self.second.input_peaks(self.repeats)
+
+    def lost_bits(self) -> float:
+        """What one exponent for a whole layer costs a channel in precision, on average.
+
+        A channel whose largest weight is half of its layer's loses one bit there; the errors of
+        both layers add up.
+        """
+        first, second = self.peaks()
+        usable = _alive(first) & _alive(second)
+        errors = [(peaks.max() / peaks[usable]) ** 2 for peaks in (first, second)]
+        return float(np.log2(errors[0] + errors[1]).mean()) / 2 if usable.any() else 0.0
 
 
 def equalize(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -71,36 +101,52 @@ def equalize(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Pairs of Conv, Gemm and MatMul with constant weights, with operators between that commute with
     a factor a channel (see `channel_place`): Clip does not, its bounds are fixed. A tensor that is
-    an output, or that several nodes read, ends a pair.
+    an output, or that several nodes read, ends a pair. Pairs whose channels are much alike stay as
+    they are: weights would gain little, and what lies between them would get less alike.
     """
     graph = Graph(model)
     layers = {id(node): layer for node in graph.nodes if (layer := _layer(graph, node))}
-    pairs = [pair for layer in layers.values() if (pair := _pair(graph, layers, layer))]
-    if not pairs:
+    pairs = _worth_it([p for layer in layers.values() if (p := _pair(graph, layers, layer))])
+    _settle(pairs)
+    changed = [pair for pair in pairs if pair.powers.any()]
+    if not changed:
         return model
-    for _ in range(_ROUNDS):
-        moved = [_balance(pair) for pair in pairs]
-        if not any(moved):
-            break
-    changed = {id(layer): layer for pair in pairs for layer in (pair.first, pair.second)}
-    for layer in changed.values():
+    for layer in {id(x): x for pair in changed for x in (pair.first, pair.second)}.values():
         _write(graph, layer)
     return graph.to_model()
 
 
+def _worth_it(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs that gain enough when all are settled; the others are set back."""
+    before = [pair.lost_bits() for pair in pairs]
+    _settle(pairs)
+    after = [pair.lost_bits() for pair in pairs]
+    kept = []
+    for pair, lost, still_lost in zip(pairs, before, after, strict=True):
+        if lost - still_lost >= _LEAST_GAIN:
+            kept.append(pair)
+        else:
+            pair.scale(-pair.powers)
+    return kept
+
+
+def _settle(pairs: Sequence[Pair]) -> None:
+    for _ in range(_ROUNDS):
+        moved = [_balance(pair) for pair in pairs]
+        if not any(moved):
+            return
+
+
 def _balance(pair: Pair) -> bool:
     """Make a pair's ranges alike. Returns whether anything changed."""
-    first, second = pair.first.output_peaks(), pair.second.input_peaks(pair.repeats)
+    first, second = pair.peaks()
     usable = _alive(first) & _alive(second)
     ratio = np.sqrt(np.where(usable, first, 1.0) / np.where(usable, second, 1.0))
     # first / s and second * s meet at s = sqrt(first / second)
     powers = np.rint(np.log2(ratio))
-    if not powers.any():
-        return False
-    factor = np.exp2(powers)
-    pair.first.scale_outputs(factor)
-    pair.second.scale_inputs(factor, pair.repeats)
-    return True
+    if powers.any():
+        pair.scale(powers)
+    return bool(powers.any())
 
 
 def _alive(peaks: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -153,7 +199,8 @@ _READERS: dict[str, Callable[[onnx.NodeProto, Array, Array | None], Layer | None
 def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
     """The layer behind `first`, if factors pass from one to the other."""
     tensor = str(first.node.output[0])
-    place = made_by(graph, first.node, len(first.weight))
+    channels = len(first.weight)
+    place = made_by(graph, first.node, channels)
     while place is not None:
         readers = graph.consumers(tensor)
         if len(readers) != 1 or graph.is_output(tensor):
@@ -163,7 +210,7 @@ def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
         if second is not None and reader.input[0] == tensor:
             inputs = second.weight.shape[1] * second.groups
             fits = place.is_read_by(reader) and inputs == place.length
-            return Pair(first, second, place.repeats) if fits else None
+            return Pair(first, second, place.repeats, np.zeros(channels)) if fits else None
         if reader.op_type == "Add" and first.bias is None and first.node.op_type == "MatMul":
             return None  # its bias is the Add's, which would have to be scaled too
         place = passed(graph, reader, tensor, place)

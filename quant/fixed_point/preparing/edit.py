@@ -23,8 +23,16 @@ def is_a(node: onnx.NodeProto | None, *kinds: str) -> bool:
 
 def repeat(change: Callable[[Graph, onnx.NodeProto], bool], graph: Graph) -> None:
     """Offer every node to `change`, which says whether it changed the graph, until it says no."""
-    while any(change(graph, node) for node in graph.nodes):
+    while _offer_each(change, graph):
         pass
+
+
+def _offer_each(change: Callable[[Graph, onnx.NodeProto], bool], graph: Graph) -> bool:
+    alive, has_changed = {id(node) for node in graph.nodes}, False
+    for node in graph.nodes:  # those of now; a change makes another tuple
+        if id(node) in alive and change(graph, node):
+            alive, has_changed = {id(node) for node in graph.nodes}, True
+    return has_changed
 
 
 def static_shapes(graph: Graph) -> Shapes:
