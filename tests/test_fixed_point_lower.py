@@ -93,6 +93,18 @@ def test_b8_bias_is_at_the_results_scale(rounding: str, bias: int) -> None:
     assert done.rescale.bias_after.tolist() == [bias]
 
 
+@pytest.mark.parametrize(("rounding", "bias"), [("compensated", 740), ("truncate", 614)])
+def test_what_rounded_weights_add_on_average_is_taken_off(rounding: str, bias: int) -> None:
+    # 0.753 becomes 96 / 128 = 0.75, which makes 0.003 * 10 too little where x is 10 on average:
+    # b16 = rint((0.3 + 0.03) * 2048 + 2^6); the closed tool's way leaves the bias as it is
+    ranges = {"x": Range(0, 20, means=(10.0,)), "y": Range(-5, 5)}
+    made = lower(gemm([[0.753]], [0.3]), ranges, Options(16, rounding=rounding))
+    (operation,) = made.operations
+    assert isinstance(operation, net.MatrixProduct)
+    assert operation.rescale.bias is not None
+    assert operation.rescale.bias.tolist() == [bias]
+
+
 def test_constant_shifts_give_every_tensor_the_inputs_scale() -> None:
     made = lower(gemm([[0.75]], [0.3]), {}, Options(4, shifts="constant"))
     assert made.tensors["y"].scale == 4

@@ -78,14 +78,12 @@ def _joined(runs: list[dict[str, Array]], output: str) -> Array:
 
 
 @pytest.mark.parametrize(
-    ("file", "size", "scaled", "input_scale", "bias_mode", "least"),
+    ("file", "size", "scaled", "input_scale", "bias_mode"),
     [
-        # 32 pixels of a photograph are nothing that it was trained on: its scores lie close
-        # together, and a softmax makes much of a step of 1/8 in them.
-        ("pretrainedResnet.tflite", 32, RAW, 0.5, "B8", 0.95),
-        ("pretrainedResnet.tflite", 32, RAW, 0.5, "B16", 0.98),
-        ("vww_96_float.tflite", 96, UNIT, 64, "B8", 0.99),
-        ("vww_96_float.tflite", 96, UNIT, 64, "B16", 0.99),
+        ("pretrainedResnet.tflite", 32, RAW, 0.5, "B8"),
+        ("pretrainedResnet.tflite", 32, RAW, 0.5, "B16"),
+        ("vww_96_float.tflite", 96, UNIT, 64, "B8"),
+        ("vww_96_float.tflite", 96, UNIT, 64, "B16"),
     ],
 )
 def test_classifiers_from_tflite(
@@ -95,13 +93,12 @@ def test_classifiers_from_tflite(
     scaled: Pixels,
     input_scale: float,
     bias_mode: str,
-    least: float,
 ) -> None:
     model = prepare(export(realworld / "mlperf_tiny" / file, {}).model)
     name = model.graph.input[0].name
     samples = [{name: image} for image in photographs(realworld / "coco", size, size, scaled)]
     assert len(samples) == 10
-    options = Options(input_scale, bias_mode, weights="channel")
+    options = Options(input_scale, bias_mode)
     network = lower(model, observe(model, samples), options)
     require_exact(network, samples[0])
     (found,) = cosines(model, network, samples)
@@ -109,7 +106,7 @@ def test_classifiers_from_tflite(
     (row,) = (r for r in layer_errors(model, network, samples) if r.tensor == scores)
     assert row.entire is not None and row.entire.cosine_worst is not None
     print(f"{file} {bias_mode}: cosine {found:.4f}, before softmax {row.entire.cosine_worst:.4f}")
-    assert found > least
+    assert found > 0.99
     assert row.entire.cosine_worst > 0.99
 
 

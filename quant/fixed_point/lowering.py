@@ -145,6 +145,15 @@ class Lowering:
         found = self.ranges.get(name)
         return 0.0 if found is None else found.magnitude
 
+    def means(self, name: str, channels: int) -> NDArray[np.float64] | None:
+        """What each channel of a float tensor holds on average, where it is to correct a bias."""
+        found = self.ranges.get(name)
+        if found is None or found.means is None or len(found.means) != channels:
+            return None
+        if self.options.shifts == "constant" or not self.options.is_compensated:
+            return None
+        return np.array(found.means)
+
     def wanted(self, name: str, finest: Fraction, bounds: Bounds | None = None) -> Fraction:
         """The scale for a float tensor: `finest` over a power of two.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,13 @@ class Range:
     """Least and largest value over all samples.
 
     peak: the magnitude that a scale should hold, where less than the largest is better; None: the
-    largest.
+    largest. means: of each channel, for tensors that a layer with weights reads.
     """
 
     low: float
     high: float
     peak: float | None = None
+    means: Sequence[float] | None = None
 
     @property
     def magnitude(self) -> float:
@@ -48,10 +49,13 @@ def observe(
     """
     names = ranged_tensors(model)
     run = FloatRun(with_outputs(model, names))
-    scores = softmax_inputs(model)
+    scores, averaged = softmax_inputs(model), weighted_inputs(model)
+    sums: dict[str, NDArray[np.float64]] = {}
+    count = 0
     ranges: dict[str, Range] = {}
     magnitudes: dict[str, Magnitudes] = {}
     for sample in samples:
+        count += 1
         inputs = {k: v for k, v in sample.items() if v.dtype.kind == "f"}
         for name, value in {**inputs, **run(sample)}.items():
             if name in scores:
@@ -59,12 +63,33 @@ def observe(
             seen = _range(name, value)
             ranges[name] = _joined(ranges.get(name), seen)
             magnitudes.setdefault(name, Magnitudes()).add(value, seen.magnitude)
+            if name in averaged:
+                sums[name] = sums.get(name, 0.0) + channel_means(value, averaged[name])
     if not ranges:
         raise Fault("there are no samples to take ranges from", "give calibration data")
+    # In float32, so that the order of the samples does not show.
+    means = {n: tuple((s / count).astype(np.float32).tolist()) for n, s in sums.items()}
     return {
-        name: Range(seen.low, seen.high, magnitudes[name].best_peak())
+        name: Range(seen.low, seen.high, magnitudes[name].best_peak(), means.get(name))
         for name, seen in ranges.items()
     }
+
+
+def weighted_inputs(model: onnx.ModelProto) -> dict[str, int]:
+    """Tensors that a layer with weights reads -> the axis that its channels are.
+
+    What they hold on average corrects that layer's bias.
+    """
+    axes = {"Conv": 1, "Gemm": -1, "MatMul": -1}
+    nodes = (node for node in model.graph.node if node.op_type in axes)
+    return {str(node.input[0]): axes[node.op_type] for node in nodes}
+
+
+def channel_means(value: NDArray[Any], axis: int) -> NDArray[np.float64]:
+    """Mean over all axes but one."""
+    others = tuple(i for i in range(value.ndim) if i != axis % value.ndim)
+    means: NDArray[np.float64] = value.mean(axis=others, dtype=np.float64)
+    return means
 
 
 def ranged_tensors(model: onnx.ModelProto) -> list[str]:

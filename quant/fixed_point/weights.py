@@ -80,12 +80,15 @@ def quantize_weights(
     x_peak: int,
     wanted: Fraction,
     options: Options,
+    means: NDArray[np.float64] | None = None,
 ) -> Weighted:
     """Codes for y = weight @ x + bias at a scale of y as near below `wanted` as possible.
 
     weight: [channels, taps]. bias: [channels]. x_peak: the largest |code| of x. wanted: x_scale
     times a power of two. Weights that would overflow a 16-bit bias, or float32's whole numbers,
-    are made coarser.
+    are made coarser. means: what x holds on average at each tap, [channels, taps]; what rounding
+    the weights adds to a sum on average is then taken off the bias (Nagel et al., 2019,
+    arXiv:1906.04721, section 4.2).
     """
     weight = weight.astype(np.float64)
     given = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
@@ -98,7 +101,11 @@ def quantize_weights(
     while True:
         codes = _sat(np.rint(weight * np.exp2(powers)[:, None]), INT8_LOW, INT8_HIGH)
         shift = powers - least
-        before, after = _biases(given, shift, powers, x_scale, scale, options)
+        corrected = given
+        if means is not None:
+            lost = weight - codes / np.exp2(powers)[:, None]
+            corrected = given + (lost * means).sum(axis=1)
+        before, after = _biases(corrected, shift, powers, x_scale, scale, options)
         full = _too_large(codes, before, shift, x_peak) & (shift > 0)
         if not full.any():
             break

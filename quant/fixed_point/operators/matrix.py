@@ -75,6 +75,7 @@ def _product(
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1), (columns,))
     name, bounds = lowering.activation(output)
+    means = lowering.means(node.input[0], len(weight))
     done = quantize_weights(
         weight.T,
         bias,
@@ -82,6 +83,7 @@ def _product(
         max(-x.low, x.high),
         lowering.wanted(name, x_scale * 2**24, bounds),
         lowering.options,
+        None if means is None else np.broadcast_to(means, weight.T.shape),
     )
     lowering.told(node, done.notes)
     lowering.add(
