@@ -25,11 +25,18 @@ from typing import Any
 from pipelines.toolchain import Environments
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLCHAINS = {"npumake": "core", "onnxruntime": "core", "tensorflow": "tensorflow"}
+TOOLCHAINS = {
+    "npumake": "core",
+    "npumake-gptq": "core",
+    "onnxruntime": "core",
+    "tensorflow": "tensorflow",
+}
 FEW, MANY = 16, 256
 NAMES = {
     "npumake.onnx": "npumake, fixed_point ONNX",
     "npumake.tflite": "npumake, fixed_point TFLite",
+    "npumake-gptq.onnx": "npumake, weight_rounding gptq, ONNX",
+    "npumake-gptq.tflite": "npumake, weight_rounding gptq, TFLite",
     "onnxruntime.onnx": "onnxruntime quantize_static, QDQ",
     "tensorflow.tflite": "TFLite converter, int8",
 }

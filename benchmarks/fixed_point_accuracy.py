@@ -22,7 +22,7 @@ from statistics import mean
 
 from pipelines.toolchain import Environments
 from quant.fixed_point.options import BIAS_MODES, WEIGHTS, Options
-from quant.fixed_point.ranges import data_free_samples, observe
+from quant.fixed_point.ranges import data_free_samples
 from tests.conftest import ROOT
 from tests.imbalance import unbalance
 from tests.trained_models import (
@@ -32,6 +32,7 @@ from tests.trained_models import (
     Case,
     Trained,
     export,
+    observed,
     twin,
     weights_file,
 )
@@ -88,7 +89,8 @@ def measured(network: Trained, model: str, seed: int, channels: str, options: Op
 def sweep(network: Trained, model: str, seed: int) -> Iterator[Row]:
     """Every way, bias mode and scale."""
     equalized = network.equalized()
-    random = replace(equalized, ranges=observe(equalized.model, data_free_samples(equalized.model)))
+    ranges, tuning = observed(equalized.model, data_free_samples(equalized.model))
+    random = replace(equalized, ranges=ranges, tuning=tuning)
     networks = {"calibrated": equalized, "data_free": random, "constant": network}
     for shifts, rounding in WAYS:
         for mode in BIAS_MODES:

@@ -17,7 +17,7 @@ CALIBRATION, HELD_OUT = 1, 2  # seeds of pictures
 COMPARED = 32  # pictures that outputs are compared on
 
 
-def npumake(folder: Path, samples: int) -> float:
+def npumake(folder: Path, samples: int, weight_rounding: str = "auto") -> float:
     """As `./doit quantize` does it, but for the proof of both files."""
     from quant.fixed_point.equalize import equalize
     from quant.fixed_point.lower import lower
@@ -26,14 +26,17 @@ def npumake(folder: Path, samples: int) -> float:
     from quant.fixed_point.ranges import observe
     from quant.fixed_point.tflite.to_tflite import to_tflite
     from quant.fixed_point.to_onnx import to_onnx
+    from quant.fixed_point.tuning import Tuner, is_wanted
     from quant.graph_file import read
 
     began = time.perf_counter()
     model = equalize(prepare(read(folder / "float.onnx")))
-    ranges = observe(model, ({"input": x} for x in pictures(samples, CALIBRATION)))
-    network = lower(model, ranges, Options(INPUT_SCALE))
-    (folder / "npumake.onnx").write_bytes(to_onnx(network, "mobilenet").SerializeToString())
-    (folder / "npumake.tflite").write_bytes(to_tflite(network, "mobilenet"))
+    tuner = Tuner(model) if is_wanted(weight_rounding, model) else None
+    ranges = observe(model, ({"input": x} for x in pictures(samples, CALIBRATION)), tuner)
+    network = lower(model, ranges, Options(INPUT_SCALE), tuner.tuning() if tuner else None)
+    name = "npumake" if weight_rounding == "auto" else f"npumake-{weight_rounding}"
+    (folder / f"{name}.onnx").write_bytes(to_onnx(network, "mobilenet").SerializeToString())
+    (folder / f"{name}.tflite").write_bytes(to_tflite(network, "mobilenet"))
     return time.perf_counter() - began
 
 
@@ -80,6 +83,7 @@ def tensorflow(folder: Path, samples: int) -> float:
 
 QUANTIZERS: dict[str, Callable[[Path, int], float]] = {
     "npumake": npumake,
+    "npumake-gptq": lambda folder, samples: npumake(folder, samples, "gptq"),
     "onnxruntime": onnxruntime,
     "tensorflow": tensorflow,
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ _NODE = re.compile(r"while running (\w+) node\. Name:'(.*?)' Status Message: (.*
 _SOURCE = re.compile(r"^/\S+:\d+ .*? was false\. ", re.DOTALL)
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
+Results = dict[str, npt.NDArray[np.generic]]
+_AHEAD = 2
 
 
 class FloatRun:
@@ -48,7 +52,7 @@ class FloatRun:
             ) from error
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
-    def __call__(self, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    def __call__(self, inputs: Arrays) -> Results:
         """Output name -> array, in the graph's order. Raises Fault where the graph can't run."""
         try:
             arrays = self._session.run(None, dict(inputs))
@@ -58,6 +62,18 @@ class FloatRun:
                 "the graph does not fit its input shapes, or the export is broken",
             ) from error
         return dict(zip(self.outputs, arrays, strict=True))
+
+    def each(self, samples: Iterable[Arrays]) -> Iterator[tuple[Arrays, Results]]:
+        """Samples with their outputs, in order. Two run while the one before is made use of."""
+        waiting: deque[tuple[Arrays, Future[Results]]] = deque()
+        with ThreadPoolExecutor(_AHEAD) as pool:
+            for sample in samples:
+                waiting.append((sample, pool.submit(self, sample)))
+                del sample
+                if len(waiting) > _AHEAD:
+                    yield _next(waiting)
+            while waiting:
+                yield _next(waiting)
 
 
 def run_random(model: onnx.ModelProto) -> list[dict[str, npt.NDArray[np.generic]]]:
@@ -76,3 +92,8 @@ def _told(error: Exception) -> str:
         return text.splitlines()[0]
     operator, name, message = found.groups()
     return f"{operator} `{name}`: {_SOURCE.sub('', message).splitlines()[0]}"
+
+
+def _next(waiting: deque[tuple[Arrays, Future[Results]]]) -> tuple[Arrays, Results]:
+    sample, future = waiting.popleft()
+    return sample, future.result()

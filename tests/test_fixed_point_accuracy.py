@@ -129,7 +129,7 @@ def test_equalization_undoes_an_imbalance_of_2_to_the_3(
     lost, kept = result(uneven, name, options).losses, result(evened, name, options).losses
     assert max(kept.values()) <= ALLOWED_LOSS
     assert min(lost.values()) > max(kept.values())
-    assert max(lost.values()) > {"mobilenet_v1": 80, "mmoe": 2}[name]
+    assert max(lost.values()) > {"mobilenet_v1": 80, "mmoe": 1}[name]
 
 
 @pytest.mark.parametrize("name", NAMES)

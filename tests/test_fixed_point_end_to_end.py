@@ -156,6 +156,22 @@ def test_a_second_run_runs_nothing_and_another_value_only_its_own(
     assert workspace.doit().steps == {}
 
 
+def test_weights_to_nearest_are_another_calibration(built: tuple[Workspace, Ran]) -> None:
+    workspace, _ = built
+    made = workspace.built("m", "int8-s8-b8/m_quant.onnx").read_bytes()
+    folder = workspace.built("m", "int8/quantize")
+    files = {"model.onnx", "ranges.json"}
+    assert {path.name for path in folder.iterdir()} == files | {"taps.npz", "samples.npz"}
+    workspace.edit("m", BACKEND, BACKEND + "    weight_rounding: nearest\n")
+    ran = workspace.doit("m@int8")
+    assert {step for step in ran.steps if "quantize" in step} == {"m:quantize@int8"}
+    assert {path.name for path in folder.iterdir()} == files
+    assert workspace.built("m", "int8-s8-b8/m_quant.onnx").read_bytes() != made
+    workspace.edit("m", "    weight_rounding: nearest\n", "")
+    assert set(workspace.doit("m@int8").steps.values()) == {"restored"}
+    assert workspace.built("m", "int8-s8-b8/m_quant.onnx").read_bytes() == made
+
+
 def test_why_and_plan_and_bad_names(built: tuple[Workspace, Ran]) -> None:
     workspace, _ = built
     workspace.edit("m", BACKEND, f"{BACKEND}    weights: channel\n")

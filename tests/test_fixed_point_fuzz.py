@@ -24,6 +24,7 @@ from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
 from quant.fixed_point.to_onnx import to_onnx
+from quant.fixed_point.tuning import Tuner
 from tests.random_graphs import random_graph
 
 GRAPHS = 600
@@ -50,8 +51,11 @@ def networks(
     for seed in range(portion, GRAPHS, PORTIONS):
         model = random_graph(seed)
         samples = [*data_free_samples(model, 3, seed)]
+        tuner = Tuner(model)
+        ranges = observe(model, data_free_samples(model, 8, seed), tuner)
+        tuning = tuner.tuning() if seed % 2 else None
         try:
-            yield seed, lower(model, observe(model, samples), options(seed)), samples
+            yield seed, lower(model, ranges, options(seed), tuning), samples
         except Fault as fault:
             assert "joins scales" in fault.what, f"seed {seed}: {fault}"
             assert options(seed).input_scales in (3, 10)

@@ -19,7 +19,7 @@ from quant.fixed_point.lower import lower
 from quant.fixed_point.network import Network, integer_name
 from quant.fixed_point.options import Options
 from quant.fixed_point.prepare import prepare
-from quant.fixed_point.ranges import observe, with_outputs
+from quant.fixed_point.ranges import with_outputs
 from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
@@ -28,6 +28,7 @@ from quant.graph_run import FloatRun
 from quant.metrics import cosine
 from quant.tflite.export import export
 from tests.test_realworld import ULTRAFACE
+from tests.trained_models import observed
 from tests.workspace import Workspace
 
 Array = NDArray[Any]
@@ -99,14 +100,18 @@ def test_classifiers_from_tflite(
     samples = [{name: image} for image in photographs(realworld / "coco", size, size, scaled)]
     assert len(samples) == 10
     options = Options(input_scale, bias_mode)
-    network = lower(model, observe(model, samples), options)
+    ranges, tuning = observed(model, samples)
+    network = lower(model, ranges, options, tuning)
     require_exact(network, samples[0])
+    each = [float(cosines(model, network, [sample])[0]) for sample in samples]
     (found,) = cosines(model, network, samples)
     (scores,) = (n.input[0] for n in model.graph.node if n.op_type == "Softmax")
     (row,) = (r for r in layer_errors(model, network, samples) if r.tensor == scores)
     assert row.entire is not None and row.entire.cosine_worst is not None
-    print(f"{file} {bias_mode}: cosine {found:.4f}, before softmax {row.entire.cosine_worst:.4f}")
+    print(f"{file} {bias_mode}: cosine {found:.4f} of all, {np.mean(each):.4f} the mean,", end=" ")
+    print(f"{min(each):.4f} the worst, {row.entire.cosine_worst:.4f} the worst before softmax")
     assert found > 0.99
+    assert np.mean(each) > 0.99
     assert row.entire.cosine_worst > 0.99
 
 

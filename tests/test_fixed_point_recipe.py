@@ -37,7 +37,7 @@ REFUSED = {
     ),
     "values": (
         "  int8: {backend: fixed_point, input_scale: 0, bias_mode: b32, rounding: up, shifts: none,"
-        " weights: row, equalize: maybe}",
+        " weights: row, weight_rounding: up, equalize: maybe}",
         """\
 6:45: `input_scale` can't be 0
   write a whole number, 1 or more
@@ -49,7 +49,9 @@ REFUSED = {
   known: calibrated, constant, data_free
 6:101: no weights `row`
   known: channel, tensor
-6:116: `equalize` can't be `maybe`
+6:123: no weight rounding `up`
+  known: auto, gptq, nearest
+6:137: `equalize` can't be `maybe`
   write true or false""",
     ),
     "lists": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from quant.fixed_point.options import Options
 from quant.fixed_point.prepare import prepare
 from quant.fixed_point.ranges import Range, observe
 from quant.fixed_point.to_onnx import to_onnx
+from quant.fixed_point.tuning import Tuner, Tuning
 from quant.graph_file import read
 from quant.graph_run import FloatRun
 from quant.graph_shapes import fix_inputs, renew_shapes
@@ -64,8 +65,7 @@ class Data:
 
     def calibration_samples(self) -> list[dict[str, NDArray[Any]]]:
         """One by one, as the network of batch 1 takes them."""
-        count = len(next(iter(self.calibration.values())))
-        return [{k: x[i : i + 1] for k, x in self.calibration.items()} for i in range(count)]
+        return list(one_by_one(self.calibration))
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Trained:
-    """model: float, batch 1. wide: the same for all test samples at once."""
+    """model: float, batch 1. tuning: empty where weights go to nearest."""
 
     model: onnx.ModelProto
-    wide: onnx.ModelProto
     ranges: Mapping[str, Range]
+    tuning: Tuning
     data: Data
     classes: Arrays  # what float says
 
@@ -92,8 +92,7 @@ class Trained:
         wide = with_batch(model, len(next(iter(data.test.values()))))
         scores = FloatRun(wide)(data.test)
         classes = {name: found.argmax(axis=1) for name, found in scores.items()}
-        ranges = observe(model, data.calibration_samples())
-        return cls(model, wide, ranges, data, classes)
+        return cls(model, *observed(model, data.calibration_samples()), data, classes)
 
     def equalized(self) -> Trained:
         """Float's classes stay: equalization is exact."""
@@ -105,8 +104,10 @@ class Trained:
 
     def score(self, options: Options) -> Score:
         """What the integer network makes of the test samples."""
-        found = FloatRun(to_onnx(lower(self.wide, self.ranges, options), "q"))(self.data.test)
-        return self._score({name: scores.argmax(axis=1) for name, scores in found.items()})
+        run = FloatRun(to_onnx(lower(self.model, self.ranges, options, self.tuning), "q"))
+        found = [run(sample) for sample in one_by_one(self.data.test)]
+        names = self.data.labels
+        return self._score({n: np.array([one[n].argmax() for one in found]) for n in names})
 
     def _score(self, classes: Arrays) -> Score:
         labels = self.data.labels
@@ -114,6 +115,17 @@ class Trained:
             {name: 100 * float(np.mean(classes[name] == labels[name])) for name in labels},
             {name: 100 * float(np.mean(classes[name] == self.classes[name])) for name in labels},
         )
+
+
+def one_by_one(arrays: Arrays) -> Iterator[dict[str, NDArray[Any]]]:
+    for i in range(len(next(iter(arrays.values())))):
+        yield {name: x[i : i + 1] for name, x in arrays.items()}
+
+
+def observed(model: onnx.ModelProto, samples: Iterable[Arrays]) -> tuple[dict[str, Range], Tuning]:
+    """Ranges, and what GPTQ takes."""
+    tuner = Tuner(model)
+    return observe(model, samples, tuner), tuner.tuning()
 
 
 def with_batch(model: onnx.ModelProto, count: int) -> onnx.ModelProto:

@@ -53,7 +53,7 @@ def run(job: Job) -> None:
         _write_samples(job, types, told)
     scales = _scales(job.params["input_scale"], types)
     given = all_inputs(types, told) if "data" in job.inputs else data_free_samples(model)
-    prepared = Prepared.of(model, chosen["shifts"], chosen["equalize"], given)
+    prepared = Prepared.of(model, chosen, given)
     files = Files.of(prepared, options_of({**chosen, "input_scale": scales}), name)
     given = all_inputs(types, told) if "data" in job.inputs else data_free_samples(model)
     feeds = list(islice(given, _COMPARED))

@@ -14,7 +14,6 @@ from pipelines.jobs.fixed_point_prepared import Prepared
 from pipelines.jobs.float_network import expose
 from pipelines.jobs.refusal import Refusal
 from quant.fixed_point import reference, whole_numbers
-from quant.fixed_point.lower import lower
 from quant.fixed_point.network import FloatNode, Network, integer_name
 from quant.fixed_point.options import Options
 from quant.fixed_point.tflite import whole_numbers as tflite_numbers
@@ -45,7 +44,7 @@ class Files:
     @classmethod
     def of(cls, prepared: Prepared, options: Options, name: str) -> Files:
         """Raises Fault on operators without an integer form, unless the options leave them."""
-        network = lower(prepared.model, prepared.ranges, options)
+        network = prepared.lowered(options)
         model = to_onnx(network, name)
         if any(isinstance(one, FloatNode) for one in network.operations):
             return cls(network, model.SerializeToString(), None)

@@ -10,7 +10,6 @@ from pipelines.jobs.fixed_point_files import Files, options_of
 from pipelines.jobs.fixed_point_prepared import Prepared
 from pipelines.jobs.float_network import Array, FloatNetwork, Outputs
 from pipelines.jobs.job import Job
-from quant.fixed_point.lower import lower
 from quant.graph_run import FloatRun
 
 
@@ -28,7 +27,7 @@ class Opened:
         """From the step's inputs; the options are those that build recorded."""
         prepared = Prepared.read(job.inputs["quantize"])
         told = json.loads(job.inputs["build.json"].read_text())["options"]
-        network = lower(prepared.model, prepared.ranges, options_of(told))
+        network = prepared.lowered(options_of(told))
         tflite = job.inputs.get("artifact.tflite")
         files = Files(
             network,

@@ -1,10 +1,12 @@
 """quantize for the fixed_point backend: the graph made ready, and its ranges (toolchain core).
 
-params: shifts, equalize, inputs (name -> the recipe's Input). inputs: model, the simplified graph.
+params: shifts, equalize, weight_rounding, inputs (name -> the recipe's Input).
+inputs: model, the simplified graph.
 Data: samples/, as jobs.samples leaves it, where shifts are `calibrated`.
 
-Writes out/quantize/: model.onnx (BatchNorm folded, activations recognised, channels equalized) and
-ranges.json (float tensor -> quant.fixed_point.ranges.Range, over all samples).
+Writes out/quantize/: model.onnx (BatchNorm folded, activations recognised, channels equalized),
+ranges.json (float tensor -> quant.fixed_point.ranges.Range, over all samples) and, where weights do
+not go to nearest, taps.npz and samples.npz (see quant.fixed_point.tuning).
 """
 
 from __future__ import annotations
@@ -19,6 +21,4 @@ from quant.graph_types import input_types
 def run(job: Job) -> None:
     model = read(job.inputs["model"])
     samples = all_inputs(input_types(model), job.params["inputs"])
-    Prepared.of(model, job.params["shifts"], job.params["equalize"], samples).save(
-        job.out / "quantize"
-    )
+    Prepared.of(model, job.params, samples).save(job.out / "quantize")

@@ -282,6 +282,12 @@ FIXED_POINT: Mapping[str, Key] = {
         Choice("weights", ("tensor", "channel")),
         "fixed_point: what shares a power of two, a whole weight tensor or each channel of it.",
     ),
+    "weight_rounding": Key(
+        Choice("weight rounding", ("auto", "nearest", "gptq")),
+        "fixed_point: `gptq` rounds the weights of a layer one after the other, so that later ones "
+        "make good what earlier ones lose, and corrects biases by a few samples; `auto` does so "
+        "where it takes a second or two.",
+    ),
     "equalize": Key(
         Flag(), "fixed_point: move factors between the channels of neighbouring layers (exact)."
     ),

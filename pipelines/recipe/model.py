@@ -123,6 +123,7 @@ class FixedPoint:
     rounding: str = "compensated"
     shifts: str = "calibrated"
     weights: str = "tensor"
+    weight_rounding: str = "auto"
     equalize: bool = True
     unsupported: str = "refuse"
 

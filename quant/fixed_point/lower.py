@@ -18,6 +18,7 @@ from quant.fixed_point.operators.floating import leave_in_float
 from quant.fixed_point.options import Options
 from quant.fixed_point.ranges import Range
 from quant.fixed_point.scales import odd_part
+from quant.fixed_point.tuning import Tuning
 from quant.graph import Graph
 from quant.graph_types import input_types, require_static
 from quant.operators import label, operator
@@ -25,19 +26,25 @@ from quant.operators import label, operator
 _INDEX_TYPES = ("int32", "int64")
 
 
-def lower(model: onnx.ModelProto, ranges: Mapping[str, Range], options: Options) -> Network:
+def lower(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    options: Options,
+    tuning: Tuning | None = None,
+) -> Network:
     """The integer network of a float graph.
 
     model: see `prepare`, with static shapes. ranges: tensor -> what it was seen to hold, of every
-    float tensor; not read with constant shifts. Raises Fault that names every operator which has
-    no integer form, unless the options leave those in float.
+    float tensor; not read with constant shifts. tuning: None rounds weights to nearest; not used
+    with constant shifts or `truncate`. Raises Fault that names every operator which has no integer
+    form, unless the options leave those in float.
     """
     graph = Graph(model)
     types = input_types(model)
     require_static(types, "input", "declare the `shape` of every input in the recipe")
     if options.unsupported == "refuse":
         refuse_unknown(graph)
-    lowering = Lowering(graph, ranges, options, _shapes(graph))
+    lowering = Lowering(graph, ranges, options, _shapes(graph), tuning or Tuning())
     for name, type_ in types.items():
         _input(lowering, name, type_.dtype, type_.static_shape)
     lowering.factor = _factor(lowering)
@@ -94,12 +101,10 @@ def _shapes(graph: Graph) -> dict[str, Any]:
 def _input(lowering: Lowering, name: str, dtype: str, shape: tuple[int, ...]) -> None:
     if dtype == "float32":
         scale = lowering.options.input_scale(name)
-        lowering.inputs.append(RealInput(name, name, scale))
-        lowering.tensors[name] = Tensor(name, shape, scale, name)
+        lowering.start(RealInput(name, name, scale), Tensor(name, shape, scale, name))
     elif dtype in _INDEX_TYPES:
-        lowering.inputs.append(IndexInput(name, name, dtype))
         limit = int(np.iinfo(np.int32).max)
-        lowering.tensors[name] = Tensor(name, shape, None, None, 0, limit)
+        lowering.start(IndexInput(name, name, dtype), Tensor(name, shape, None, None, 0, limit))
     else:
         raise Fault(
             f"input `{name}` is {dtype}", "inputs are float32, or int32 and int64 for indices"

@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.fault import Fault
+from quant.fixed_point.bounds import Bounds, bounds_of
 from quant.fixed_point.network import (
     INT8_HIGH,
     INT8_LOW,
@@ -24,8 +25,10 @@ from quant.fixed_point.network import (
 )
 from quant.fixed_point.options import Options
 from quant.fixed_point.ranges import Range
+from quant.fixed_point.rehearsal import Rehearsal
 from quant.fixed_point.scales import fitting, odd_part, power_of_two
-from quant.fixed_point.weights import Bounds
+from quant.fixed_point.taps import Taps
+from quant.fixed_point.tuning import Tuning
 from quant.graph import Graph, attribute
 from quant.graph_types import shape_text
 from quant.operators import label, operator
@@ -38,7 +41,12 @@ class Lowering:
     """
 
     def __init__(
-        self, graph: Graph, ranges: Mapping[str, Range], options: Options, shapes: Mapping[str, Any]
+        self,
+        graph: Graph,
+        ranges: Mapping[str, Range],
+        options: Options,
+        shapes: Mapping[str, Any],
+        tuning: Tuning,
     ) -> None:
         self.graph = graph
         self.ranges = ranges
@@ -50,6 +58,8 @@ class Lowering:
         self.notes: list[str] = []
         self.done: set[int] = set()  # nodes that were lowered together with an earlier one
         self._same: dict[str, str] = {}
+        self._tuning = tuning if self.is_corrected else Tuning()
+        self._rehearsal = Rehearsal(self._tuning.rehearsed)
         self.factor = Fraction(1)  # the odd part of the inputs' scales, where they share one
 
     # What is there
@@ -124,19 +134,7 @@ class Lowering:
 
     def bounds(self, node: onnx.NodeProto) -> Bounds | None:
         """What a Relu or Clip clips to; None for other operators."""
-        if node.op_type == "Relu":
-            return Bounds(low=0.0)
-        if node.op_type != "Clip":
-            return None
-        if self.graph.opset < 11:
-            given = [attribute(node, "min"), attribute(node, "max")]
-        else:
-            given = [self.constant(node, 1), self.constant(node, 2)]
-            written = [i < len(node.input) and bool(node.input[i]) for i in (1, 2)]
-            if any(w and g is None for w, g in zip(written, given, strict=True)):
-                raise self.fault(node, "computes its bounds", "export with fixed bounds")
-        low, high = (None if g is None else float(np.asarray(g).reshape(())) for g in given)
-        return Bounds(_finite(low), _finite(high))
+        return bounds_of(self.graph, node)
 
     # Scales
 
@@ -145,14 +143,25 @@ class Lowering:
         found = self.ranges.get(name)
         return 0.0 if found is None else found.magnitude
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether weights and biases make good what rounding does."""
+        return self.options.is_compensated and self.options.shifts != "constant"
+
     def means(self, name: str, channels: int) -> NDArray[np.float64] | None:
         """What each channel of a float tensor holds on average, where it is to correct a bias."""
         found = self.ranges.get(name)
         if found is None or found.means is None or len(found.means) != channels:
             return None
-        if self.options.shifts == "constant" or not self.options.is_compensated:
-            return None
-        return np.array(found.means)
+        return np.array(found.means) if self.is_corrected else None
+
+    def taps_of(self, node: onnx.NodeProto) -> Taps | None:
+        """What a layer's taps read, where its weights are not rounded to nearest."""
+        return self._tuning.taps.get(str(node.output[0]))
+
+    def drift(self, node: onnx.NodeProto, axis: int) -> NDArray[np.float64] | None:
+        """What each channel that a layer reads is off by on average; None where it is not known."""
+        return self._rehearsal.drift(node.input[0], self.tensor(node), axis)
 
     def wanted(self, name: str, finest: Fraction, bounds: Bounds | None = None) -> Fraction:
         """The scale for a float tensor: `finest` over a power of two.
@@ -214,6 +223,12 @@ class Lowering:
 
     # What is made
 
+    def start(self, given: RealInput | IndexInput, tensor: Tensor) -> None:
+        """Add an input of the network."""
+        self.inputs.append(given)
+        self.tensors[tensor.name] = tensor
+        self._rehearsal.start(given, tensor)
+
     def add(
         self,
         operation: Operation,
@@ -239,6 +254,7 @@ class Lowering:
             *bounds,
         )
         self.operations.append(operation)
+        self._rehearsal.step(self.tensors, operation)
         return name
 
     def rename(self, new: str, old: Tensor) -> None:
@@ -297,8 +313,3 @@ class Lowering:
         if found.scale is None:
             raise self.fault(node, f"computes with the indices `{found.name}`", "make them float")
         return found, found.scale
-
-
-def _finite(bound: float | None) -> float | None:
-    """Exporters write the largest float, or infinity, for "no bound"."""
-    return None if bound is None or abs(bound) > 1e30 else bound

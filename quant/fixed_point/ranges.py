@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.fault import Fault
+from quant.fixed_point.channel_means import ChannelMeans, weighted_inputs
 from quant.fixed_point.magnitudes import Magnitudes
+from quant.fixed_point.tuning import Tuner
 from quant.graph import Graph, attribute
 from quant.graph_run import FloatRun
 from quant.graph_types import TensorType, input_types
@@ -41,55 +43,39 @@ class Range:
 
 
 def observe(
-    model: onnx.ModelProto, samples: Iterable[Mapping[str, NDArray[Any]]]
+    model: onnx.ModelProto,
+    samples: Iterable[Mapping[str, NDArray[Any]]],
+    tuner: Tuner | None = None,
 ) -> dict[str, Range]:
     """The range of every float tensor of a graph that gets a scale, inputs too, over all samples.
 
-    Raises Fault on no samples, and on tensors that are not finite, named.
+    tuner: is given every sample as well. Raises Fault on no samples, and on tensors that are not
+    finite, named.
     """
     names = ranged_tensors(model)
     run = FloatRun(with_outputs(model, names))
-    scores, averaged = softmax_inputs(model), weighted_inputs(model)
-    sums: dict[str, NDArray[np.float64]] = {}
-    count = 0
+    scores, read, means = softmax_inputs(model), weighted_inputs(model), ChannelMeans()
     ranges: dict[str, Range] = {}
     magnitudes: dict[str, Magnitudes] = {}
-    for sample in samples:
-        count += 1
+    for sample, made in run.each(samples):
         inputs = {k: v for k, v in sample.items() if v.dtype.kind == "f"}
-        for name, value in {**inputs, **run(sample)}.items():
+        tensors: Mapping[str, NDArray[Any]] = {**inputs, **made}
+        for name, value in tensors.items():
             if name in scores:
                 value = relevant(value, scores[name])
             seen = _range(name, value)
             ranges[name] = _joined(ranges.get(name), seen)
             magnitudes.setdefault(name, Magnitudes()).add(value, seen.magnitude)
-            if name in averaged:
-                sums[name] = sums.get(name, 0.0) + channel_means(value, averaged[name])
+            if name in read:
+                means.add(name, value, read[name])
+        if tuner is not None:
+            tuner.add(sample, tensors)
     if not ranges:
         raise Fault("there are no samples to take ranges from", "give calibration data")
-    # In float32, so that the order of the samples does not show.
-    means = {n: tuple((s / count).astype(np.float32).tolist()) for n, s in sums.items()}
     return {
-        name: Range(seen.low, seen.high, magnitudes[name].best_peak(), means.get(name))
+        name: replace(seen, peak=magnitudes[name].best_peak(), means=means.of(name))
         for name, seen in ranges.items()
     }
-
-
-def weighted_inputs(model: onnx.ModelProto) -> dict[str, int]:
-    """Tensors that a layer with weights reads -> the axis that its channels are.
-
-    What they hold on average corrects that layer's bias.
-    """
-    axes = {"Conv": 1, "Gemm": -1, "MatMul": -1}
-    nodes = (node for node in model.graph.node if node.op_type in axes)
-    return {str(node.input[0]): axes[node.op_type] for node in nodes}
-
-
-def channel_means(value: NDArray[Any], axis: int) -> NDArray[np.float64]:
-    """Mean over all axes but one."""
-    others = tuple(i for i in range(value.ndim) if i != axis % value.ndim)
-    means: NDArray[np.float64] = value.mean(axis=others, dtype=np.float64)
-    return means
 
 
 def ranged_tensors(model: onnx.ModelProto) -> list[str]:

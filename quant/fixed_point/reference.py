@@ -32,7 +32,7 @@ def run(network: Network, inputs: Mapping[str, Array]) -> dict[str, Integers]:
         else:
             tensors[given.tensor] = value.astype(np.int64)
     for operation in network.operations:
-        tensors[operation.output] = compute(network, operation, tensors)
+        tensors[operation.output] = compute(network.tensors, operation, tensors)
     return tensors
 
 
@@ -53,26 +53,25 @@ def outputs(network: Network, tensors: Mapping[str, Integers]) -> dict[str, NDAr
     """The network's outputs as reals: codes times float32(1 / scale)."""
     made = {}
     for output in network.outputs:
-        made[output.name] = dequantize(network, output.tensor, tensors[output.tensor])
+        made[output.name] = dequantize(network.tensors[output.tensor], tensors[output.tensor])
     return made
 
 
-def dequantize(network: Network, name: str, codes: Integers) -> NDArray[np.float32]:
+def dequantize(tensor: net.Tensor, codes: Integers) -> NDArray[np.float32]:
     """A tensor's codes as reals."""
-    scale = network.tensors[name].scale
-    if scale is None:
-        raise ValueError(f"`{name}` holds indices")
-    return codes.astype(np.float32) * np.float32(1 / scale)
+    if tensor.scale is None:
+        raise ValueError(f"`{tensor.name}` holds indices")
+    return codes.astype(np.float32) * np.float32(1 / tensor.scale)
 
 
 def compute(
-    network: Network, operation: net.Operation, tensors: Mapping[str, Integers]
+    told: Mapping[str, net.Tensor], operation: net.Operation, tensors: Mapping[str, Integers]
 ) -> Integers:
-    """One operation's output from the tensors that it reads."""
+    """One operation's output from the tensors that it reads. told: what is known of them."""
     if isinstance(operation, net.FloatNode):
-        return _float(network, operation, tensors)
+        return _float(told, operation, tensors)
     read = [tensors[name] for name in net.reads(operation)]
-    shape = network.tensors[operation.output].shape
+    shape = told[operation.output].shape
     if isinstance(operation, net.Reshape):
         return read[0].reshape(shape)
     made: Integers = _COMPUTE[type(operation)](operation, read)
@@ -133,9 +132,11 @@ def _pad(op: net.Pad, read: list[Integers]) -> Integers:
     return np.pad(read[0], around, constant_values=op.value)
 
 
-def _float(network: Network, op: net.FloatNode, tensors: Mapping[str, Integers]) -> Integers:
-    reals = {name: dequantize(network, tensor, tensors[tensor]) for name, tensor in op.inputs}
-    scale = network.tensors[op.output].scale
+def _float(
+    told: Mapping[str, net.Tensor], op: net.FloatNode, tensors: Mapping[str, Integers]
+) -> Integers:
+    reals = {name: dequantize(told[tensor], tensors[tensor]) for name, tensor in op.inputs}
+    scale = told[op.output].scale
     assert scale is not None
     return quantize(run_float_node(op, reals), scale, op.output)
 

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.fixed_point.bounds import Bounds
+from quant.fixed_point.gptq import round_weights
 from quant.fixed_point.network import EXACT_LIMIT, INT8_HIGH, INT8_LOW, Integers, Rescale
 from quant.fixed_point.options import Options
 from quant.fixed_point.scales import FULL_SCALE, exponent, power_of_two, times_power
+from quant.fixed_point.taps import Taps
 
 Float64 = NDArray[np.float64]
 
@@ -23,20 +26,14 @@ LEAST_SPLIT_SHIFT = 4  # what (16A + B) >> n = (A + (B >> 4)) >> (n - 4) needs
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """Reals that a result is clipped to; None for no bound."""
+class Read:
+    """What a layer reads, [channels, taps]. mean: what x holds at each tap on average; drift: what
+    it is off by, both in reals; None where not known. taps: None to round weights to nearest.
+    """
 
-    low: float | None = None
-    high: float | None = None
-
-    def codes(self, scale: Fraction) -> tuple[int, int]:
-        """The same in int8 codes of a scale, within int8."""
-        low, high = INT8_LOW, INT8_HIGH
-        if self.low is not None:
-            low = min(max(low, round(self.low * float(scale))), high)
-        if self.high is not None:
-            high = max(min(high, round(self.high * float(scale))), low)
-        return low, high
+    mean: Float64 | None = None
+    drift: Float64 | None = None
+    taps: Taps | None = None
 
 
 @dataclass(frozen=True)
@@ -80,15 +77,14 @@ def quantize_weights(
     x_peak: int,
     wanted: Fraction,
     options: Options,
-    means: NDArray[np.float64] | None = None,
+    read: Read = Read(),
 ) -> Weighted:
     """Codes for y = weight @ x + bias at a scale of y as near below `wanted` as possible.
 
     weight: [channels, taps]. bias: [channels]. x_peak: the largest |code| of x. wanted: x_scale
     times a power of two. Weights that would overflow a 16-bit bias, or float32's whole numbers,
-    are made coarser. means: what x holds on average at each tap, [channels, taps]; what rounding
-    the weights adds to a sum on average is then taken off the bias (Nagel et al., 2019,
-    arXiv:1906.04721, section 4.2).
+    are made coarser. What rounding the weights adds to a sum on average, and what x is off by, is
+    taken off the bias (Nagel et al., 2019, arXiv:1906.04721, section 4.2).
     """
     weight = weight.astype(np.float64)
     given = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
@@ -99,26 +95,39 @@ def quantize_weights(
     least = -_exact_power(x_scale / scale)  # the power at which the shift is 0
     powers = np.minimum(powers, least + MOST_SHIFT)
     while True:
-        codes = _sat(np.rint(weight * np.exp2(powers)[:, None]), INT8_LOW, INT8_HIGH)
+        codes = _rounded(weight, powers, read.taps)
         shift = powers - least
-        corrected = given
-        if means is not None:
-            lost = weight - codes / np.exp2(powers)[:, None]
-            corrected = given + (lost * means).sum(axis=1)
+        corrected = given + _correction(weight, codes / np.exp2(powers)[:, None], read)
         before, after = _biases(corrected, shift, powers, x_scale, scale, options)
         full = _too_large(codes, before, shift, x_peak) & (shift > 0)
         if not full.any():
             break
         powers = powers - (full if options.is_per_channel else np.ones_like(full))
-    notes = _losses(before, after)
+    is_late = options.bias_mode == "B8"
     return Weighted(
         codes,
         shift,
-        None if options.bias_mode == "B8" else _sat(before, INT16_LOW, INT16_HIGH),
-        _sat(after, INT8_LOW, INT8_HIGH) if options.bias_mode == "B8" else None,
+        None if is_late else _sat(before, INT16_LOW, INT16_HIGH),
+        _sat(after, INT8_LOW, INT8_HIGH) if is_late else None,
         scale,
-        notes,
+        _losses(before, after),
     )
+
+
+def _rounded(weight: Float64, powers: Integers, taps: Taps | None) -> Integers:
+    if taps is not None:
+        return round_weights(weight, powers, taps)
+    return _sat(np.rint(weight * np.exp2(powers)[:, None]), INT8_LOW, INT8_HIGH)
+
+
+def _correction(weight: Float64, held: Float64, read: Read) -> Float64 | float:
+    """What to add to the bias. held: the reals that the codes stand for."""
+    correction: Float64 | float = 0.0
+    if read.mean is not None:
+        correction += ((weight - held) * read.mean).sum(axis=1)
+    if read.drift is not None:
+        correction -= (held * read.drift).sum(axis=1)
+    return correction
 
 
 def _powers(weight: Float64, is_per_channel: bool) -> Integers:

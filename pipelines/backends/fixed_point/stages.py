@@ -27,6 +27,7 @@ from pipelines.stages.stage import (
 TOOLCHAIN = "core"
 REPORTS = ("layers.json", "layers.csv", "metrics.json", "bytes.json")
 SAMPLES = "pipelines.jobs.samples"
+_OF_QUANTIZE = ("shifts", "equalize", "weight_rounding")
 
 
 def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
@@ -77,7 +78,8 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     chosen = options(target)
     is_calibrated = chosen.shifts == "calibrated"
     calibration = target.quantize.calibration if is_calibrated else None
-    params = _params(recipe, calibration, shifts=chosen.shifts, equalize=chosen.equalize)
+    own = {key: getattr(chosen, key) for key in _OF_QUANTIZE}
+    params = _params(recipe, calibration, **own)
     prepare = (Work(TOOLCHAIN, SAMPLES, params),) if calibration else ()
     return Step(
         model=recipe.model,
@@ -92,7 +94,7 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         sections=_sections(
             recipe,
             target,
-            *("inputs", "shifts", "equalize"),
+            *("inputs", *_OF_QUANTIZE),
             *(("quantize.calibration",) if is_calibrated else ()),
         ),
         version_key="fixed_point.quantize",
@@ -126,7 +128,7 @@ def _chosen(recipe: Recipe, target: Target) -> dict[str, Any]:
     So that one more value in a list makes no other target of the sweep stale.
     """
     family = f"targets.{target.family}"
-    keys = (key for key in FIXED_POINT if key != "equalize")  # quantize did that
+    keys = (key for key in FIXED_POINT if key not in ("equalize", "weight_rounding"))
     written = sections(recipe.raw, *(f"{family}.{key}" for key in keys))
     return {
         path: value

@@ -26,7 +26,7 @@ from pipelines.worker import Failed
 RECORD = "quantized.json"
 _WRITABLE = "name a folder that can be written with --output"
 _KINDS = (".onnx", ".tflite")
-_CHOICES = ("rounding", "shifts", "weights", "unsupported")
+_CHOICES = ("rounding", "shifts", "weights", "weight_rounding", "unsupported")
 
 
 class Quantize(OwnCommand):
@@ -205,14 +205,17 @@ def _step(file: Path, params: dict[str, Any], calibration: str | None) -> Step:
     )
 
 
+def _number(value: float | None) -> str:
+    return "NaN" if value is None else f"{value:.6f}"
+
+
 def _tell(found: dict[str, Any]) -> None:
     """A line a file and an output, then what a reader should know."""
     for name, size_bytes in found["bytes"].items():
         ratio = size_bytes / found["source_bytes"]
         console.tell(f"{name}: {console.quantity(size_bytes)}, {ratio:.2f} of the source")
     for name, error in found["outputs"].items():
-        worst = error["cosine"]["worst"]
-        told = "NaN" if worst is None else f"{worst:.6f}"
-        console.tell(f"{name}: cosine {told}, worst of {found['samples']} samples")
+        mean, worst = (_number(error["cosine"][key]) for key in ("mean", "worst"))
+        console.tell(f"{name}: cosine {mean}, worst of {found['samples']} samples {worst}")
     for note in found["notes"]:
         console.tell(f"note: {note}")

@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from quant.fixed_point.geometry import pads, pair
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import Convolution
 from quant.fixed_point.operators import windows
-from quant.fixed_point.weights import quantize_weights
+from quant.fixed_point.weights import Read, quantize_weights
 
 
 def conv(lowering: Lowering, node: onnx.NodeProto) -> None:
@@ -30,7 +31,7 @@ def conv(lowering: Lowering, node: onnx.NodeProto) -> None:
         max(-x.low, x.high),
         lowering.wanted(name, finest, bounds),
         lowering.options,
-        _means(lowering.means(node.input[0], x.shape[1]), weight, groups),
+        _read(lowering, node, weight, groups),
     )
     lowering.told(node, done.notes)
     kernel = (weight.shape[2], weight.shape[3])
@@ -41,20 +42,28 @@ def conv(lowering: Lowering, node: onnx.NodeProto) -> None:
             done.weight.reshape(weight.shape),
             done.rescale((len(weight), 1, 1), bounds),
             groups=groups,
-            strides=windows.pair(lowering, node, "strides"),
-            pads=windows.pads(lowering, node, x.shape, kernel),
-            dilations=windows.pair(lowering, node, "dilations"),
+            strides=pair(node, "strides"),
+            pads=pads(node, x.shape, kernel),
+            dilations=pair(node, "dilations"),
         ),
         done.scale,
     )
 
 
-def _means(
-    means: NDArray[np.float64] | None, weight: NDArray[Any], groups: int
+def _read(lowering: Lowering, node: onnx.NodeProto, weight: NDArray[Any], groups: int) -> Read:
+    x, taps = lowering.tensor(node), lowering.taps_of(node)
+    mean = _at_taps(lowering.means(node.input[0], x.shape[1]), weight, groups)
+    if taps is not None:
+        mean = np.repeat(taps.mean.astype(np.float64), len(weight) // groups, axis=0)
+    return Read(mean, _at_taps(lowering.drift(node, 1), weight, groups), taps)
+
+
+def _at_taps(
+    channels: NDArray[np.float64] | None, weight: NDArray[Any], groups: int
 ) -> NDArray[np.float64] | None:
-    """What each tap reads on average, [outputs, taps]. means: of the input's channels."""
-    if means is None:
+    """A number for each channel of the input, as each tap reads it: [outputs, taps]."""
+    if channels is None:
         return None
     outputs, inner = weight.shape[:2]
-    own = np.repeat(means.reshape(groups, inner), outputs // groups, axis=0)
+    own = np.repeat(channels.reshape(groups, inner), outputs // groups, axis=0)
     return np.repeat(own, int(np.prod(weight.shape[2:])), axis=1)

@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import MatrixProduct, TensorProduct
-from quant.fixed_point.weights import quantize_weights
+from quant.fixed_point.network import MatrixProduct, Tensor, TensorProduct
+from quant.fixed_point.weights import Read, quantize_weights
 
 
 def gemm(lowering: Lowering, node: onnx.NodeProto) -> None:
@@ -75,7 +75,6 @@ def _product(
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1), (columns,))
     name, bounds = lowering.activation(output)
-    means = lowering.means(node.input[0], len(weight))
     done = quantize_weights(
         weight.T,
         bias,
@@ -83,12 +82,24 @@ def _product(
         max(-x.low, x.high),
         lowering.wanted(name, x_scale * 2**24, bounds),
         lowering.options,
-        None if means is None else np.broadcast_to(means, weight.T.shape),
+        _read(lowering, node, x, columns),
     )
     lowering.told(node, done.notes)
     lowering.add(
         MatrixProduct(name, x.name, done.weight.T.copy(), done.rescale((columns,), bounds)),
         done.scale,
+    )
+
+
+def _read(lowering: Lowering, node: onnx.NodeProto, x: Tensor, columns: int) -> Read:
+    taps = lowering.taps_of(node)
+    mean = lowering.means(node.input[0], x.shape[-1]) if taps is None else taps.mean[0]
+    drift = lowering.drift(node, -1)
+    wide = (columns, x.shape[-1])
+    return Read(
+        None if mean is None else np.broadcast_to(mean.astype(np.float64), wide),
+        None if drift is None else np.broadcast_to(drift, wide),
+        taps,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from quant.fixed_point.geometry import Pads, Pair, pads, pair
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import Convolution, Integers, Maximum, MaxPool
 from quant.fixed_point.operators import windows
@@ -20,12 +21,12 @@ def maximum(lowering: Lowering, node: onnx.NodeProto) -> None:
     if len(node.output) > 1 and node.output[1]:
         raise lowering.fault(node, "puts out indices", "leave its second output out")
     kernel = _kernel(lowering, node)
-    dilations = windows.pair(lowering, node, "dilations")
-    pads = windows.pads(lowering, node, x.shape, kernel)
+    dilations = pair(node, "dilations")
+    padding = pads(node, x.shape, kernel)
     height, width = ((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
-    windows.require_floor(lowering, node, x.shape, (height, width), pads)
-    strides = windows.pair(lowering, node, "strides")
-    pool = MaxPool(node.output[0], x.name, kernel, strides, pads, dilations)
+    windows.require_floor(lowering, node, x.shape, (height, width), padding)
+    strides = pair(node, "strides")
+    pool = MaxPool(node.output[0], x.name, kernel, strides, padding, dilations)
     lowering.add(pool, x.scale, bounds=(x.low, x.high))
 
 
@@ -46,12 +47,12 @@ def average(lowering: Lowering, node: onnx.NodeProto) -> None:
     x, x_scale = lowering.real(node)
     windows.require_2d(lowering, node, x.shape)
     kernel = _kernel(lowering, node)
-    if windows.pair(lowering, node, "dilations") != (1, 1):
+    if pair(node, "dilations") != (1, 1):
         raise lowering.fault(node, "has dilations", "use a convolution")
-    pads = windows.pads(lowering, node, x.shape, kernel)
-    windows.require_floor(lowering, node, x.shape, kernel, pads)
+    padding = pads(node, x.shape, kernel)
+    windows.require_floor(lowering, node, x.shape, kernel, padding)
     name, bounds = lowering.activation(node.output[0])
-    counts = _counts(lowering, node, x.shape, kernel, pads)
+    counts = _counts(lowering, node, x.shape, kernel, padding)
     area = kernel[0] * kernel[1]
     if area > MOST_COUNT:
         raise lowering.fault(node, f"has windows of {area}", "use smaller poolings in a row")
@@ -73,8 +74,8 @@ def average(lowering: Lowering, node: onnx.NodeProto) -> None:
             np.ones((channels, 1, *kernel), np.int64),
             lowering.rescale(shift, bounds, scale, multiplier),
             groups=channels,
-            strides=windows.pair(lowering, node, "strides"),
-            pads=pads,
+            strides=pair(node, "strides"),
+            pads=padding,
         ),
         scale,
     )
@@ -84,22 +85,22 @@ def _counts(
     lowering: Lowering,
     node: onnx.NodeProto,
     x: tuple[int, ...],
-    kernel: windows.Pair,
-    pads: windows.Pads,
+    kernel: Pair,
+    padding: Pads,
 ) -> Integers:
     """How many elements each window's mean is of, [h, w] of the output."""
-    strides = windows.pair(lowering, node, "strides")
+    strides = pair(node, "strides")
     out = lowering.shape(node.output[0])[2:]
     if lowering.attribute(node, "count_include_pad", 0):
         return np.full(out, kernel[0] * kernel[1], np.int64)
     lengths: list[NDArray[Any]] = []
     for i in range(2):
-        start = np.arange(out[i]) * strides[i] - pads[i]
+        start = np.arange(out[i]) * strides[i] - padding[i]
         end = np.minimum(start + kernel[i], x[2 + i])
         lengths.append(end - np.maximum(start, 0))
     return np.outer(lengths[0], lengths[1]).astype(np.int64)
 
 
-def _kernel(lowering: Lowering, node: onnx.NodeProto) -> windows.Pair:
+def _kernel(lowering: Lowering, node: onnx.NodeProto) -> Pair:
     given: Any = lowering.attribute(node, "kernel_shape")
     return int(given[0]), int(given[1])

@@ -1,0 +1,45 @@
+"""Means of channels over all samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+_PLACES = 1_024  # of an image
+
+
+class ChannelMeans:
+    """Of named tensors."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Array] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, value: Array, axis: int) -> None:
+        """One sample's tensor. axis: where its channels are."""
+        others = tuple(i for i in range(value.ndim) if i != axis % value.ndim)
+        if value.ndim == 4 and axis == 1:  # of an image, every n-th row tells enough
+            value = value[:, :, :: max(1, value[0, 0].size // _PLACES)]
+        self._sums[name] = self._sums.get(name, 0.0) + value.mean(axis=others, dtype=np.float64)
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def of(self, name: str) -> tuple[float, ...] | None:
+        """In float32, so that the order of the samples does not show."""
+        if name not in self._sums:
+            return None
+        mean = (self._sums[name] / self._counts[name]).astype(np.float32)
+        return tuple(mean.tolist())
+
+
+def weighted_inputs(model: onnx.ModelProto) -> dict[str, int]:
+    """Tensors that a layer with weights reads -> the axis that its channels are.
+
+    What they hold on average corrects that layer's bias.
+    """
+    axes = {"Conv": 1, "Gemm": -1, "MatMul": -1}
+    nodes = (node for node in model.graph.node if node.op_type in axes)
+    return {str(node.input[0]): axes[node.op_type] for node in nodes}
