@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipelines.dvc_repo import cache
 from pipelines.facts import Change, Facts, changes, observe
 from pipelines.lock import Entry, Locks
 from pipelines.step import Step
-from pipelines.store import Damaged, Store, replace
+from pipelines.store import Damaged, Store, Taken, replace
 from pipelines.worker import Failed, Result, Worker
 
 
@@ -131,11 +132,15 @@ class Builder:
 
     def _keep(self, step: Step, facts: Facts, result: Result) -> None:
         """Into the cache, into place, and only then into the lock."""
-        outs = {}
-        for name, path in step.outputs.items():
-            outs[path] = self.store.take(result.out / name)
+        taken = {path: self.store.take(result.out / name) for name, path in step.outputs.items()}
         self._put_in_place(step, result)
-        entry = Entry(facts, outs)
+        self.record(step, facts, taken)
+
+    def record(self, step: Step, facts: Facts, taken: Mapping[str, Taken]) -> None:
+        """Note what the step made. taken: output path -> what the cache took, in place by now."""
+        for path, what in taken.items():
+            self.contents.learn(path, what.reads)
+        entry = Entry(facts, {path: what.content for path, what in taken.items()})
         self.store.remember(step, entry)
         self.locks.record(step, entry)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines import atomic
 
@@ -39,10 +39,12 @@ def md5_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below `folder`, links followed, in no particular order."""
+def files_below(folder: str) -> Iterator[str]:
+    """Path below `folder` of every file in it, links followed, in no particular order."""
+    start = len(folder.rstrip("/")) + 1
     for parent, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(parent, name) for name in names)
+        inside = f"{parent[start:]}/".lstrip("/")
+        yield from (inside + name for name in names)
 
 
 def listing(members: Mapping[str, str]) -> bytes:
@@ -51,18 +53,18 @@ def listing(members: Mapping[str, str]) -> bytes:
     return json.dumps(rows, sort_keys=True).encode()
 
 
-def measure(path: Path) -> tuple[Content, dict[str, str] | None]:
-    """Content of a file or folder, hashed anew; for a folder also its members' MD5 by path."""
-    if not path.is_dir():
-        return Content(md5_of(path), path.stat().st_size), None
-    members = {file.relative_to(path).as_posix(): md5_of(file) for file in files_below(path)}
-    return folder_content(path, members), members
-
-
-def folder_content(folder: Path, members: Mapping[str, str]) -> Content:
-    total = sum(os.stat(f"{folder}/{path}").st_size for path in members)
+def folder_content(members: Mapping[str, str], size: int) -> Content:
+    """members: path below the folder -> MD5. size: bytes of them all."""
     md5 = hashlib.md5(listing(members), usedforsecurity=False).hexdigest()
-    return Content(md5 + ".dir", total, len(members))
+    return Content(md5 + ".dir", size, len(members))
+
+
+class Read(NamedTuple):
+    """A file that was read whole: its MD5, and its state and the time before that."""
+
+    md5: str
+    status: os.stat_result
+    asked_ns: int
 
 
 class Contents:
@@ -88,18 +90,20 @@ class Contents:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def members(self, folder: str) -> dict[str, str]:
-        """Path below the folder -> MD5, for every file in it."""
-        base = f"{self._base}{folder}/"
-        found = {}
-        for parent, _, names in os.walk(base, followlinks=True):
-            inside = f"{parent[len(base) :]}/".lstrip("/")
-            for name in names:
-                content = self.of(f"{folder}/{inside}{name}")
-                if content is None:
-                    raise FileNotFoundError(f"{folder}/{inside}{name}")
-                found[inside + name] = content.md5
-        return found
+    def learn(self, path: str, reads: Mapping[str, Read]) -> None:
+        """Remember files that were read elsewhere and then moved to `path`, or below it.
+
+        To move a file changes none of what is compared here. To write to it changes its mtime,
+        which was older than a tick of the clock before the file was read.
+        """
+        for below, (md5, was, asked_ns) in reads.items():
+            place = f"{path}/{below}" if below else path
+            try:
+                now = os.stat(self._base + place)
+            except FileNotFoundError:  # it may have been removed again
+                continue
+            if _bytes_of(now) == _bytes_of(was) and asked_ns - was.st_mtime_ns > _RACY_NS:
+                self._remember(place, md5, _stamp(now))
 
     def save(self) -> None:
         with self._lock:
@@ -108,12 +112,20 @@ class Contents:
                 self._is_changed = False
 
     def _of_folder(self, folder: str) -> Content:
-        return folder_content(self.root / folder, self.members(folder))
+        base = f"{self._base}{folder}/"
+        found = {}
+        for below in files_below(base):
+            content = self.of(f"{folder}/{below}")
+            if content is None:
+                raise FileNotFoundError(f"{folder}/{below}")
+            found[below] = content
+        md5s = {below: content.md5 for below, content in found.items()}
+        return folder_content(md5s, sum(content.size for content in found.values()))
 
     def _of_file(self, path: str, status: os.stat_result) -> Content:
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(path)
-        stamp = [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino]
+        stamp = _stamp(status)
         known = self._load().get(path)
         is_executable = bool(status.st_mode & stat.S_IXUSR)
         if known is not None and known[1:] == stamp:
@@ -121,10 +133,13 @@ class Contents:
         asked_ns = time.time_ns()
         md5 = md5_of(self.root / path)
         if asked_ns - max(status.st_mtime_ns, status.st_ctime_ns) > _RACY_NS:
-            with self._lock:
-                self._load()[path] = [md5, *stamp]
-                self._is_changed = True
+            self._remember(path, md5, stamp)
         return Content(md5, status.st_size, None, is_executable)
+
+    def _remember(self, path: str, md5: str, stamp: list[int]) -> None:
+        with self._lock:
+            self._load()[path] = [md5, *stamp]
+            self._is_changed = True
 
     def _load(self) -> dict[str, list[Any]]:
         if self._known is None:
@@ -133,3 +148,12 @@ class Contents:
             except (OSError, ValueError):  # none yet, or damaged: it is only a memory
                 self._known = {}
         return self._known
+
+
+def _stamp(status: os.stat_result) -> list[int]:
+    return [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino]
+
+
+def _bytes_of(status: os.stat_result) -> tuple[int, ...]:
+    """What stays the same as long as nobody writes to the file."""
+    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)

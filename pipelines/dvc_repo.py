@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from pipelines import console
 from pipelines.where import Problem, Problems, Where, did_you_mean
@@ -109,19 +108,27 @@ def locked(root: Path) -> Iterator[None]:
     process's number. Where it is held we wait, and say for whom.
     Raises RepositoryLocked after ten minutes.
     """
-    place = root / ".dvc" / "tmp" / "lock"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.touch()
-    with place.open("r+") as file:
+    place = f"{root}/.dvc/tmp/lock"
+    file = _opened(place)
+    try:
         _wait_for(file, place)
-        file.seek(0)
-        file.write(f" {os.getpid()}\n")
-        file.truncate()
-        file.flush()
+        length = os.pwrite(file, f" {os.getpid()}\n".encode(), 0)
+        os.ftruncate(file, length)
         yield
+    finally:
+        os.close(file)
 
 
-def _wait_for(file: TextIO, place: Path) -> None:
+def _opened(place: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(place, flags, 0o666)
+    except FileNotFoundError:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(place, flags, 0o666)
+
+
+def _wait_for(file: int, place: str) -> None:
     began, is_told = time.monotonic(), False
     while True:
         try:
@@ -140,10 +147,9 @@ def _wait_for(file: TextIO, place: Path) -> None:
             time.sleep(0.02)
 
 
-def _holder(file: TextIO) -> str:
+def _holder(file: int) -> str:
     """`by process 4242 (dvc pull)`, as far as it can be told."""
-    file.seek(0)
-    number = file.read().strip()
+    number = os.pread(file, 100, 0).decode(errors="replace").strip()
     try:
         words = Path("/proc", number, "cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIX = ".jsonl"
@@ -47,7 +47,7 @@ class Journal:
             self._begin()
 
     def append(self, line: Line) -> None:
-        data = json.dumps(asdict(line)).encode()
+        data = json.dumps(vars(line)).encode()
         with self._guard:
             os.write(self._begin(), b"%08x %s\n" % (zlib.crc32(data), data))
 

@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.atomic import UNUSED
 from pipelines.dvc_repo import cache
 
 _RANDOM = r"[a-z0-9_]{8}"  # tempfile's
-_WRITTEN = re.compile(rf"\.(?:dvc\.lock|dvc\.yaml|[a-z]+\.json)\.{_RANDOM}")
+_UNUSED = rf"(?:{UNUSED}|{_RANDOM})"  # tempfile's: of earlier versions
+_WRITTEN = re.compile(rf"\.(?:dvc\.lock|dvc\.yaml|[a-z]+\.json)\.{_UNUSED}")
 _SWAPPED = re.compile(rf"\.old-{_RANDOM}|\.(?P<name>.+)\.{_RANDOM}")
 _CACHED = re.compile(
-    rf"tmp{_RANDOM}|\.[0-9a-f]{{30}}(?:\.dir)?\.{_RANDOM}|\.[0-9a-f]{{64}}\.{_RANDOM}"
+    rf"tmp{_UNUSED}|\.[0-9a-f]{{30}}(?:\.dir)?\.{_UNUSED}|\.[0-9a-f]{{64}}\.{_UNUSED}"
 )
 
 

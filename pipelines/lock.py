@@ -6,7 +6,7 @@ import hashlib
 import posixpath
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,11 @@ from typing import Any
 from pipelines import atomic, leftovers, lock_text
 from pipelines.content import Content
 from pipelines.dvc_repo import RepositoryLocked, locked
+from pipelines.dvc_stage import DvcStage
 from pipelines.facts import Facts
 from pipelines.journal import Journal, Line
-from pipelines.lock_text import dump as dvc_text
 from pipelines.parsed_files import ParsedFiles
 from pipelines.step import Step
-
-__all__ = ["Entry", "Locks", "dvc_text", "from_stage", "to_stage"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,16 @@ class Entry:
 
     facts: Facts
     outs: Mapping[str, Content]
+    _stages: dict[tuple[str, str], DvcStage] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
+
+    def stage(self, step: Step) -> DvcStage:
+        """The step's stage in dvc.lock: made once, as the run-cache holds it too."""
+        key = (step.folder, step.lock_name)
+        if key not in self._stages:
+            self._stages[key] = DvcStage(step.lock_name, to_stage(self, step.folder))
+        return self._stages[key]
 
 
 def to_stage(entry: Entry, folder: str) -> dict[str, Any]:
@@ -73,6 +81,7 @@ class Locks:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._base = f"{root}/"  # joining thousands of Paths takes longer than reading them
         self._stages: dict[str, dict[str, Any]] = {}
         self._texts: dict[str, str | None] = {}  # of the files that were read
         self._parts: dict[str, dict[str, str]] = {}  # the same, by stage
@@ -102,11 +111,11 @@ class Locks:
 
     def record(self, step: Step, entry: Entry) -> None:
         """Note in the journal what the step made; `flush` writes it to dvc.lock."""
-        stage = to_stage(entry, step.folder)
-        text = lock_text.dump_stage(step.lock_name, stage)
+        stage = entry.stage(step)
+        text = stage.text
         with self._guard:
             edit = self._edit(step, text)
-            self._load(step.folder)[step.lock_name] = stage
+            self._load(step.folder)[step.lock_name] = stage.data
             self._entries[step.folder, step.lock_name] = entry
             self._journal.append(Line(step.folder, step.lock_name, edit.before, text))
 
@@ -190,7 +199,8 @@ class Locks:
 
     def _text(self, file: str) -> str | None:
         try:
-            return (self._root / file).read_text(errors="replace")
+            with open(self._base + file, errors="replace") as opened:  # noqa: PTH123
+                return opened.read()
         except FileNotFoundError:
             return None
 
@@ -214,7 +224,7 @@ class Locks:
                     stages[name] = edit.text
             new = lock_text.join(stages.values()) if stages or text is not None else None
             if new is not None and new != text:
-                atomic.write(self._root / folder / "dvc.lock", new.encode())
+                atomic.write(f"{self._base}{folder}/dvc.lock", new.encode())
             return new
 
 

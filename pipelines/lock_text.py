@@ -16,14 +16,17 @@ from typing import Any
 import yaml
 
 HEAD = "schema: '2.0'\nstages:\n"
+_DEPTH = 4  # of a stage in dvc.lock
 _WIDTH = 80
 _LONGEST_KEY = 100  # a key of more than 128 characters is written as `? key`
-# Letters first, or a path's dots; no blank, and nothing that means something to YAML.
-_PLAIN = re.compile(r"(?:[A-Za-z]|\.{1,2}/)(?:[A-Za-z0-9_./@+=-]|:(?=[A-Za-z0-9_./@+=-]))*")
-# An MD5 that starts with a digit and holds one of these is no number (0b11.., 1e5) to anybody.
-_HASH = re.compile(r"[0-9][0-9a-f]*[acdf][0-9a-f]*(?:\.dir)?")
 # Words that some version of YAML reads as something else than text.
-_WORDS = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"])
+_NOT_TEXT = r"(?i:true|false|null|yes|no|on|off|y|n|nan|inf)"
+# Letters first, or a path's dots; no blank, and nothing that means something to YAML.
+_INSIDE = r"[A-Za-z0-9_./@+=-]"
+_WORD = rf"(?!{_NOT_TEXT}(?:[ ]|\Z))(?:[A-Za-z]|\.{{1,2}}/)(?:{_INSIDE}++|:(?={_INSIDE}))*+"
+_PLAIN_WORD = re.compile(_WORD)
+# An MD5 that starts with a digit and holds one of these is no number (0b11.., 1e5) to anybody.
+_PLAIN_TEXT = re.compile(rf"{_WORD}(?:[ ]{_WORD})*+|[0-9][0-9be]*[acdf][0-9a-f]*(?:\.dir)?")
 _STAGE = re.compile(r"^  (?=[^ \n])", re.M)
 _KEY = re.compile(r"([A-Za-z0-9_.@/+-]+):\n")
 _ANCHOR = re.compile(r"[&*]id\d{3}")
@@ -92,7 +95,7 @@ def by_ruamel(data: Mapping[str, Any]) -> str:
 def dump(data: Mapping[str, Any]) -> str:
     """A whole document, the same as `by_ruamel`."""
     try:
-        return _mapping(data, 0)
+        return _text(_lines(data, 0))
     except _NotPlain:
         return by_ruamel(data)
 
@@ -100,9 +103,18 @@ def dump(data: Mapping[str, Any]) -> str:
 def dump_stage(name: str, stage: Mapping[str, Any]) -> str:
     """A stage as it stands in dvc.lock: `  NAME:` and what is below it."""
     try:
-        return f"  {_key(name)}:\n{_mapping(stage, 4)}"
+        return f"  {_key(name)}:\n{_text(_lines(stage, _DEPTH))}"
     except _NotPlain:
         return by_ruamel({"stages": {name: stage}}).removeprefix("stages:\n")
+
+
+def dump_both(name: str, stage: Mapping[str, Any]) -> tuple[str, str]:
+    """A stage as it stands in dvc.lock, and as a whole document: `dump_stage` and `dump`."""
+    try:
+        head, lines = f"  {_key(name)}:\n", _lines(stage, _DEPTH)
+    except _NotPlain:
+        return dump_stage(name, stage), dump(stage)
+    return head + _text(lines), _text(line[_DEPTH:] for line in lines)
 
 
 def split(text: str) -> dict[str, str]:
@@ -123,63 +135,69 @@ def join(stages: Iterable[str]) -> str:
     return HEAD + text if text else HEAD.replace("stages:", "stages: {}")
 
 
-def _mapping(data: Mapping[str, Any], indent: int) -> str:
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _lines(data: Mapping[str, Any], indent: int) -> list[str]:
+    """The lines of a block mapping. Raises _NotPlain."""
     if not data:
         raise _NotPlain
-    blanks = " " * indent
-    return "".join(
-        [f"{blanks}{_key(key)}:{_value(key, item, indent)}" for key, item in data.items()]
-    )
+    lines: list[str] = []
+    _add_mapping(lines, data, indent, " " * indent)
+    return lines
 
 
-def _value(key: str, item: Any, indent: int) -> str:
-    """What follows `key:`, up to the line's end or the end of what is nested."""
-    if isinstance(item, dict):
-        return "\n" + _mapping(item, indent + 2) if item else " {}\n"
-    if isinstance(item, list):
-        return "\n" + _sequence(item, indent) if item else " []\n"
-    return f" {_scalar(item, indent + len(key) + 2)}\n"
-
-
-def _sequence(items: list[Any], indent: int) -> str:
-    lines = []
-    for item in items:
-        if isinstance(item, dict):
-            text = _mapping(item, indent + 2)[indent + 2 :] if item else "{}\n"
-        elif isinstance(item, list):
-            text = _sequence(item, indent + 2)[indent + 2 :] if item else "[]\n"
+def _add_mapping(lines: list[str], data: Mapping[str, Any], indent: int, start: str) -> None:
+    """start: what the first line begins with: blanks, or `- ` at their end."""
+    for key, item in data.items():
+        head = f"{start}{_key(key)}:"
+        start = " " * indent
+        kind = type(item)
+        if kind is dict and item:
+            lines.append(head)
+            _add_mapping(lines, item, indent + 2, f"{start}  ")
+        elif kind is list and item:
+            lines.append(head)
+            _add_sequence(lines, item, indent, start)
         else:
-            text = f"{_scalar(item, indent + 2)}\n"
-        lines.append(f"{' ' * indent}- {text}")
-    return "".join(lines)
+            lines.append(f"{head} {_scalar(item, indent + len(key) + 2)}")
+
+
+def _add_sequence(lines: list[str], items: list[Any], indent: int, start: str) -> None:
+    for item in items:
+        head = f"{start}- "
+        start = " " * indent
+        kind = type(item)
+        if kind is dict and item:
+            _add_mapping(lines, item, indent + 2, head)
+        elif kind is list and item:
+            _add_sequence(lines, item, indent + 2, head)
+        else:
+            lines.append(f"{head}{_scalar(item, indent + 2)}")
 
 
 @lru_cache(4096)  # a few words, over and over
 def _key(key: Any) -> str:
-    if type(key) is not str or len(key) > _LONGEST_KEY or not _is_plain(key):
-        raise _NotPlain
-    return key
-
-
-def _scalar(value: Any, column: int) -> str:
-    kind = type(value)
-    if kind is str:
-        # ruamel moves what ends after the width to lines of its own.
-        if column + len(value) > _WIDTH:
-            raise _NotPlain
-        if _HASH.fullmatch(value) or all(map(_is_plain, value.split(" "))):
-            return str(value)
-        raise _NotPlain
-    if kind is bool:
-        return "true" if value else "false"
-    if kind is int or (kind is float and math.isfinite(value)):
-        return repr(value)
+    if type(key) is str and len(key) <= _LONGEST_KEY and _PLAIN_WORD.fullmatch(key):
+        return key
     raise _NotPlain
 
 
-@lru_cache(4096)
-def _is_plain(text: str) -> bool:
-    return bool(_PLAIN.fullmatch(text)) and text.lower() not in _WORDS
+def _scalar(value: Any, column: int) -> str:
+    """A scalar, or a list or mapping that is empty."""
+    kind = type(value)
+    if kind is str:
+        # ruamel moves what ends after the width to lines of its own.
+        if column + len(value) <= _WIDTH and _PLAIN_TEXT.fullmatch(value):
+            return str(value)
+    elif kind is int or (kind is float and math.isfinite(value)):
+        return repr(value)
+    elif kind is bool:
+        return "true" if value else "false"
+    elif kind in (dict, list) and not value:
+        return "{}" if kind is dict else "[]"
+    raise _NotPlain
 
 
 def _unshared(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from pipelines.builder import Builder
 from pipelines.plan import Plan
 from pipelines.recipe import parse
 from pipelines.recipe.model import Recipe
+
+# A plan of thousands of steps holds no garbage: by default it is searched after every 700 objects.
+gc.set_threshold(200_000)
 
 
 class Project:

@@ -9,14 +9,16 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import NoReturn
 
 import yaml
 
 from pipelines import atomic, lock
-from pipelines.content import Content, files_below, folder_content, listing, md5_of
+from pipelines.content import Content, Read, files_below, folder_content, listing, md5_of
 from pipelines.dvc_repo import Cache
 from pipelines.facts import Facts
 from pipelines.lock import Entry
@@ -33,6 +35,14 @@ class Damaged(Exception):
     """A cache object whose content is not what its name says."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What is kept now. reads: path below what was taken -> its reading; `""` for a file itself."""
+
+    content: Content
+    reads: Mapping[str, Read]
+
+
 class Store:
     """Objects by content in files/md5, runs by facts in runs, both below the cache's folder."""
 
@@ -41,20 +51,21 @@ class Store:
         self._runs = cache.runs
         self._links = cache.links
 
-    def take(self, path: Path) -> Content:
-        """Keep a file, or a folder's members and its listing. Returns what it holds.
+    def take(self, path: Path) -> Taken:
+        """Keep a file, or a folder's members and its listing.
 
         Each file is read once: what is hashed is what is kept. `path` becomes a link to it where
         the repository asks for links.
         """
-        if not path.is_dir():
-            size = path.stat().st_size
-            return Content(self._take_file(path), size)
-        files = list(files_below(path))
-        members = {file.relative_to(path).as_posix(): self._take_file(file) for file in files}
-        content = folder_content(path, members)
+        place = str(path)
+        if not os.path.isdir(place):  # noqa: PTH112
+            read = self._take_file(place)
+            return Taken(Content(read.md5, read.status.st_size), {"": read})
+        reads = {below: self._take_file(f"{place}/{below}") for below in files_below(place)}
+        members = {below: read.md5 for below, read in reads.items()}
+        content = folder_content(members, sum(read.status.st_size for read in reads.values()))
         self._add_bytes(listing(members), content.md5)
-        return content
+        return Taken(content, reads)
 
     def has(self, content: Content) -> bool:
         """Whether every object of the content is there, and its listing whole."""
@@ -82,15 +93,15 @@ class Store:
 
     def remember(self, step: Step, entry: Entry) -> None:
         """Note in the run-cache that these facts gave these outputs."""
-        stage = lock.to_stage(entry, step.folder)
-        folder = self._run_folder(_key(stage))
+        stage = entry.stage(step)
         # Not synced: what a power cut tore is not read as an entry, and the step runs again.
-        text = lock.dvc_text(stage).encode()
-        atomic.write(folder / _digest(stage), text, is_synced=False)
+        folder = self._run_folder(stage.key)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        atomic.write(f"{folder}/{stage.value}", stage.document.encode(), is_synced=False)
 
     def forget(self, step: Step, entry: Entry) -> None:
         """Drop from the run-cache what these facts gave."""
-        shutil.rmtree(self._run_folder(_key(lock.to_stage(entry, step.folder))), ignore_errors=True)
+        shutil.rmtree(self._run_folder(entry.stage(step).key), ignore_errors=True)
 
     def recall(self, step: Step, facts: Facts) -> Entry | None:
         """What these facts gave before, if every object of it is still here."""
@@ -102,8 +113,8 @@ class Store:
     def known(self, step: Step, facts: Facts) -> Iterator[Entry]:
         """All that these facts gave before, whether or not its objects are here."""
         outs = {path: Content("", 0) for path in step.outputs.values()}
-        folder = self._run_folder(_key(lock.to_stage(Entry(facts, outs), step.folder)))
-        for file in sorted(folder.glob("*")):
+        folder = self._run_folder(Entry(facts, outs).stage(step).key)
+        for file in sorted(Path(folder).glob("*")):
             try:
                 entry = lock.from_stage(yaml.load(file.read_text(), _Loader), step.folder)
             except (yaml.YAMLError, KeyError, TypeError, AttributeError, OSError, ValueError):
@@ -121,10 +132,10 @@ class Store:
             return {content.md5}
 
     def _object(self, md5: str) -> Path:
-        return self._objects / md5[:2] / md5[2:]
+        return Path(f"{self._objects}/{md5[:2]}/{md5[2:]}")
 
-    def _run_folder(self, key: str) -> Path:
-        return self._runs / key[:2] / key
+    def _run_folder(self, key: str) -> str:
+        return f"{self._runs}/{key[:2]}/{key}"
 
     def _parts(self, content: Content) -> Iterator[str]:
         yield content.md5
@@ -145,58 +156,62 @@ class Store:
             pass
         raise Damaged(f"cache object {md5} is damaged")
 
-    def _take_file(self, path: Path) -> str:
-        md5 = self._copy_in(path)
+    def _take_file(self, path: str) -> Read:
+        read = self._copy_in(path)
         if self._links[0] in ("hardlink", "symlink"):
-            path.unlink()
-            self._link(md5, path)
-        return md5
+            place = Path(path)
+            place.unlink()
+            self._link(read.md5, place)
+        return read
 
-    def _copy_in(self, path: Path) -> str:
-        """Make the object of a file, and its MD5 on the way. Returns the MD5."""
+    def _copy_in(self, path: str) -> Read:
+        """Make the object of a file, hashing it on the way."""
         try:
-            handle, aside = self._aside()
+            copy, aside = self._aside()
         except PermissionError:
             return self._require_kept(path)
         try:
-            with os.fdopen(handle, "wb", buffering=0) as copy:
-                md5 = _copied(path, copy)
-            # DVC trusts read-only objects without hashing them again.
-            os.chmod(aside, 0o444)
-            self._put(aside, self._object(md5))
+            try:
+                read = _copied(path, copy)
+                # DVC trusts read-only objects without hashing them again.
+                os.fchmod(copy, 0o444)
+            finally:
+                os.close(copy)
+            self._put(aside, read.md5)
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
-        return md5
+        return read
 
     def _aside(self) -> tuple[int, str]:
         """A new file beside the objects' folders."""
         try:
-            return tempfile.mkstemp(dir=self._objects)
+            return atomic.unused(f"{self._objects}/tmp")
         except FileNotFoundError:
             self._objects.mkdir(parents=True, exist_ok=True)
-            return tempfile.mkstemp(dir=self._objects)
+            return atomic.unused(f"{self._objects}/tmp")
 
-    def _put(self, aside: str, target: Path) -> None:
+    def _put(self, aside: str, md5: str) -> None:
+        folder = f"{self._objects}/{md5[:2]}"
         try:
-            os.replace(aside, target)
+            os.replace(aside, f"{folder}/{md5[2:]}")
         except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            os.replace(aside, target)
+            Path(folder).mkdir(exist_ok=True)
+            os.replace(aside, f"{folder}/{md5[2:]}")
 
-    def _require_kept(self, path: Path) -> str:
-        """The MD5 of a file whose object a cache that can't be written has. Raises OSError."""
-        md5 = md5_of(path)
-        target = self._object(md5)
-        if not target.is_file() or md5_of(target) != md5:
+    def _require_kept(self, path: str) -> Read:
+        """Read a file whose object a cache that can't be written has. Raises OSError."""
+        read = _copied(path, None)
+        target = self._object(read.md5)
+        if not target.is_file() or md5_of(target) != read.md5:
             raise PermissionError(errno.EACCES, "the cache can't be written", str(self._objects))
-        return md5
+        return read
 
     def _add_bytes(self, data: bytes, md5: str) -> None:
         target = self._object(md5)
         if not target.is_file() or target.read_bytes() != data:
-            atomic.write(target, data)
-            target.chmod(0o444)
+            # Not synced, as no object is: `has` and `restore` look into what they use.
+            atomic.write(target, data, is_synced=False, mode=0o444)
 
     def _copy_out(self, md5: str, path: Path) -> None:
         self._link(md5, path)
@@ -217,14 +232,20 @@ class Store:
         shutil.copyfile(source, path)
 
 
-def _copied(path: Path, copy: IO[bytes]) -> str:
-    """Write a file's bytes to `copy`. Returns their MD5."""
+def _copied(path: str, copy: int | None) -> Read:
+    """Read a file, and write its bytes to `copy`."""
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        status, asked_ns = os.fstat(file), time.time_ns()
+        length = min(status.st_size + 1, _CHUNK)  # os.read makes room for all that it is asked for
+        while chunk := os.read(file, length):
             digest.update(chunk)
-            copy.write(chunk)
-    return digest.hexdigest()
+            if copy is not None:
+                atomic.write_all(copy, chunk)
+    finally:
+        os.close(file)
+    return Read(digest.hexdigest(), status, asked_ns)
 
 
 def _is_folder(content: Content) -> bool:
@@ -276,20 +297,3 @@ def _is_cloned(source: Path, path: Path) -> bool:
         except OSError:  # only btrfs, XFS and a few others share blocks
             return False
     return True
-
-
-def _key(stage: Mapping[str, Any]) -> str:
-    """DVC's run-cache key: command, dependencies, parameters and the outputs' paths."""
-    return _digest({**stage, "outs": [row["path"] for row in stage["outs"]]})
-
-
-def _digest(stage: Mapping[str, Any]) -> str:
-    text = json.dumps(_without_sizes(stage), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_sizes(value: Any) -> Any:
-    kind = type(value)  # plain data: asking for abstract types takes most of the time
-    if kind is dict:
-        return {k: _without_sizes(v) for k, v in value.items() if k not in ("size", "nfiles")}
-    return [_without_sizes(item) for item in value] if kind is list else value

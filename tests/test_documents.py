@@ -69,3 +69,10 @@ def test_every_command_has_help(name: str) -> None:
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert len(ran.stdout.splitlines()) >= 3
+
+
+def test_the_help_of_run_tells_of_pull() -> None:
+    command = [sys.executable, "-s", "dodo.py", "help", "run"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "--always-execute" in told
+    assert "--pull\n" in told

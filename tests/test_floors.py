@@ -28,6 +28,7 @@ FLOORS = (
     ("pipelines.content", "pipelines.dvc_repo", "pipelines.plan"),
     ("pipelines.facts",),
     ("pipelines.lock_text", "pipelines.journal", "pipelines.leftovers", "pipelines.parsed_files"),
+    ("pipelines.dvc_stage",),
     ("pipelines.lock",),
     ("pipelines.store",),
     ("pipelines.fork_server", "pipelines.worker"),

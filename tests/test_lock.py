@@ -80,6 +80,10 @@ def test_text_is_ruamels(name: str, stage: dict[str, Any]) -> None:
     alone = lock_text.by_ruamel({"stages": {name: stage}})
     assert lock_text.dump_stage(name, stage) == alone.removeprefix("stages:\n")
     assert lock_text.dump(stage) == lock_text.by_ruamel(stage)
+    assert lock_text.dump_both(name, stage) == (
+        lock_text.dump_stage(name, stage),
+        lock_text.dump(stage),
+    )
 
 
 def test_plain_text_is_not_left_to_ruamel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,11 +288,20 @@ def test_leftovers_are_removed_and_nothing_else(project: Path) -> None:
         *(".npumake/.contents.json.abcd1234", ".dvc/cache/files/md5/ab/tmpabcd1234"),
         f".dvc/cache/files/md5/ab/.{'c' * 30}.dir.abcd1234",
         f".dvc/cache/runs/ab/abc/.{'d' * 64}.abcd1234",
+        *(
+            "models/m/.dvc.lock.1f-2a",
+            ".npumake/.contents.json.1f-0",
+            ".dvc/cache/files/md5/tmp1f-3",
+        ),
+        *(
+            f".dvc/cache/files/md5/ab/.{'c' * 30}.dir.1f-4",
+            f".dvc/cache/runs/ab/abc/.{'d' * 64}.1-0",
+        ),
     )
     kept = (
         *("models/m/.notes.abcd1234", "models/m/build/.out.txt.abcd1234x", "models/m/dvc.lock"),
         *("models/m/build/d/.x.abcd1234/y", "models/m/data/.old-abcd1234/x", ".x.abcd1234"),
-        *(f".dvc/cache/files/md5/ab/{'c' * 30}", ".npumake/contents.json"),
+        *(f".dvc/cache/files/md5/ab/{'c' * 30}", ".npumake/contents.json", "models/m/.notes.1f-2a"),
     )
     for path in (*left, *kept):
         (project / path).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from pipelines.recipe.reading import BAD, Kind, Reader, count
 from pipelines.recipe.scalars import Number
-from pipelines.recipe.yaml_tree import FORBIDDEN_KEYS, scalar
+from pipelines.recipe.yaml_scalars import scalar
+from pipelines.recipe.yaml_tree import FORBIDDEN_KEYS
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ A recipe is `models/NAME/recipe.yaml`. Its first line lets editors complete and 
 - Names of models and targets: a-z and 0-9, and between them `_` and `-`; no command's name.
 - No key may be named `size` or `nfiles`: DVC leaves such keys out of its cache keys.
 - Values are read as YAML 1.2: `on` and `12:30` are text, `1e-3` is a number. Aliases and `<<` work.
+- What DVC reads as something else, such as `2024-01-01` (a date to DVC) or `.5e3`, is refused: put
+  text in quotes, and a digit before a number's dot.
 """
 
 

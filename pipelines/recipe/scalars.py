@@ -11,7 +11,8 @@ from typing import Any
 from yaml.nodes import Node, ScalarNode
 
 from pipelines.recipe.reading import Kind, Reader
-from pipelines.recipe.yaml_tree import describe, scalar
+from pipelines.recipe.yaml_scalars import scalar
+from pipelines.recipe.yaml_tree import describe
 from pipelines.where import did_you_mean
 
 YAML_11_FLAGS = {"yes": True, "on": True, "no": False, "off": False}

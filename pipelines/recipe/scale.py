@@ -9,7 +9,7 @@ from yaml.nodes import Node, ScalarNode
 
 from pipelines.recipe.reading import Kind, Reader
 from pipelines.recipe.scalars import Integer
-from pipelines.recipe.yaml_tree import scalar
+from pipelines.recipe.yaml_scalars import scalar
 
 FRACTIONS = tuple(1 / 2**n for n in range(1, 9))  # as quant.fixed_point.options takes them
 WORDS = "a whole number, 1 or more; or 0.5, 0.25 and so on for inputs beyond 127"

@@ -9,7 +9,8 @@ from typing import Any
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from pipelines.recipe.reading import BAD, Kind, Reader
-from pipelines.recipe.yaml_tree import FORBIDDEN_KEYS, scalar
+from pipelines.recipe.yaml_scalars import scalar
+from pipelines.recipe.yaml_tree import FORBIDDEN_KEYS
 from pipelines.where import nearest
 
 

@@ -1,12 +1,12 @@
-"""A recipe's text as YAML nodes that know their place. YAML ends here and in kinds.py.
+"""A recipe's text as YAML nodes that know their place. YAML ends here and in yaml_scalars.py.
 
-Scalars are read by the YAML 1.2 core schema, as DVC reads the same file: `on`, `yes`, `12:30` and
-dates are text, `1e-3` is a number. (PyYAML by itself reads YAML 1.1, where they are not.)
+Scalars are read by the YAML 1.2 core schema, as DVC reads the same file: `on`, `yes` and `12:30`
+are text, `1e-3` is a number. (PyYAML by itself reads YAML 1.1, where they are not.) What DVC reads
+otherwise, such as a date, is refused.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from pipelines.recipe.yaml_scalars import NULL, PLAIN, STR, is_read_otherwise, scalar
 from pipelines.recipe.yaml_syntax import syntax_problem
 from pipelines.where import Problem, Problems, Where
 
@@ -22,24 +23,12 @@ try:
 except ImportError:  # PyYAML was built without libyaml: the same, about ten times slower
     from yaml import SafeLoader as _BaseLoader  # type: ignore[assignment]
 
-_STR = "tag:yaml.org,2002:str"
 _TAGS = {f"tag:yaml.org,2002:{t}" for t in ("str", "int", "float", "bool", "null", "map", "seq")}
-_PLAIN = ""  # the tag that _Loader gives to a scalar without quotes and without a tag of its own
 _MERGE = "<<"
 FORBIDDEN_KEYS = ("size", "nfiles")
 _MAX_VALUES = 100_000  # aliases of aliases grow without bound ("billion laughs")
 _MAX_DEPTH = 60
 _SMALL = 4_000  # characters; libyaml's composer overflows the C stack at some 20,000 levels
-
-_NULL = {"", "~", "null", "Null", "NULL"}
-_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_NUMBER_STARTS = frozenset("+-.0123456789")
-_INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
-_BASED = re.compile(r"[-+]?0(?:b[01_]+|o[0-7_]+|x[0-9a-fA-F_]+)")
-_FLOAT = re.compile(
-    r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-)
 
 
 class _Loader(_BaseLoader):
@@ -47,7 +36,7 @@ class _Loader(_BaseLoader):
 
     def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
         if kind is ScalarNode:
-            return _PLAIN if implicit[0] else _STR
+            return PLAIN if implicit[0] else STR
         return f"tag:yaml.org,2002:{'map' if kind is MappingNode else 'seq'}"
 
 
@@ -90,6 +79,7 @@ class Tree:
             raise Problems([Problem(self.where(node), *_ENDLESS)])
         self._check_tag(node)
         if isinstance(node, ScalarNode):
+            self._check_scalar(node)
             return scalar(node)
         if isinstance(node, SequenceNode):
             return [self._plain(item, path, depth + 1) for item in node.value]
@@ -118,13 +108,14 @@ class Tree:
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 self.add(self.where(key), "a key must be one word", "write `key: value`")
-            elif key.value == _MERGE and key.tag == _PLAIN:
+            elif key.value == _MERGE and key.tag == PLAIN:
                 merged += self._merged(value, depth)
             elif key.value in own:
                 first = self.where(own[key.value][0])
                 what = f"`{key.value}` stands twice in this mapping"
                 self.add(self.where(key), what, f"keep one; the first is at line {first.line}")
             else:
+                self._check_scalar(key)
                 self._check_name(key)
                 own[key.value] = (key, value)
         for key, value in merged:
@@ -151,40 +142,22 @@ class Tree:
             why = "DVC leaves it out of its cache keys, and restores a wrong file after a change"
             self.add(self.where(key), what, f"choose another name; {why}")
 
+    def _check_scalar(self, node: ScalarNode) -> None:
+        if is_read_otherwise(node):
+            what = f"DVC reads {describe(node)} as something else"
+            self.add(self.where(node), what, _IN_QUOTES)
+
     def _check_tag(self, node: Node) -> None:
         if node.tag and node.tag not in _TAGS:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             self.add(self.where(node), f"recipes have no tag `{tag}`", "write the plain value")
 
 
+_IN_QUOTES = "put text in quotes, and a digit before a number's dot"
 _ENDLESS = (
     "aliases or nesting have no end here",
     "write the values out; an alias must not hold itself",
 )
-
-
-def scalar(node: ScalarNode) -> Any:
-    """The scalar's value: text, int, float, bool or None."""
-    text: str = node.value
-    if node.tag == _STR:
-        return text
-    if text in _NULL:
-        return None
-    if text in _BOOLS:
-        return _BOOLS[text]
-    return _number(text) if text[0] in _NUMBER_STARTS else text
-
-
-def _number(text: str) -> int | float | str:
-    """The number that `text` spells, or `text` itself."""
-    digits = text.replace("_", "")
-    if _INTEGER.fullmatch(text):
-        return int(digits) if len(digits) < 400 else text
-    if _BASED.fullmatch(text):
-        return int(digits, 0)
-    if _FLOAT.fullmatch(text):
-        return float(re.sub(r"\.(?=[inIN])", "", digits))
-    return text
 
 
 def describe(node: Node) -> str:
@@ -193,10 +166,10 @@ def describe(node: Node) -> str:
         return "a mapping"
     if isinstance(node, SequenceNode):
         return "a list"
-    if node.tag == _PLAIN and node.value in _NULL:
+    if node.tag == PLAIN and node.value in NULL:
         return "nothing"
     text = node.value if len(node.value) <= 60 else f"{node.value[:57]}..."
-    return f"`{text}`" if node.tag == _PLAIN else f'"{text}"'
+    return f"`{text}`" if node.tag == PLAIN else f'"{text}"'
 
 
 def compose(file: Path, name: str) -> Tree:

@@ -90,7 +90,14 @@ def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
 
 def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     calibration = target.quantize.calibration
-    params = _params(recipe, target, calibration)
+
+    def work() -> tuple[Work, ...]:
+        params = _params(recipe, target, calibration)
+        return (
+            Work("core", "pipelines.jobs.samples", params),
+            Work(target.toolchain, "pipelines.jobs.rknn_quantize", params),
+        )
+
     return Step(
         model=recipe.model,
         stage="quantize",
@@ -106,17 +113,13 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         version_key="rknn.quantize",
         version=version("rknn.quantize"),
         toolchains=("core", target.toolchain),
-        work=lambda: (
-            Work("core", "pipelines.jobs.samples", params),
-            Work(target.toolchain, "pipelines.jobs.rknn_quantize", params),
-        ),
+        work=work,
     )
 
 
 def _build(recipe: Recipe, target: Target, root: Path) -> Step:
     needs_data = is_one_call(target) and is_quantized_here(target)
     samples = target.quantize.calibration if needs_data else None
-    params = _params(recipe, target, samples)
     name = target.name
     if is_one_call(target):
         inputs = {"model": _model(recipe, target), **data_inputs(recipe, samples, root)}
@@ -126,7 +129,12 @@ def _build(recipe: Recipe, target: Target, root: Path) -> Step:
         inputs = {"quantize": built(recipe, f"{name}/quantize")}
         read = _sections(recipe, target, "build")
     inputs |= _control_input(recipe, target)
-    prepare = (Work("core", "pipelines.jobs.samples", params),) if samples else ()
+
+    def work() -> tuple[Work, ...]:
+        params = _params(recipe, target, samples)
+        prepare = (Work("core", "pipelines.jobs.samples", params),) if samples else ()
+        return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_build", params))
+
     return Step(
         model=recipe.model,
         stage="build",
@@ -138,7 +146,7 @@ def _build(recipe: Recipe, target: Target, root: Path) -> Step:
         version_key="rknn.build",
         version=version("rknn.build"),
         toolchains=("core", target.toolchain) if samples else (target.toolchain,),
-        work=lambda: (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_build", params)),
+        work=work,
     )
 
 
@@ -158,7 +166,6 @@ REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json", "b
 def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
     name = target.name
-    params = {**_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
     inputs = {
         **_compiled(recipe, target),
         "model": _model(recipe, target),
@@ -168,11 +175,18 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     if target.quantize.dtype == "prequantized":
         del inputs["float"]
     calibration = target.quantize.calibration
-    prepare = [Work("core", "pipelines.jobs.samples", params)]
-    if is_one_call(target) and is_quantized_here(target) and calibration != samples:
+    needs_calibration = is_one_call(target) and is_quantized_here(target) and calibration != samples
+    if needs_calibration:
         inputs |= _renamed(data_inputs(recipe, calibration, root))
-        again = {**params, "calibration": plain(calibration)}
-        prepare.append(Work("core", "pipelines.jobs.calibration", again))
+
+    def work() -> tuple[Work, ...]:
+        params = {**_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
+        prepare = [Work("core", "pipelines.jobs.samples", params)]
+        if needs_calibration:
+            again = {**params, "calibration": plain(calibration)}
+            prepare.append(Work("core", "pipelines.jobs.calibration", again))
+        return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_analyze", params))
+
     paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
     return Step(
         model=recipe.model,
@@ -185,7 +199,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         version_key="rknn.analyze",
         version=version("rknn.analyze"),
         toolchains=("core", target.toolchain),
-        work=lambda: (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_analyze", params)),
+        work=work,
     )
 
 

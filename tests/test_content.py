@@ -1,0 +1,164 @@
+"""What the cache took need not be hashed again; what was edited since must be."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import content
+from pipelines.content import Contents
+from pipelines.dvc_repo import Cache
+from pipelines.store import Store, Taken
+
+OLD_NS = 1_000_000_000_000_000_000
+
+
+def write(file: Path, text: str) -> None:
+    """A file that was last written to long ago."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    os.utime(file, ns=(OLD_NS, OLD_NS))
+
+
+def take(root: Path, path: Path, link: str = "copy") -> Taken:
+    return Store(Cache(root / "cache", (link,))).take(path)
+
+
+def contents(root: Path) -> Contents:
+    return Contents(root, root / "memory.json")
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were hashed anew."""
+    found: list[Path] = []
+    real = content.md5_of
+
+    def spy(path: Path) -> str:
+        found.append(path)
+        return real(path)
+
+    monkeypatch.setattr(content, "md5_of", spy)
+    return found
+
+
+def test_what_was_taken_is_not_hashed_again(tmp_path: Path, hashed: list[Path]) -> None:
+    write(tmp_path / "work/d/x", "x")
+    write(tmp_path / "work/d/e/y", "y")
+    write(tmp_path / "work/f", "f")
+    taken = {name: take(tmp_path, tmp_path / "work" / name) for name in ("d", "f")}
+    for name in taken:
+        (tmp_path / "work" / name).rename(tmp_path / name)
+    memory = contents(tmp_path)
+    for name, what in taken.items():
+        memory.learn(name, what.reads)
+        assert memory.of(name) == what.content
+    assert hashed == []
+    memory.save()
+    assert contents(tmp_path).of("d") == taken["d"].content
+    assert hashed == []
+
+
+def edit(file: Path) -> None:
+    file.write_text("b")
+
+
+def replace(file: Path) -> None:
+    file.unlink()
+    write(file, "b")
+
+
+def copy_over(file: Path) -> None:
+    other = file.with_name("other")
+    write(other, "bb")
+    shutil.copy2(other, file)
+
+
+EDITS: dict[str, Callable[[Path], None]] = {
+    "written to": edit,
+    "replaced by one as old": replace,
+    "copied over": copy_over,
+}
+
+
+@pytest.mark.parametrize("when", ["before it is moved", "after it was moved"])
+@pytest.mark.parametrize("how", EDITS)
+def test_what_was_edited_after_it_was_read_is_hashed(tmp_path: Path, how: str, when: str) -> None:
+    work, place = tmp_path / "work/f", tmp_path / "f"
+    write(work, "a")
+    taken = take(tmp_path, work)
+    if when == "before it is moved":
+        (tmp_path / "keeps the inode").hardlink_to(work)
+        EDITS[how](work)
+    work.rename(place)
+    memory = contents(tmp_path)
+    memory.learn("f", taken.reads)
+    if when == "after it was moved":
+        (tmp_path / "keeps the inode").hardlink_to(place)
+        EDITS[how](place)
+    found = memory.of("f")
+    assert found is not None
+    assert found.md5 == md5(place.read_text()) != taken.content.md5
+
+
+def test_what_is_edited_while_it_is_read_is_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "f", "a" * 3_000_000)
+    real = os.read
+
+    def read(file: int, length: int) -> bytes:
+        data = real(file, length)
+        with (tmp_path / "f").open("r+b") as opened:
+            opened.write(b"b")
+        return data
+
+    monkeypatch.setattr(os, "read", read)
+    taken = take(tmp_path, tmp_path / "f")
+    monkeypatch.undo()
+    memory = contents(tmp_path)
+    memory.learn("f", taken.reads)
+    found = memory.of("f")
+    assert found is not None
+    assert found.md5 == md5("b" + "a" * 2_999_999)
+
+
+def test_what_is_too_young_is_hashed_again(
+    tmp_path: Path, hashed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edited within the same tick of the clock it would keep its times."""
+    (tmp_path / "f").write_text("a")
+    monkeypatch.setattr(content, "_RACY_NS", 10**12)
+    taken = take(tmp_path, tmp_path / "f")
+    memory = contents(tmp_path)
+    memory.learn("f", taken.reads)
+    assert memory.of("f") == taken.content
+    assert hashed == [tmp_path / "f"]
+
+
+@pytest.mark.parametrize("link", ["hardlink", "symlink"])
+def test_what_became_a_link_is_hashed(tmp_path: Path, hashed: list[Path], link: str) -> None:
+    write(tmp_path / "f", "a")
+    taken = take(tmp_path, tmp_path / "f", link)
+    memory = contents(tmp_path)
+    memory.learn("f", taken.reads)
+    assert memory.of("f") == taken.content
+    assert hashed == [tmp_path / "f"]
+
+
+def test_what_is_gone_again_is_not_learnt(tmp_path: Path) -> None:
+    write(tmp_path / "f", "a")
+    taken = take(tmp_path, tmp_path / "f")
+    (tmp_path / "f").unlink()
+    memory = contents(tmp_path)
+    memory.learn("f", taken.reads)
+    assert memory.of("f") is None
