@@ -5,9 +5,10 @@ inputs: quantize (what rknn_quantize made), or model for what needs one call: qu
 float16 or prequantized, build.auto_hybrid, quantize.algorithm gdq, dynamic_input. The last three
 take calibration data from samples/.
 
-Writes out/model.rknn, out/build.json (see pipelines.backends.rknn.build_report) and, for
-build.cpp_gen_cfg, the folder out/cpp with the SDK's C++ program. `remove_weight` makes no second
-file: model.rknn itself is then the one without weights, to run beside that of a target with them.
+Writes out/model.rknn (the same bytes for the same input, see quant.rknn_leaks), out/build.json (see
+pipelines.backends.rknn.build_report) and, for build.cpp_gen_cfg, the folder out/cpp with the SDK's
+C++ program. `remove_weight` makes no second file: model.rknn itself is then the one without
+weights, to run beside that of a target with them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipelines.backends.rknn import build_report
 from pipelines.backends.rknn.compile import compile_network
 from pipelines.backends.rknn.sdk import Sdk
 from pipelines.jobs.job import Job
+from quant.rknn_leaks import cleared
 
 
 def run(job: Job) -> None:
@@ -23,6 +25,7 @@ def run(job: Job) -> None:
     model = job.out / "model.rknn"
     compiled = compile_network(job)
     compiled.sdk.export(model)
+    model.write_bytes(cleared(model.read_bytes(), job.params["platform"]))
     report = build_report.make(compiled, model, job.params["build"]["layers"])
     Sdk(verbose=False).load_rknn(model)
     if job.params["build"]["cpp_gen_cfg"]:
