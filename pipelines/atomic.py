@@ -20,7 +20,7 @@ def write(path: Path | str, data: bytes, *, is_synced: bool = True, mode: int = 
     try:
         file, aside = unused(f"{folder}/.{name}.")
     except FileNotFoundError:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         file, aside = unused(f"{folder}/.{name}.")
     try:
         try:
@@ -34,6 +34,14 @@ def write(path: Path | str, data: bytes, *, is_synced: bool = True, mode: int = 
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
+
+
+def remember(path: Path | str, data: bytes) -> None:
+    """Write what only saves time, and can be made again: where that fails, it is left out."""
+    try:
+        write(path, data, is_synced=False)
+    except OSError:  # a full disk, or one that can't be written
+        pass
 
 
 def unused(start: str) -> tuple[int, str]:

@@ -108,7 +108,7 @@ class Contents:
     def save(self) -> None:
         with self._lock:
             if self._is_changed and self._known is not None:
-                atomic.write(self._memory, json.dumps(self._known).encode())
+                atomic.remember(self._memory, json.dumps(self._known).encode())
                 self._is_changed = False
 
     def _of_folder(self, folder: str) -> Content:

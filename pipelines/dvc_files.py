@@ -28,7 +28,7 @@ def write_all(root: Path, plan: Plan) -> list[str]:
             written.append(path)
         now[path] = [facts, _digest(text)]
     if now != known:
-        atomic.write(memory, json.dumps(now).encode())
+        atomic.remember(memory, json.dumps(now).encode())
     return written
 
 

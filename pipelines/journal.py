@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines import atomic
+
 SUFFIX = ".jsonl"
 
 
@@ -47,9 +49,17 @@ class Journal:
             self._begin()
 
     def append(self, line: Line) -> None:
+        """Raises OSError; then the journal is as it was, and can be gone on with."""
         data = json.dumps(vars(line)).encode()
         with self._guard:
-            os.write(self._begin(), b"%08x %s\n" % (zlib.crc32(data), data))
+            file = self._begin()
+            end = os.lseek(file, 0, os.SEEK_END)
+            try:
+                atomic.write_all(file, b"%08x %s\n" % (zlib.crc32(data), data))
+            except OSError:  # a full disk takes a part
+                os.ftruncate(file, end)
+                os.lseek(file, end, os.SEEK_SET)
+                raise
 
     def end(self) -> None:
         """All is in the lock files: remove this process's file."""

@@ -32,7 +32,7 @@ class ParsedFiles:
 
     def save(self) -> None:
         if self._is_changed:
-            atomic.write(self._memory, json.dumps(self._known).encode())
+            atomic.remember(self._memory, json.dumps(self._known).encode())
             self._is_changed = False
 
     def _load(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -281,6 +282,21 @@ def test_journal_lines_after_a_damaged_one_are_not_believed(tmp_path: Path) -> N
     assert [line.name for line in journal.read(file)] == ["a"]
 
 
+def test_a_journal_line_that_did_not_fit_leaves_no_part(tmp_path: Path) -> None:
+    own = Journal(tmp_path)
+    own.append(Line("models/m", "a", None, "  a:\n"))
+    (file,) = tmp_path.iterdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 10, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            own.append(Line("models/m", "b", None, "  b:\n"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    own.append(Line("models/m", "c", None, "  c:\n"))
+    assert [line.name for line in journal.read(file)] == ["a", "c"]
+
+
 def test_leftovers_are_removed_and_nothing_else(project: Path) -> None:
     left = (
         *("models/m/.dvc.lock.abcd1234", "models/m/.dvc.yaml.abcd1234", ".dvc.yaml.abcd1234"),
@@ -295,6 +311,7 @@ def test_leftovers_are_removed_and_nothing_else(project: Path) -> None:
         ),
         *(
             f".dvc/cache/files/md5/ab/.{'c' * 30}.dir.1f-4",
+            f".dvc/cache/files/md5/ab/.{'c' * 30}.1f-5",
             f".dvc/cache/runs/ab/abc/.{'d' * 64}.1-0",
         ),
     )

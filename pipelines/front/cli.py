@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import getopt
 import os
@@ -49,13 +50,19 @@ def guarded(act: Callable[[], int]) -> int:
     except (UsageError, ToolchainError, PullError, RepositoryLocked) as error:
         console.say(f"npumake: {error}", "red")
         return USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        console.say(f"npumake: the disk is full ({error})", "red")
+        console.say("  free some space, then run the same command again", "red")
+        return USAGE
     except KeyboardInterrupt:
         running = "".join(f"\n  {name}" for name in reporter.running())
         console.say(f"\ninterrupted; nothing half-made was kept{running}", "yellow")
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
     finally:
         if "builder" in vars(CURRENT):
             CURRENT.builder.close()

@@ -45,7 +45,7 @@ def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str
     }
     file = CURRENT.root / seal.place(arguments)
     _drop_oldest(file)
-    atomic.write(file, json.dumps(data).encode())
+    atomic.remember(file, json.dumps(data).encode())
 
 
 def _decisive() -> Iterator[str]:
