@@ -27,9 +27,11 @@ class Graph:
     `cut` took off.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = onnx.ModelProto()
-        self._model.CopyFrom(model)
+    def __init__(self, model: onnx.ModelProto, *, is_copied: bool = True) -> None:
+        """is_copied: False saves time where the graph is only asked, never changed."""
+        self._model = onnx.ModelProto() if is_copied else model
+        if is_copied:
+            self._model.CopyFrom(model)
         self.nodes: tuple[onnx.NodeProto, ...] = tuple(self._model.graph.node)
         self.inputs = tuple(value.name for value in model.graph.input)
         self.outputs = tuple(value.name for value in model.graph.output)

@@ -20,6 +20,7 @@ from quant.fixed_point.ranges import (
     observe,
     with_outputs,
 )
+from quant.graph import Graph
 from quant.graph_run import FloatRun
 from tests.graph_builder import Builder, parsed
 
@@ -53,7 +54,7 @@ def test_ranges_are_those_of_all_samples() -> None:
     samples = list(data_free_samples(model, 7))
     found = observe(model, samples)
     assert set(found) == {"image", "y", "a", "b", "b0", "b1"}
-    run = FloatRun(with_outputs(model, float_tensors(model)))
+    run = FloatRun(with_outputs(model, float_tensors(Graph(model))))
     runs = [{**run(sample), "image": sample["image"]} for sample in samples]
     for name, seen in found.items():
         values = np.array([one[name] for one in runs])
@@ -160,4 +161,4 @@ def test_a_large_tensor_counts_evenly() -> None:
 def test_tensors_of_a_network_without_types_are_found() -> None:
     b = Builder(seed=1)
     y = b.op("Relu", b.op("Neg", "x"))
-    assert float_tensors(b.model({"x": (1, 2)}, [y])) == ["Neg_0_out", "Relu_1_out"]
+    assert float_tensors(Graph(b.model({"x": (1, 2)}, [y]))) == ["Neg_0_out", "Relu_1_out"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,30 @@ Array = NDArray[Any]
 
 @dataclass
 class Layer:
-    """weight as [outputs, inputs a group, taps], so that axis 0 and axis 1 are channels."""
+    """A layer with weights, which are read when a pair needs them.
+
+    stored: as the graph keeps them: [inputs, outputs] where `is_transposed`.
+    """
 
     node: onnx.NodeProto
-    weight: NDArray[np.float64]
+    stored: NDArray[np.float32]
     bias: NDArray[np.float64] | None
     groups: int
-    shape: tuple[int, ...]  # of the weight in the graph, after `restore`
-    is_transposed: bool  # the graph keeps [inputs, outputs]
+    is_transposed: bool
+
+    @property
+    def outputs(self) -> int:
+        return int(self.stored.shape[1 if self.is_transposed else 0])
+
+    @property
+    def inputs(self) -> int:
+        return int(self.stored.shape[0 if self.is_transposed else 1]) * self.groups
+
+    @cached_property
+    def weight(self) -> NDArray[np.float64]:
+        """[outputs, inputs a group, taps], so that axis 0 and axis 1 are channels; to be scaled."""
+        rows = self.stored.T if self.is_transposed else self.stored
+        return rows.reshape(*rows.shape[:2], -1).astype(np.float64)
 
     def output_peaks(self) -> NDArray[np.float64]:
         peaks: NDArray[np.float64] = np.abs(self.weight).max(axis=(1, 2))
@@ -166,14 +183,13 @@ def _layer(graph: Graph, node: onnx.NodeProto) -> Layer | None:
         if bias is None:
             return None
         bias = bias.astype(np.float64)
-    return _READERS[node.op_type](node, weight.astype(np.float64), bias)
+    return _READERS[node.op_type](node, weight, bias)
 
 
 def _conv(node: onnx.NodeProto, weight: Array, bias: Array | None) -> Layer:
     groups = attribute(node, "group", 1)
     assert isinstance(groups, int)
-    flat = weight.reshape(*weight.shape[:2], -1)
-    return Layer(node, flat.copy(), bias, groups, weight.shape, False)
+    return Layer(node, weight, bias, groups, False)
 
 
 def _matrix(node: onnx.NodeProto, weight: Array, bias: Array | None) -> Layer | None:
@@ -181,12 +197,11 @@ def _matrix(node: onnx.NodeProto, weight: Array, bias: Array | None) -> Layer | 
         return None
     if attribute(node, "alpha", 1.0) != 1.0 or attribute(node, "beta", 1.0) != 1.0:
         return None
-    is_transposed = not attribute(node, "transB", 0)
-    rows = weight.T if is_transposed else weight
-    if bias is not None and bias.size != len(rows):
+    layer = Layer(node, weight, bias, 1, not attribute(node, "transB", 0))
+    if bias is not None and bias.size != layer.outputs:
         return None
-    bias = None if bias is None else bias.reshape(-1)
-    return Layer(node, rows[:, :, None].copy(), bias, 1, weight.shape, is_transposed)
+    layer.bias = None if bias is None else bias.reshape(-1)
+    return layer
 
 
 _READERS: dict[str, Callable[[onnx.NodeProto, Array, Array | None], Layer | None]] = {
@@ -199,7 +214,7 @@ _READERS: dict[str, Callable[[onnx.NodeProto, Array, Array | None], Layer | None
 def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
     """The layer behind `first`, if factors pass from one to the other."""
     tensor = str(first.node.output[0])
-    channels = len(first.weight)
+    channels = first.outputs
     place = made_by(graph, first.node, channels)
     while place is not None:
         readers = graph.consumers(tensor)
@@ -208,8 +223,7 @@ def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
         (reader,) = readers
         second = layers.get(id(reader))
         if second is not None and reader.input[0] == tensor:
-            inputs = second.weight.shape[1] * second.groups
-            fits = place.is_read_by(reader) and inputs == place.length
+            fits = place.is_read_by(reader) and second.inputs == place.length
             return Pair(first, second, place.repeats, np.zeros(channels)) if fits else None
         if reader.op_type == "Add" and first.bias is None and first.node.op_type == "MatMul":
             return None  # its bias is the Add's, which would have to be scaled too
@@ -220,10 +234,13 @@ def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
 
 def _write(graph: Graph, layer: Layer) -> None:
     """Put a layer's weights into the graph, as new constants: others may share the old ones."""
-    rows = layer.weight[:, :, 0] if len(layer.shape) == 2 else layer.weight
-    weight = (rows.T if layer.is_transposed else rows).reshape(layer.shape).astype(np.float32)
+    rows = layer.weight[:, :, 0] if layer.stored.ndim == 2 else layer.weight
+    weight = (rows.T if layer.is_transposed else rows).reshape(layer.stored.shape)
     node = layer.node
-    inputs = [node.input[0], graph.add_constant(f"{node.input[1]}/equalized", weight)]
+    inputs = [
+        node.input[0],
+        graph.add_constant(f"{node.input[1]}/equalized", weight.astype(np.float32)),
+    ]
     if layer.bias is not None:
         bias = layer.bias.astype(np.float32)
         inputs.append(graph.add_constant(f"{node.input[2]}/equalized", bias))

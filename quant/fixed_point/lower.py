@@ -39,7 +39,7 @@ def lower(
     with constant shifts or `truncate`. Raises Fault that names every operator which has no integer
     form, unless the options leave those in float.
     """
-    graph = Graph(model)
+    graph = Graph(model, is_copied=False)
     types = input_types(model)
     require_static(types, "input", "declare the `shape` of every input in the recipe")
     if options.unsupported == "refuse":

@@ -52,9 +52,11 @@ def observe(
     tuner: is given every sample as well. Raises Fault on no samples, and on tensors that are not
     finite, named.
     """
-    names = ranged_tensors(model)
-    run = FloatRun(with_outputs(model, names))
-    scores, read, means = softmax_inputs(model), weighted_inputs(model), ChannelMeans()
+    graph = Graph(model, is_copied=False)
+    names = ranged_tensors(graph)
+    run = FloatRun(with_outputs(model, names), is_optimized=True)
+    scores, read, means = softmax_inputs(graph), weighted_inputs(model), ChannelMeans()
+    positive = non_negative(graph)
     ranges: dict[str, Range] = {}
     magnitudes: dict[str, Magnitudes] = {}
     for sample, made in run.each(samples):
@@ -63,7 +65,7 @@ def observe(
         for name, value in tensors.items():
             if name in scores:
                 value = relevant(value, scores[name])
-            seen = _range(name, value)
+            seen = _range(name, value, name in positive)
             ranges[name] = _joined(ranges.get(name), seen)
             magnitudes.setdefault(name, Magnitudes()).add(value, seen.magnitude)
             if name in read:
@@ -78,23 +80,22 @@ def observe(
     }
 
 
-def ranged_tensors(model: onnx.ModelProto) -> list[str]:
+def ranged_tensors(graph: Graph) -> list[str]:
     """Float tensors without those that a Relu or Clip alone reads: these become one with it."""
-    graph = Graph(model)
 
     def is_taken_in(name: str) -> bool:
         readers = graph.consumers(name)
         is_alone = len(readers) == 1 and not graph.is_output(name)
         return is_alone and readers[0].op_type in ("Relu", "Clip")
 
-    names = float_tensors(model)
+    names = float_tensors(graph)
     kept = [name for name in names if not is_taken_in(name)]
     return kept or names
 
 
-def softmax_inputs(model: onnx.ModelProto) -> dict[str, int]:
+def softmax_inputs(graph: Graph) -> dict[str, int]:
     """Tensors that Softmax alone reads -> its axis."""
-    graph, found = Graph(model), dict[str, int]()
+    found: dict[str, int] = {}
     for node in graph.nodes:
         name = node.input[0] if node.op_type == "Softmax" else ""
         if name and len(graph.consumers(name)) == 1 and not graph.is_output(name):
@@ -111,8 +112,24 @@ def relevant(scores: NDArray[Any], axis: int) -> NDArray[Any]:
     return lifted
 
 
-def _range(name: str, value: NDArray[Any]) -> Range:
-    low, high = float(value.min(initial=np.inf)), float(value.max(initial=-np.inf))
+def non_negative(graph: Graph) -> set[str]:
+    """Outputs of Relu, and of Clip from 0 on."""
+    return {
+        str(node.output[0])
+        for node in graph.nodes
+        if node.op_type == "Relu" or (node.op_type == "Clip" and _least(graph, node) == 0)
+    }
+
+
+def _least(graph: Graph, node: onnx.NodeProto) -> float | None:
+    low = graph.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None
+    return None if low is None else float(low)
+
+
+def _range(name: str, value: NDArray[Any], is_positive: bool) -> Range:
+    """is_positive: no element is below 0, so that there is no need to look for the least."""
+    low = 0.0 if is_positive else float(value.min(initial=np.inf))
+    high = float(value.max(initial=-np.inf))
     if not np.isfinite([low, high]).all():
         raise Fault(f"`{name}` holds NaN or infinities", "check the weights and the data")
     return Range(low, high)
@@ -124,9 +141,8 @@ def _joined(one: Range | None, other: Range) -> Range:
     return Range(min(one.low, other.low), max(one.high, other.high))
 
 
-def float_tensors(model: onnx.ModelProto) -> list[str]:
+def float_tensors(graph: Graph) -> list[str]:
     """The float tensors that nodes compute, in order."""
-    graph = Graph(model)
     names = [name for node in graph.nodes for name in node.output if name]
     types = {name: graph.type(name) for name in names}
     return [name for name, type_ in types.items() if type_ and type_.dtype == "float32"]
@@ -161,7 +177,7 @@ def _drawn(random: np.random.Generator, type_: TensorType, rows: int) -> NDArray
 
 def _rows(model: onnx.ModelProto, name: str) -> int:
     """The rows of the smallest constant table that an input picks from; 1 without one."""
-    graph = Graph(model)
+    graph = Graph(model, is_copied=False)
     names, found = {name}, []
     for node in graph.nodes:
         if not names.intersection(node.input):

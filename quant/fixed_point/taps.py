@@ -42,7 +42,7 @@ class TapSums:
     """Collects what `Taps` needs, sample by sample."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        graph = Graph(model)
+        graph = Graph(model, is_copied=False)
         self._layers = list(weighted_layers(graph))
         self._sums: dict[str, list[Array]] = {}
         self._counts: dict[str, int] = {}

@@ -109,7 +109,7 @@ def work(model: onnx.ModelProto) -> int:
     """Multiplications of GPTQ, about: taps^2 a channel, and taps^3 a group for the factors, which
     LAPACK does faster."""
     total = 0
-    for node, weight in weighted_layers(Graph(model)):
+    for node, weight in weighted_layers(Graph(model, is_copied=False)):
         taps = weight.size // len(weight)
         total += taps**2 * (len(weight) + groups_of(node) * taps // _BLAS_GAIN)
     return total
@@ -117,7 +117,7 @@ def work(model: onnx.ModelProto) -> int:
 
 def products(model: onnx.ModelProto) -> int:
     """Multiplications of the layers with weights, for one sample."""
-    graph, total = Graph(model), 0
+    graph, total = Graph(model, is_copied=False), 0
     for node, weight in weighted_layers(graph):
         type_ = graph.type(node.output[0])
         if type_ is not None and type_.is_static:
