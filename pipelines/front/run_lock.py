@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from pipelines import console
+from pipelines import console, leftovers
 
 
 class RunLock:
@@ -23,6 +23,9 @@ class RunLock:
             holder = self._file.read().strip() or "another process"
             console.say(f"waiting for another ./doit in this folder (process {holder})", "yellow")
             fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file.seek(0)
+        if self._file.read():  # the last holder died, perhaps before it had a journal
+            leftovers.remove(self._path.parent.parent)
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
