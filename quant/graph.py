@@ -92,8 +92,9 @@ class Graph:
         if len(places) != len(gone):
             raise ValueError("a node to be replaced is not in the graph")
         kept = [node for node in self.nodes[: places[-1]] if id(node) not in gone]
+        dropped = [self.nodes[place] for place in places]
         self.nodes = (*kept, *new, *self.nodes[places[-1] + 1 :])
-        self._index()
+        self._exchange(dropped, new)
 
     def cut(self, nodes: Iterable[onnx.NodeProto], outputs: Sequence[str]) -> None:
         """Take off `nodes`, which no other node reads, and put out `outputs` instead.
@@ -130,20 +131,54 @@ class Graph:
 
     def _fresh(self, hint: str) -> str:
         name, number = hint, 1
-        while name in self._names or name in self._added:
+        while self._is_known(name) or name in self._added:
             name, number = f"{hint}_{number}", number + 1
         self._added.add(name)
         return name
 
+    def _is_known(self, name: str) -> bool:
+        return (
+            name in self._producers
+            or name in self._consumers
+            or name in self._weights
+            or name in self.inputs
+        )
+
     def _index(self) -> None:
-        self._producers = {name: node for node in self.nodes for name in node.output if name}
-        consumers: dict[str, list[onnx.NodeProto]] = {}
-        for node in self.nodes:
-            for name in uses(node):
-                consumers.setdefault(name, []).append(node)
-        self._consumers = consumers
-        self._names = {*self.inputs, *self._producers, *consumers, *self._weights}
+        self._producers: dict[str, onnx.NodeProto] = {}
+        self._consumers: dict[str, list[onnx.NodeProto]] = {}
+        self._reads: dict[int, set[str]] = {}  # id of a node -> what it reads
+        self._exchange((), self.nodes)
+
+    def _exchange(self, old: Sequence[onnx.NodeProto], new: Sequence[onnx.NodeProto]) -> None:
+        """Bring the index up to date: a thousand rewrites would each read thousands of nodes."""
+        for node in old:
+            for name in node.output:
+                if self._producers.get(name) is node:
+                    del self._producers[name]
+            for name in self._reads.pop(id(node)):
+                rest = [reader for reader in self._consumers[name] if reader is not node]
+                self._consumers[name] = rest
+                if not rest:
+                    del self._consumers[name]
+        joined: set[str] = set()
+        for node in new:
+            self._producers.update((name, node) for name in node.output if name)
+            reads = self._reads[id(node)] = uses(node)
+            for name in reads:
+                readers = self._consumers.setdefault(name, [])
+                readers.append(node)
+                if len(readers) > 1:
+                    joined.add(name)
+        if joined and len(new) < len(self.nodes):
+            self._sort(joined)
         self._types = None
+
+    def _sort(self, names: Iterable[str]) -> None:
+        """Put the readers of tensors into the graph's order."""
+        places = {id(node): place for place, node in enumerate(self.nodes)}
+        for name in names:
+            self._consumers[name].sort(key=lambda reader: places[id(reader)])
 
     def _inferred(self) -> dict[str, TensorType]:
         """Types of all tensors. Large weights go in as inputs: their values prove no shapes."""

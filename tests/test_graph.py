@@ -189,3 +189,52 @@ def test_normalize(
 def test_normalize_needs_a_number_a_channel() -> None:
     with pytest.raises(Fault, match=r"`mean` has 3 numbers, .* channels of \[1, 8, 8, 3\]"):
         normalize(np.zeros((1, 8, 8, 3), np.uint8), [1, 2, 3], None)
+
+
+def test_the_index_stays_true_under_replacing() -> None:
+    """Against one made anew after every change."""
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        count = int(random.integers(2, 12))
+        lines = [
+            f"t{i} = Add(t{random.integers(i)}, t{random.integers(i)})" for i in range(1, count)
+        ]
+        text = f"g (float[2] t0) => (float[2] t{count - 1}) {{ {' '.join(lines)} }}"
+        graph = Graph(parsed(text))
+        for _ in range(8):
+            node = graph.nodes[random.integers(len(graph.nodes))]
+            x, y, out = node.input[0], node.input[1], node.output[0]
+            middle = graph.fresh_tensor(out)
+            graph.replace(
+                [node],
+                [
+                    helper.make_node("Mul", [x, y], [middle]),
+                    helper.make_node("Sub", [middle, x], [out]),
+                ],
+            )
+            assert index_of(graph) == fresh_index(graph)
+
+
+Index = dict[str, tuple[int | None, list[int]]]
+
+
+def index_of(graph: Graph) -> Index:
+    """Tensor -> the places of its producer and of its consumers."""
+    places = {id(node): place for place, node in enumerate(graph.nodes)}
+    names = {*graph.inputs, *(name for node in graph.nodes for name in (*node.input, *node.output))}
+    return {
+        name: (
+            None if (made := graph.producer(name)) is None else places[id(made)],
+            [places[id(node)] for node in graph.consumers(name)],
+        )
+        for name in names
+    }
+
+
+def fresh_index(graph: Graph) -> Index:
+    model = onnx.ModelProto()
+    model.opset_import.add().version = 17
+    model.graph.node.extend(graph.nodes)
+    for name in graph.inputs:
+        model.graph.input.add().name = name
+    return index_of(Graph(model))
