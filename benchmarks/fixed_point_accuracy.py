@@ -1,12 +1,12 @@
 """Accuracy in whole numbers, beside float: every bias mode, input scale and way of choosing shifts.
 
-    .venv/bin/python -m benchmarks.fixed_point_accuracy [--csv FILE]
+    .venv/bin/python -m benchmarks.fixed_point_accuracy [--csv FILE] [--no-tflite]
 
 Both trained models, three trainings of each, as ONNX exported from torch and as TFLite written by
 TensorFlow; means over the trainings, and over the tasks. Calibrated and data-free networks are
 equalized, as by default; constant ones are not. Then the same networks with channels made unequal
-by factors of 2^-3 to 2^3, which changes nothing in float. Two minutes on one core of an x86-64
-server, after the toolchains torch and tensorflow are made.
+by factors of 2^-3 to 2^3, which changes nothing in float. Four minutes on one core of an x86-64
+server, two with --no-tflite, after the toolchains torch and tensorflow are made.
 """
 
 from __future__ import annotations
