@@ -59,6 +59,19 @@ def test_makes_every_artifact(built: Workspace) -> None:
     assert report(built, "export/export.json")["opset"] == 15
 
 
+def test_a_float_target_needs_no_data(tmp_path: Path) -> None:
+    """The shortest recipe there is; analyzed on noise, which the report says."""
+    workspace = Workspace(tmp_path)
+    given = {"source": {"onnx": "net.onnx"}, "quantize": {"dtype": "float16"}}
+    workspace.add("m", {**given, "targets": {"rk3588": {}}}, net__onnx=conv_net())
+    ran = workspace.doit()
+    assert (ran.code, len(ran.steps)) == (0, 4), ran.err
+    metrics = report(workspace, "rk3588/report/metrics.json")
+    assert metrics["samples"] == 2 and metrics["worst_cosine"] > 0.999
+    findings = report(workspace, "rk3588/report/layers.json")["findings"]
+    assert any("random inputs" in sentence for sentence in findings)
+
+
 def test_second_run_runs_nothing_and_prints_a_row_a_target(built: Workspace) -> None:
     for file in built.root.rglob("*"):
         if file.is_file() and ".npumake" not in file.parts:

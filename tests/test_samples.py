@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
 
-from pipelines.jobs import samples
+from pipelines.jobs import prepared_samples, samples
 from pipelines.jobs.job import Job
 from quant.dataset import list_entries
 from quant.fault import Fault
@@ -135,6 +135,23 @@ def test_images(work: Work) -> None:
         "warnings": [],
         "evaluate": None,
     }
+
+
+def test_random_where_there_is_no_data(work: Work) -> None:
+    """As large as the network is used to, whatever mean and std are; the same every time."""
+    work.model({"x": (1, 3, 40, 50), "i": (1, 4)}, i="int64")
+    work.params["inputs"] = {"x": {"mean": [100, 110, 120], "std": [50]}}
+    work.params |= {"samples": None, "random": 2}
+    record = work.run()
+    assert (record["count"], record["random"]) == (2, True)
+    x = load("0000_0.npy")
+    assert x.dtype == np.float32 and x.shape == (1, 3, 40, 50)
+    np.testing.assert_allclose(x.mean(axis=(0, 2, 3)), [100, 110, 120], atol=5)
+    np.testing.assert_allclose(x.std(axis=(0, 2, 3)), [50] * 3, atol=3)
+    assert set(load("0000_1.npy").ravel().tolist()) <= {0, 1}
+    assert (load("0001_0.npy") != x).any()
+    assert prepared_samples.read(Path("samples"), ("x", "i")).is_random
+    assert work.run()["digest"] == record["digest"]
 
 
 def test_channels_last_input(work: Work) -> None:

@@ -23,11 +23,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class PreparedSamples:
-    """rows: for each sample one npy file for each of `inputs`. digest: SHA-256 of the arrays."""
+    """rows: for each sample one npy file for each of `inputs`. digest: SHA-256 of the arrays.
+
+    is_random: the recipe names no data.
+    """
 
     inputs: tuple[str, ...]
     rows: tuple[tuple[Path, ...], ...]
     digest: str
+    is_random: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,7 +71,7 @@ def read(folder: Path, inputs: Sequence[str]) -> PreparedSamples:
         raise Refusal("there are no samples", "give `quantize.calibration` or `analyze.samples`")
     lines = [line.split() for line in listing.read_text().splitlines()]
     rows = tuple(tuple(folder / line[column] for column in columns) for line in lines)
-    return PreparedSamples(tuple(inputs), rows, record["digest"])
+    return PreparedSamples(tuple(inputs), rows, record["digest"], record.get("random", False))
 
 
 def read_labelled(folder: Path, inputs: Sequence[str]) -> LabelledSamples | None:

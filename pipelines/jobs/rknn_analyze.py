@@ -60,6 +60,7 @@ from quant.layer_error import LayerReport
 from quant.source_network import SourceNetwork
 
 SNAPSHOT = Path("snapshot")
+_RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {images: FOLDER}`"
 
 
 def run(job: Job) -> None:
@@ -72,6 +73,8 @@ def run(job: Job) -> None:
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = _reference(job, file.outputs)
     outputs, findings = end_to_end.compare(_pairs(samples, network, simulator) if network else ())
+    if samples.is_random:
+        findings = [*findings, _RANDOM]
     metrics = _metrics(report, len(samples), outputs)
     metrics["bytes"] = sizes = _bytes(job)
     metrics["size_ratio"] = sizes["rknn"] / sizes["onnx"]

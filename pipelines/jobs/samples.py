@@ -5,6 +5,7 @@ wrong channels without a word.
 
 params:
     samples      the recipe's Samples, or null: then no samples are written
+    random       (optional) how many random samples to write where `samples` is null
     inputs       input name -> the recipe's Input
     evaluate     the recipe's Evaluate, or null
     source_kind  (optional) what `model` is; only `onnx` tells its inputs, for anything else they
@@ -29,6 +30,7 @@ and where there is labelled data:
 and always samples/samples.json:
     {"count", "inputs": [names in the network's order], "files": [[source names] a sample],
      "resized": number of images, "digest": SHA-256 of the arrays, "warnings": [sentences],
+     "random": true (where there was no data),
      "evaluate": null or {"count", "digest", "outputs": [names, may be none]}}
 """
 
@@ -46,6 +48,7 @@ from quant.graph_file import parse
 from quant.graph_types import TensorType, input_types, require_static
 from quant.input_form import InputForm, input_forms
 from quant.label_files import FIRST
+from quant.random_samples import RandomSource
 from quant.sample_files import Written, write_samples
 from quant.samples import Named, Source, from_images, from_list, from_npy
 
@@ -69,7 +72,12 @@ def prepare(job: Job, folder: Path) -> None:
         if wanted is None and given.get("at_most") is not None:
             wanted = min(len(source), given["at_most"])
         written = write_samples(source, wanted, forms, folder)
+    count = job.params.get("random", 0) if given is None else 0
+    if count:
+        written = write_samples(RandomSource(forms, count), None, forms, folder)
     record = {"inputs": [form.name for form in forms], **asdict(written), "evaluate": None}
+    if count:
+        record["random"] = True
     if labelled is not None:
         record["evaluate"] = _evaluate(job, forms, folder)
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)

@@ -195,7 +195,8 @@ BUILD = Section(
 
 ANALYZE = Section(
     "analyze",
-    "The data of the accuracy analysis; the calibration data where it names none.",
+    "The data of the accuracy analysis; the calibration data where it names none, random inputs "
+    "where there is none at all.",
     "{samples: 4}",
     {
         **_DATA_KEYS,

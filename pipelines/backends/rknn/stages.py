@@ -163,6 +163,9 @@ def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
 REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json", "bytes.json")
 
 
+_RANDOM_SAMPLES = 2  # where the recipe names no data: one takes some seconds
+
+
 def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
     name = target.name
@@ -181,6 +184,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
 
     def work() -> tuple[Work, ...]:
         params = {**_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
+        params["random"] = _RANDOM_SAMPLES
         prepare = [Work("core", "pipelines.jobs.samples", params)]
         if needs_calibration:
             again = {**params, "calibration": plain(calibration)}
