@@ -13,6 +13,7 @@ from pipelines.doctor.patterns import Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 from pipelines.recipe.model import Recipe, Target
+from pipelines.recipe.vendor import MULTI_CORE, PLATFORM_ALIASES
 
 # A cosine may be lower by this much, which is what calibrating anew gives and takes.
 COSINE_SLACK = 0.0005
@@ -57,9 +58,11 @@ class Clinic:
             return [*rewritten, *_ended(optional), *_ended(both)]
 
 
-def options_without(left_out: Collection[str]) -> list[Remedy]:
+def options_for(platform: str, left_out: Collection[str]) -> list[Remedy]:
     """The SDK's options to try."""
-    names = [name for name in OPTIONS if name not in left_out]
+    chip = PLATFORM_ALIASES.get(platform, platform)
+    useless = () if chip in MULTI_CORE else ("single_core_mode",)
+    names = [name for name in OPTIONS if name not in (*left_out, *useless)]
     return [Remedy(options=dict.fromkeys(names[: i + 1], True)) for i in range(len(names))]
 
 

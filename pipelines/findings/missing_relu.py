@@ -33,8 +33,8 @@ def find(report: Report) -> Iterator[Found]:
     is_cause = report.is_notable(size)
     verdict = "a cause" if is_cause else "not the cause"
     yield Found(
-        f"a missing activation is {verdict}: {len(plain)} of {len(layers)} convolutions have none, "
-        f"{len(in_float)} of these run in float for no other reason, {megabytes(size)}",
+        f"a missing activation is {verdict}: {len(plain)} of {len(layers)} compiled convolutions "
+        f"have none, {len(in_float)} of these run in float for no other reason, {megabytes(size)}",
         size,
         {"convolutions": len(layers), "without": len(plain), "in_float": len(in_float)},
         nodes,

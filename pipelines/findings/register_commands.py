@@ -1,12 +1,12 @@
 """Register commands of many small layers take a good part of the file.
 
-Looks like: the tensors `regcmd` and `task`; about 6 KB for each layer on three cores.
+Looks like: the tensors `regcmd` and `task`; on rk3588 about 6 KB for each layer.
 
-Why: each layer is a list of register writes, written out once for one, once for two and once for
-three cores, and again for each tile. Small layers have more of them than weights.
+Why: each layer is a list of register writes, written out again for each tile, and on rk3588 and
+rk3576 for each number of cores that may share it. Small layers have more of them than weights.
 
-Do: `quantize: {rknn: {single_core_mode: true}}` where one core is enough (MobileNetV2: 350 to
-68 KB). Fewer, larger layers.
+Do: on rk3588 and rk3576 `quantize: {rknn: {single_core_mode: true}}` where one core is enough
+(MobileNetV2 on rk3588: 350 to 68 KB). Fewer, larger layers.
 """
 
 from __future__ import annotations

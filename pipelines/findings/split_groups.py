@@ -1,13 +1,13 @@
 """A grouped convolution is split into one convolution for each group.
 
 Looks like: a Split, `X_group_0`, `X_group_1` ... and a Concat in the layer table; each small layer
-has register commands, tasks and tables of its own, 9 to 10 KB on three cores.
+has register commands, tasks and tables of its own, 9 to 10 KB on the three cores of rk3588.
 
 Why: the NPU has no grouped convolution but depthwise; groups of at least a block (16 bytes of
 channels; 8 on rk3566 and rk3568) are computed one by one.
 
-Do: `quantize: {rknn: {single_core_mode: true}}` takes a third of the commands; merging groups
-(`simplify: {rewrite: [merge_groups]}`) leaves fewer layers.
+Do: merging groups (`simplify: {rewrite: [merge_groups]}`) leaves fewer layers; on rk3588 and rk3576
+`quantize: {rknn: {single_core_mode: true}}` takes a third of the commands.
 """
 
 from __future__ import annotations

@@ -52,6 +52,8 @@ PLATFORMS = (
 )
 # The SDK takes this chip's name for the platform's. (It takes capitals too; recipes do not.)
 PLATFORM_ALIASES = {"rk3588s": "rk3588"}
+# The others' files are as large with `single_core_mode` as without (SDK 2.5.0, to 8 bytes).
+MULTI_CORE = ("rk3576", "rk3588")
 ALL_PLATFORMS = (*PLATFORMS, *PLATFORM_ALIASES)
 
 FLOAT_DTYPE = "float16"
@@ -181,7 +183,7 @@ CONFIG: Mapping[str, Option] = {
         "One format an input: the file takes YUV images and converts them itself.",
     ),
     "single_core_mode": Option(
-        Flag(), False, "Commands for one NPU core only: a smaller file. For rk3588."
+        Flag(), False, "Commands for one NPU core only: a smaller file. For rk3588 and rk3576."
     ),
     "dynamic_input": Option(
         Nullable(ListOf(_SHAPES, at_least=1, example="[[[1, 3, 96, 96]], [[1, 3, 64, 64]]]")),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pipelines import atomic, console
 from pipelines.doctor import clinic, explanation
-from pipelines.doctor.clinic import OPTIONS, Clinic, options_without
+from pipelines.doctor.clinic import OPTIONS, Clinic, options_for
 from pipelines.doctor.patterns import applicable
 from pipelines.doctor.remedy import SIDE_EFFECTS, Remedy
 from pipelines.doctor.trial import Result, builder_of_trials
@@ -102,7 +102,7 @@ def _apply(recipe: Recipe, best: Mapping[str, Remedy]) -> None:
     """Write the targets' remedies into the recipe, which has one list of rewrites for them all."""
     rewrites = tuple(dict.fromkeys(name for remedy in best.values() for name in remedy.rewrites))
     place = CURRENT.root / recipe.file
-    text = place.read_text()
+    text = place.read_text(encoding="utf-8")
     for name, remedy in best.items():
         together = replace(remedy, rewrites=rewrites)
         text = together.applied_to(text, recipe, recipe.targets[name])
@@ -120,7 +120,7 @@ def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Resul
         CURRENT.root,
         builder_of_trials(CURRENT.builder),
         jobs_at_once(),
-        options_without(left_out),
+        options_for(target.platform or "", left_out),
         _tell_progress,
     )
     results = trials.try_all(recipe, target, found)
