@@ -14,14 +14,15 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from pipelines.jobs.fixed_point_prepared import Prepared
 from quant.fixed_point import reference
 from quant.fixed_point.gptq import round_weights
 from quant.fixed_point.lower import lower
 from quant.fixed_point.options import BIAS_MODES, Options
 from quant.fixed_point.ranges import observe, with_outputs
-from quant.fixed_point.taps import Taps
+from quant.fixed_point.taps import Taps, TapSums
 from quant.fixed_point.to_onnx import to_onnx
-from quant.fixed_point.tuning import Tuner, Tuning, is_wanted, products, work
+from quant.fixed_point.tuning import Tuner, Tuning, is_wanted, products, tap_products, work
 from quant.graph_run import FloatRun
 from tests.graph_builder import parsed
 
@@ -269,3 +270,57 @@ def test_large_reals_do_not_overflow() -> None:
     taps = taps_of(correlated(0, 50, 6) * 1e25)
     assert np.isfinite(taps.factor).all()
     assert (np.einsum("gtt->gt", taps.factor) > 0).all()
+
+
+def test_taps_that_hardly_change_are_rounded_all_the_same() -> None:
+    """A saturated layer: what the subtraction of the mean leaves is its own rounding error."""
+    weight = np.random.default_rng(0).standard_normal((48, 3)).astype(np.float32)
+    model = parsed("g (float[1,48] x) => (float[1,3] y) { y=Gemm(x,w) }", {"w": weight})
+    sums = TapSums(model)
+    for seed in range(40):
+        noise = np.random.default_rng(seed).choice([0, 0, 0, 1, 2], (1, 48)) * 2.0**-23
+        sums.add({"x": (1 + noise).astype(np.float32)})
+    (taps,) = sums.taps().values()
+    assert np.isfinite(taps.factor).all()
+    powers = np.full(3, 5)
+    far = np.abs(round_weights(weight.T, powers, taps) / 32 - weight.T)
+    assert far.max() < 0.1  # a code is 1 / 32
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "gptq"])
+def test_a_tensor_whose_channels_are_two_axes(rounding: str) -> None:
+    """A Conv reads axis 1, a MatMul the last: what one reads on average must not correct both."""
+    random = np.random.default_rng(0)
+    weights = {n: random.standard_normal(s) for n, s in (("w", (4, 4, 1, 1)), ("v", (4, 4)))}
+    model = parsed(
+        "g (float[1,4,4,4] x) => (float[1,4,4,4] y, float[1,4,4,4] z) "
+        "{ y=Conv(x,w) z=MatMul(x,v) }",
+        {name: value.astype(np.float32) for name, value in weights.items()},
+    )
+    mean = np.array([3, -3, 1, -1]).reshape(1, 4, 1, 1)
+    samples = [
+        {"x": (random.standard_normal((1, 4, 4, 4)) * 0.3 + mean).astype(np.float32)}
+        for _ in range(32)
+    ]
+    chosen = {"shifts": "calibrated", "equalize": True, "weight_rounding": rounding}
+    network = Prepared.of(model, chosen, samples).lowered(Options(8))
+    run = FloatRun(model)
+    for sample in samples[:4]:
+        made = reference.outputs(network, reference.run(network, sample))
+        for name, reals in run(sample).items():
+            far = np.abs(made[name].astype(np.float64) - reals.astype(np.float64)).max()
+            assert far < np.abs(reals).max() / 20, name
+
+
+def test_of_many_samples_of_a_large_network_ever_fewer_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = gemm(np.ones((4, 2), np.float32))
+    monkeypatch.setattr("quant.fixed_point.tuning._TAP_WORK", 10 * tap_products(model))
+    tuner, seen = Tuner(model), []
+    monkeypatch.setattr(TapSums, "add", lambda self, tensors: seen.append(int(tensors["x"][0, 0])))
+    for i in range(100):
+        x = np.full((1, 4), i, np.float32)
+        tuner.add({"x": x}, {"x": x})
+    assert seen[:10] == list(range(10))
+    assert seen[10:] == [10, 12, 14, 16, 18, *range(20, 40, 4), *range(40, 80, 8), 80, 96]

@@ -2,9 +2,9 @@
 
 For `./doit quantize` (toolchain core).
 
-params: name (the file's stem), file (its name), input_scale ([[input or null, factor], ...]),
-fixed_point (the recipe's FixedPoint but for input_scale), samples (a number, or null for all),
-mean, std (numbers or null) and color (or null), which hold for every real input.
+params: name (the file's stem), file (its name), folder (its own), input_scale ([[input or null,
+factor], ...]), fixed_point (the recipe's FixedPoint but for input_scale), samples (a number, or
+null for all), mean, std (numbers or null) and color (or null), which hold for every real input.
 inputs: source, the .onnx or .tflite file, and data where there is calibration: an npy file, a
 folder of images, or one with INPUT.npy for each input.
 
@@ -32,8 +32,9 @@ from pipelines.jobs.fixed_point_prepared import Prepared
 from pipelines.jobs.float_network import Outputs
 from pipelines.jobs.job import Job
 from pipelines.jobs.refusal import Refusal
+from quant.fixed_point.clipping import clipped_inputs
 from quant.fixed_point.ranges import data_free_samples
-from quant.graph_file import parse, read
+from quant.graph_file import parse, read, tensors
 from quant.graph_run import FloatRun
 from quant.graph_types import TensorType, input_types
 from quant.nearest import did_you_mean
@@ -63,12 +64,13 @@ def run(job: Job) -> None:
         (job.out / f"{name}_quant.{kind}").write_bytes(data)
         sizes[f"{name}_quant.{kind}"] = len(data)
     outputs, findings = compare(_pairs(model, files, feeds))
+    clipped = clipped_inputs(files.network, feeds) if "data" in job.inputs else ()
     record = {
         "bytes": sizes,
         "source_bytes": job.inputs["source"].stat().st_size,
         "outputs": outputs,
         "samples": len(feeds),
-        "notes": [*files.network.notes, *findings],
+        "notes": [*files.network.notes, *clipped, *findings],
     }
     text = json.dumps(record, indent=1, allow_nan=False)
     (job.out / "quantized.json").write_text(text + "\n")
@@ -76,8 +78,8 @@ def run(job: Job) -> None:
 
 def _simplified(job: Job) -> onnx.ModelProto:
     """The source through the jobs of export and simplify, each in a folder of its own."""
-    file = job.inputs["source"].resolve()  # side files of weights stand beside the real one
-    is_tflite = file.suffix.lower() == ".tflite"
+    is_tflite = Path(job.params["file"]).suffix.lower() == ".tflite"
+    file = job.inputs["source"].resolve() if is_tflite else _onnx_file(job)
     inputs = {} if is_tflite else _declared(input_types(parse(file, job.params["file"])))
     params = {"source": {"file": job.params["file"]}, "inputs": inputs, "outputs": []}
     export = Job(params, {"source": file}, _EXPORT)
@@ -89,6 +91,17 @@ def _simplified(job: Job) -> onnx.ModelProto:
     told = {"simplify": _SIMPLE, "inputs": {}}
     simplify.run(Job(told, {"model": _EXPORT / "model.onnx"}, _SIMPLIFY))
     return read(_SIMPLIFY / "model.onnx")
+
+
+def _onnx_file(job: Job) -> Path:
+    """Where side files of weights stand beside it: the path that was given, or what it links to."""
+    given = Path(job.params["folder"], job.params["file"])
+    if not given.is_symlink():
+        return given
+    told = (t.external_data for t in tensors(parse(given, given.name).graph))
+    sides = {entry.value for entries in told for entry in entries if entry.key == "location"}
+    is_here = all((given.parent / side).exists() for side in sides)
+    return given if is_here else job.inputs["source"].resolve()
 
 
 def _declared(types: Mapping[str, TensorType]) -> dict[str, Any]:

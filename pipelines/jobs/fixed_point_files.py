@@ -14,7 +14,7 @@ from pipelines.jobs.fixed_point_prepared import Prepared
 from pipelines.jobs.float_network import expose
 from pipelines.jobs.refusal import Refusal
 from quant.fixed_point import reference, whole_numbers
-from quant.fixed_point.network import FloatNode, Network, integer_name
+from quant.fixed_point.network import FloatNode, Network, integer_names
 from quant.fixed_point.options import Options
 from quant.fixed_point.tflite import whole_numbers as tflite_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
@@ -79,8 +79,9 @@ class Proof:
         self._network = files.network
         model = files.model()
         made = {name for node in model.graph.node for name in node.output}
-        self._inside = [name for name in files.network.tensors if integer_name(name) in made]
-        expose(model.graph, [integer_name(name) for name in self._inside])
+        names = integer_names(files.network)
+        self._inside = {name: codes for name, codes in names.items() if codes in made}
+        expose(model.graph, list(self._inside.values()))
         self._onnx = FloatRun(model)
         self._tflite = {
             how: TFLiteRun(files.tflite_file, has_delegate)
@@ -93,9 +94,8 @@ class Proof:
         expected = reference.run(self._network, feeds)
         outputs = dict(self._outputs(expected))
         found = self._onnx(feeds)
-        for name in self._inside:
-            integers = found[integer_name(name)]
-            self._same(f"NAME_quant.onnx: tensor `{integer_name(name)}`", expected[name], integers)
+        for name, codes in self._inside.items():
+            self._same(f"NAME_quant.onnx: tensor `{codes}`", expected[name], found[codes])
         for name, reals in outputs.items():
             self._same(f"NAME_quant.onnx: output `{name}`", reals, found[name])
         for how, run in self._tflite.items():

@@ -287,7 +287,7 @@ FIXED_POINT: Mapping[str, Key] = {
         Choice("weight rounding", ("auto", "nearest", "gptq")),
         "fixed_point: `gptq` rounds the weights of a layer one after the other, so that later ones "
         "make good what earlier ones lose, and corrects biases by a few samples; `auto` does so "
-        "where it takes a second or two.",
+        "where that takes seconds.",
     ),
     "equalize": Key(
         Flag(), "fixed_point: move factors between the channels of neighbouring layers (exact)."

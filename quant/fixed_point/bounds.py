@@ -49,6 +49,8 @@ def bounds_of(graph: Graph, node: onnx.NodeProto) -> Bounds | None:
                 f"{operator(node)} `{label(node)}` computes its bounds", "export with fixed bounds"
             )
     low, high = (None if one is None else float(np.asarray(one).reshape(())) for one in given)
+    if low is not None and high is not None and low > high:
+        low = high  # as ONNX has it: all elements become the upper one
     return Bounds(_finite(low), _finite(high))
 
 

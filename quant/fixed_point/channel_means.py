@@ -41,8 +41,12 @@ class ChannelMeans:
 def weighted_inputs(model: onnx.ModelProto) -> dict[str, int]:
     """Tensors that a layer with weights reads -> the axis that its channels are.
 
-    What they hold on average corrects that layer's bias.
+    What they hold on average corrects that layer's bias. Without those that a Conv and a MatMul
+    read, whose channels are two axes.
     """
     axes = {"Conv": 1, "Gemm": -1, "MatMul": -1}
-    nodes = (node for node in model.graph.node if node.op_type in axes)
-    return {str(node.input[0]): axes[node.op_type] for node in nodes}
+    found: dict[str, set[int]] = {}
+    for node in model.graph.node:
+        if node.op_type in axes:
+            found.setdefault(str(node.input[0]), set()).add(axes[node.op_type])
+    return {name: min(read) for name, read in found.items() if len(read) == 1}

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.fixed_point import network as net
-from quant.fixed_point.network import Network, integer_name
+from quant.fixed_point.network import Network, integer_names
 from quant.fixed_point.ranges import with_outputs
 from quant.fixed_point.to_onnx import to_isolated_onnx, to_onnx
 from quant.graph_run import FloatRun
@@ -70,7 +70,8 @@ class _Runs:
         inputs = {value.name for value in model.graph.input}
         sources = dict.fromkeys(t.source for t in network.tensors.values() if t.source)
         self._real = FloatRun(with_outputs(model, [s for s in sources if s not in inputs]))
-        self._names = [integer_name(layer.tensor.name) for layer in layers]
+        names = integer_names(network)
+        self._names = [names[layer.tensor.name] for layer in layers]
         self._whole = FloatRun(with_outputs(to_onnx(network, "whole"), self._names))
         alone, made = to_isolated_onnx(network, "alone")
         self._fed = [value.name for value in alone.graph.input]

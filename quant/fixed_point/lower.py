@@ -11,6 +11,7 @@ import onnx
 
 from quant.fault import Fault
 from quant.fixed_point import network
+from quant.fixed_point.inputs import require_known
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import IndexInput, Network, Output, RealInput, Tensor
 from quant.fixed_point.operators import LOWERINGS
@@ -22,8 +23,6 @@ from quant.fixed_point.tuning import Tuning
 from quant.graph import Graph
 from quant.graph_types import input_types, require_static
 from quant.operators import label, operator
-
-_INDEX_TYPES = ("int32", "int64")
 
 
 def lower(
@@ -42,6 +41,7 @@ def lower(
     graph = Graph(model, is_copied=False)
     types = input_types(model)
     require_static(types, "input", "declare the `shape` of every input in the recipe")
+    require_known(types)
     if options.unsupported == "refuse":
         refuse_unknown(graph)
     lowering = Lowering(graph, ranges, options, _shapes(graph), tuning or Tuning())
@@ -102,13 +102,9 @@ def _input(lowering: Lowering, name: str, dtype: str, shape: tuple[int, ...]) ->
     if dtype == "float32":
         scale = lowering.options.input_scale(name)
         lowering.start(RealInput(name, name, scale), Tensor(name, shape, scale, name))
-    elif dtype in _INDEX_TYPES:
+    else:
         limit = int(np.iinfo(np.int32).max)
         lowering.start(IndexInput(name, name, dtype), Tensor(name, shape, None, None, 0, limit))
-    else:
-        raise Fault(
-            f"input `{name}` is {dtype}", "inputs are float32, or int32 and int64 for indices"
-        )
 
 
 def _factor(lowering: Lowering) -> Fraction:

@@ -33,6 +33,9 @@ from quant.graph import Graph, attribute
 from quant.graph_types import shape_text
 from quant.operators import label, operator
 
+_MOST_SHIFT = 23
+_MOST_AXES = 5  # of PAD and BATCH_MATMUL
+
 
 class Lowering:
     """The network while it is made. Operators are lowered in the graph's order.
@@ -71,6 +74,12 @@ class Lowering:
         """The integer tensor that a node reads. Raises Fault where it is a constant."""
         name = node.input[position]
         found = self.tensors.get(self._same.get(name, name))
+        if found is None and self.graph.constant(name) is not None:
+            raise self.fault(
+                node,
+                f"reads the constant `{name}`, which has no integers here",
+                "compute it from an input, or leave the operator in float: `unsupported: float`",
+            )
         if found is None:
             raise self.fault(
                 node, f"reads `{name}`, which nothing computes in integers", "simplify the graph"
@@ -112,6 +121,12 @@ class Lowering:
         if not -rank <= axis < rank:
             raise self.fault(node, f"has axis {axis} of {rank}", "the graph is broken: export anew")
         return axis % rank
+
+    def require_few_axes(self, node: onnx.NodeProto, count: int) -> None:
+        """Raise Fault where LiteRT's kernel for a node takes no tensor of so many axes."""
+        if count > _MOST_AXES:
+            advice = f"LiteRT takes {_MOST_AXES}: join some by a Reshape before it"
+            raise self.fault(node, f"has {count} axes", advice)
 
     def only_reader(self, name: str) -> onnx.NodeProto | None:
         """The one node that reads a tensor, unless that is an output too."""
@@ -210,7 +225,12 @@ class Lowering:
         scale: Fraction = Fraction(1),
         multiplier: NDArray[np.int64] | None = None,
     ) -> Rescale:
-        """A shift without a bias of its own; with half of the last place where compensated."""
+        """A shift without a bias of its own; with half of the last place where compensated.
+
+        A shift beyond 23 is one by 23: nothing is left either way, and half of more would be no
+        whole number of float32.
+        """
+        shift = min(shift, _MOST_SHIFT)
         low, high = (bounds or Bounds()).codes(scale)
         half = self.options.is_compensated and shift > 0
         return Rescale(

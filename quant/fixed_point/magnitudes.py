@@ -43,8 +43,8 @@ class Magnitudes:
 
         A finer scale halves the step, whose error is step^2 / 12, and clips what lies beyond.
         """
-        if not self.peak:
-            return 0.0
+        if not self.peak or self.peak >= 2.0**_MOST:  # the bins end there
+            return self.peak
         power = exponent(FULL_SCALE / self.peak)
         errors = {p: self._error(2.0**p) for p in range(power, power + _FINER)}
         best = min(errors, key=lambda p: errors[p])

@@ -6,7 +6,7 @@ and must agree on every number. Arrays in operations are int64 and hold whole nu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -348,5 +348,20 @@ def reads(operation: Operation) -> tuple[str, ...]:
 
 
 def integer_name(tensor: str) -> str:
-    """What a tensor of the network is called in the files."""
+    """What a tensor of the network is called in the files, if it can be."""
     return f"{tensor}_q"
+
+
+def integer_names(network: Network) -> dict[str, str]:
+    """Tensor -> what it is called in the ONNX file: a number is added where an input or an output
+    bears that name."""
+    taken = {port.name for port in (*network.inputs, *network.outputs)}
+    return {tensor: free_name(integer_name(tensor), taken) for tensor in network.tensors}
+
+
+def free_name(hint: str, taken: Container[str]) -> str:
+    """A name like `hint` that is not taken."""
+    name, number = hint, 1
+    while name in taken:
+        name, number = f"{hint}_{number}", number + 1
+    return name

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from quant.fixed_point.network import Integers
+from quant.fixed_point.network import Integers, free_name
 
 OPSET = 15
 IR_VERSION = 8  # the one that came with opset 15
@@ -18,9 +18,13 @@ _WHOLE = (np.int8, np.int16, np.int32)
 
 
 class OnnxBuilder:
-    """Collects nodes and constants. Equal constants are stored once."""
+    """Collects nodes and constants. Equal constants are stored once.
 
-    def __init__(self) -> None:
+    opset: of the file; the least one that every node can be written in.
+    """
+
+    def __init__(self, opset: int = OPSET) -> None:
+        self.opset = opset
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._names: set[str] = set()
@@ -29,9 +33,7 @@ class OnnxBuilder:
 
     def take(self, hint: str) -> str:
         """A name like `hint` that nothing bears yet."""
-        name, number = hint, 1
-        while name in self._names:
-            name, number = f"{hint}_{number}", number + 1
+        name = free_name(hint, self._names)
         self._names.add(name)
         return name
 
@@ -80,10 +82,11 @@ class OnnxBuilder:
         used = {i for node in self.nodes for i in node.input}
         kept = [t for t in self.initializers if t.name in used]
         graph = helper.make_graph(self.nodes, name, list(inputs), list(outputs), kept)
+        opset = helper.make_opsetid("", self.opset)
         model = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
+            opset_imports=[opset],
+            ir_version=max(IR_VERSION, helper.find_min_ir_version_for([opset])),
             producer_name="npumake",
         )
         onnx.checker.check_model(model, full_check=True)

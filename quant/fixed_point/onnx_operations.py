@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -182,8 +182,16 @@ def _max_pool(e: Emission, op: net.MaxPool) -> str:
 
 
 def _maximum(e: Emission, op: net.Maximum) -> str:
-    attributes = {"axes": list(op.axes), "keepdims": int(op.keepdims)}
-    return e.builder.node("ReduceMax", [e.names[op.x]], integer_name(op.output), **attributes)
+    return _reduced_max(e, e.names[op.x], op.axes, integer_name(op.output), keepdims=op.keepdims)
+
+
+def _reduced_max(e: Emission, x: str, axes: Sequence[int], output: str, *, keepdims: bool) -> str:
+    """The axes are an input since opset 18."""
+    if e.builder.opset < 18:
+        told = {"axes": list(axes), "keepdims": int(keepdims)}
+        return e.builder.node("ReduceMax", [x], output, **told)
+    inputs = [x, e.builder.integers(axes, f"{output}/axes")]
+    return e.builder.node("ReduceMax", inputs, output, keepdims=int(keepdims))
 
 
 def _looked_up(e: Emission, index: str, table: Integers, name: str) -> str:
@@ -202,7 +210,7 @@ def _softmax(e: Emission, op: net.Softmax) -> str:
     """A quotient's floor, put right by the remainder: no division need be correctly rounded."""
     b, name = e.builder, integer_name(op.output)
     axes = [op.axis]
-    top = b.node("ReduceMax", [e.names[op.x]], f"{name}/max", axes=axes, keepdims=1)
+    top = _reduced_max(e, e.names[op.x], axes, f"{name}/max", keepdims=True)
     distance = b.node("Sub", [top, e.names[op.x]], f"{name}/distance")
     power = _looked_up(e, distance, op.table, f"{name}/power")
     total = b.node(

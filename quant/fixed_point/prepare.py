@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 
+from quant.fixed_point.inputs import require_known
 from quant.fixed_point.preparing.channels import fold_channels
 from quant.fixed_point.preparing.clips import simplify_clips
 from quant.fixed_point.preparing.constants import fold_constants
@@ -11,6 +12,7 @@ from quant.fixed_point.preparing.gates import find_hard_gates
 from quant.fixed_point.preparing.gemm import make_gemms
 from quant.fixed_point.preparing.movement import simplify_movement
 from quant.graph import Graph
+from quant.graph_types import input_types
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -22,8 +24,10 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     lowering takes in the Add behind it. Folded into layers: Conv + BN, Gemm + BN, BN + Gemm, BN +
     Conv without padding (or without a shift), and constants a channel behind a layer. A
     BatchNormalization that is left (Conv + activation + BN, BN + activation + Conv) is lowered to
-    an int8 factor and a whole bias. Tensors that stay keep their names.
+    an int8 factor and a whole bias. Tensors that stay keep their names. Raises Fault on inputs that
+    no network of whole numbers has.
     """
+    require_known(input_types(model))
     graph = Graph(fold_constants(model))
     for rewrite in (simplify_movement, simplify_clips, find_hard_gates, make_gemms, fold_channels):
         rewrite(graph)

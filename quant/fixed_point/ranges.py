@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from quant.fault import Fault
 from quant.fixed_point.channel_means import ChannelMeans, weighted_inputs
 from quant.fixed_point.magnitudes import Magnitudes
+from quant.fixed_point.softmax_axis import softmax_axis
 from quant.fixed_point.tuning import Tuner
-from quant.graph import Graph, attribute
+from quant.graph import Graph
 from quant.graph_run import FloatRun
 from quant.graph_types import TensorType, input_types
 
 DATA_FREE_SAMPLES = 256
+_REALS = ("float16", "float32", "float64")
 _UNSEEN = math.log(256)  # exp(-5.5) is half of the last place
 
 
@@ -94,13 +96,15 @@ def ranged_tensors(graph: Graph) -> list[str]:
 
 
 def softmax_inputs(graph: Graph) -> dict[str, int]:
-    """Tensors that Softmax alone reads -> its axis."""
+    """Tensors that Softmax alone reads -> its axis, where it is one."""
     found: dict[str, int] = {}
     for node in graph.nodes:
         name = node.input[0] if node.op_type == "Softmax" else ""
-        if name and len(graph.consumers(name)) == 1 and not graph.is_output(name):
-            axis = attribute(node, "axis", -1)
-            assert isinstance(axis, int)
+        type_ = graph.type(name) if name else None
+        if type_ is None or not type_.is_static:
+            continue
+        axis = softmax_axis(graph, node, type_.static_shape)
+        if axis is not None and len(graph.consumers(name)) == 1 and not graph.is_output(name):
             found[name] = axis
     return found
 
@@ -128,6 +132,8 @@ def _least(graph: Graph, node: onnx.NodeProto) -> float | None:
 
 def _range(name: str, value: NDArray[Any], is_positive: bool) -> Range:
     """is_positive: no element is below 0, so that there is no need to look for the least."""
+    if not value.size:
+        raise Fault(f"`{name}` has no elements", "leave it out of the graph")
     low = 0.0 if is_positive else float(value.min(initial=np.inf))
     high = float(value.max(initial=-np.inf))
     if not np.isfinite([low, high]).all():
@@ -145,7 +151,7 @@ def float_tensors(graph: Graph) -> list[str]:
     """The float tensors that nodes compute, in order."""
     names = [name for node in graph.nodes for name in node.output if name]
     types = {name: graph.type(name) for name in names}
-    return [name for name, type_ in types.items() if type_ and type_.dtype == "float32"]
+    return [name for name, type_ in types.items() if type_ and type_.dtype in _REALS]
 
 
 def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:

@@ -132,6 +132,19 @@ def _pad(op: net.Pad, read: list[Integers]) -> Integers:
     return np.pad(read[0], around, constant_values=op.value)
 
 
+def _embedding(op: net.Embedding, read: list[Integers]) -> Integers:
+    """Raises Fault on indices that ONNX counts from the end, which TFLite does not."""
+    indices, rows = read[0], len(op.table)
+    wrong = indices[(indices < 0) | (indices >= rows)]
+    if wrong.size:
+        raise Fault(
+            f"`{op.indices}` holds the index {wrong[0]}, and `{op.output}` picks from {rows} rows",
+            f"give indices from 0 to {rows - 1}",
+        )
+    made: Integers = op.table[indices]
+    return made
+
+
 def _float(
     told: Mapping[str, net.Tensor], op: net.FloatNode, tensors: Mapping[str, Integers]
 ) -> Integers:
@@ -163,5 +176,5 @@ _COMPUTE: Mapping[type, Any] = {
     net.Slice: _slice,
     net.Pad: _pad,
     net.Take: lambda op, r: np.take(r[0], op.indices, axis=op.axis),
-    net.Embedding: lambda op, r: op.table[r[0]],
+    net.Embedding: _embedding,
 }

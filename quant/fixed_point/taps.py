@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 _POSITIONS = 256  # places of one sample whose windows count; every n-th where there are more
 _DAMPING = 0.003  # of the mean variance; GPTQ takes 0.01, for far more taps
+_NOISE = 2.0**-36  # of the mean second moment: what float64 loses where the mean is subtracted
 _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
@@ -108,18 +109,19 @@ def _rows(node: onnx.NodeProto, weight: Array, x: Array) -> Array:
     """What the taps read at a few places, [positions, groups, taps]. x: the layer's input."""
     if node.op_type != "Conv":
         rows = x.reshape(-1, 1, x.shape[-1])
-        return rows[_places(len(rows))]
+        return rows[places(len(rows))]
     kernel = (weight.shape[2], weight.shape[3])
     view = windows(
         x, kernel, pair(node, "strides"), pads(node, x.shape, kernel), pair(node, "dilations"), 0
     )
     batch, _, height, width = view.shape[:4]
-    n, y, x_ = np.unravel_index(_places(batch * height * width), (batch, height, width))
+    n, y, x_ = np.unravel_index(places(batch * height * width), (batch, height, width))
     picked: Array = view[n, :, y, x_]  # [positions, C, kh, kw]
     return picked.reshape(len(picked), groups_of(node), -1)
 
 
-def _places(count: int) -> Array:
+def places(count: int) -> Array:
+    """Those of a sample's places that count."""
     step = max(1, count // _POSITIONS) | 1  # odd, so that no even width is met in step
     return np.arange(0, count, step)
 
@@ -129,7 +131,8 @@ def _of(mean: Array, second: Array) -> Taps:
     covariance = second - mean[:, :, None] * mean[:, None, :]
     diagonal = np.einsum("gtt->gt", covariance)  # a view
     np.maximum(diagonal, 0, out=diagonal)
-    damping = _DAMPING * diagonal.mean(axis=1, keepdims=True)
+    moments = np.einsum("gtt->gt", second).mean(axis=1, keepdims=True)
+    damping = np.maximum(_DAMPING * diagonal.mean(axis=1, keepdims=True), _NOISE * moments)
     diagonal += np.where(damping > 0, damping, 1.0)  # taps that read nothing but constants
     order = np.argsort(-diagonal, axis=1, kind="stable")
     rows = np.arange(len(order))[:, None, None]

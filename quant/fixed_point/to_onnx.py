@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from quant.fixed_point import guard
 from quant.fixed_point import network as net
 from quant.fixed_point.network import INT8_LOW, Network, integer_name
-from quant.fixed_point.onnx_builder import OnnxBuilder
+from quant.fixed_point.onnx_builder import OPSET, OnnxBuilder
 from quant.fixed_point.onnx_operations import EMITTERS, Emission, dequantized, quantized
 
 
@@ -23,7 +23,7 @@ def to_onnx(network: Network, name: str) -> onnx.ModelProto:
     numbers.
     """
     guard.check(network)
-    builder = OnnxBuilder()
+    builder = OnnxBuilder(_opset(network))
     emission = Emission(builder, network)
     _reserve(builder, network)
     for given in network.inputs:
@@ -45,20 +45,20 @@ def to_isolated_onnx(network: Network, name: str) -> tuple[onnx.ModelProto, dict
     Inputs: the float tensors that are read, by their names. Returns the model and, for each tensor
     that stands for a float one and that an operation makes, the name of its codes in the file.
     """
-    builder = OnnxBuilder()
+    builder = OnnxBuilder(_opset(network))
     emission = Emission(builder, network)
-    sources: dict[str, str] = {}
     singles: dict[str, str] = {}
     made: dict[str, str] = {}
     indices = {g.tensor: g.name for g in network.inputs if isinstance(g, net.IndexInput)}
+    sources = _sources(network, indices)
+    for source in sources:  # before another tensor's codes get that name
+        builder.take(source)
     for operation in network.operations:
         for read in net.reads(operation):
             tensor = network.tensors[read]
             if read in indices:
-                emission.names[read] = sources[read] = indices[read]
+                emission.names[read] = indices[read]
             elif tensor.source is not None and tensor.scale is not None:
-                if tensor.source not in sources:
-                    sources[tensor.source] = builder.take(tensor.source)
                 if read not in singles:
                     hint = f"{integer_name(read)}/single"
                     singles[read] = quantized(builder, tensor.source, tensor.scale, hint)
@@ -70,11 +70,24 @@ def to_isolated_onnx(network: Network, name: str) -> tuple[onnx.ModelProto, dict
     return _isolated_model(builder, network, name, sources, made), made
 
 
+def _sources(network: Network, indices: Mapping[str, str]) -> list[str]:
+    """What the operations read: float tensors, and inputs of indices."""
+    found: list[str] = []
+    for operation in network.operations:
+        for read in net.reads(operation):
+            tensor = network.tensors[read]
+            if read in indices:
+                found.append(indices[read])
+            elif tensor.source is not None and tensor.scale is not None:
+                found.append(tensor.source)
+    return list(dict.fromkeys(found))
+
+
 def _isolated_model(
     builder: OnnxBuilder,
     network: Network,
     name: str,
-    sources: Mapping[str, str],
+    sources: Sequence[str],
     made: Mapping[str, str],
 ) -> onnx.ModelProto:
     shapes = {t.source: t.shape for t in network.tensors.values() if t.source is not None}
@@ -89,6 +102,12 @@ def _isolated_model(
         for tensor, codes in made.items()
     ]
     return builder.model(name, inputs, outputs)
+
+
+def _opset(network: Network) -> int:
+    """The builder's own, or a newer one that an operator left in float comes from."""
+    floats = (one.opset for one in network.operations if isinstance(one, net.FloatNode))
+    return max(OPSET, *floats, OPSET)
 
 
 def _reserve(builder: OnnxBuilder, network: Network) -> None:

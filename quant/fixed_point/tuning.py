@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from quant.fixed_point import taps as tap_files
 from quant.fixed_point.channel_means import ChannelMeans, weighted_inputs
 from quant.fixed_point.rehearsal import Rehearsed
-from quant.fixed_point.taps import Taps, TapSums, groups_of, weighted_layers
+from quant.fixed_point.taps import Taps, TapSums, groups_of, places, weighted_layers
 from quant.graph import Graph
 
 Array = NDArray[Any]
@@ -24,6 +24,7 @@ _MOST_WORK = 2**31  # multiplications that `auto` spends on a network: a second 
 _BLAS_GAIN = 16  # how many more of them a matrix product does in the same time
 _MOST_SAMPLES, _LEAST_SAMPLES = 64, 8  # fewer would teach biases their own noise
 _REHEARSED_WORK = 2**30  # multiplications of all samples: again a second or two
+_TAP_WORK = 2**33  # the same of what taps read, which is matrix products
 _TAPS, _SAMPLES = "taps.npz", "samples.npz"
 
 
@@ -73,13 +74,17 @@ class Tuner:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._taps = TapSums(model)
         self._read = weighted_inputs(model)
+        self._whole = max(_LEAST_SAMPLES, _TAP_WORK // max(1, tap_products(model)))
         self._most = min(_MOST_SAMPLES, _REHEARSED_WORK // max(1, products(model)))
         self._kept: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = []
         self._seen, self._step = 0, 1
 
     def add(self, sample: Mapping[str, Array], tensors: Mapping[str, Array]) -> None:
         """sample: the inputs. tensors: every float tensor, real inputs too."""
-        self._taps.add(tensors)
+        # Of many samples of a large network, ever fewer: half of the second `whole`, a quarter of
+        # the two after it, and so on.
+        if self._seen % (1 << (self._seen // self._whole).bit_length()) == 0:
+            self._taps.add(tensors)
         if self._most >= _LEAST_SAMPLES and self._seen % self._step == 0:
             if len(self._kept) == self._most:  # those left are spread evenly over all
                 del self._kept[1::2]
@@ -112,6 +117,19 @@ def work(model: onnx.ModelProto) -> int:
     for node, weight in weighted_layers(Graph(model, is_copied=False)):
         taps = weight.size // len(weight)
         total += taps**2 * (len(weight) + groups_of(node) * taps // _BLAS_GAIN)
+    return total
+
+
+def tap_products(model: onnx.ModelProto) -> int:
+    """Multiplications of one sample's sums over what the taps read."""
+    graph, total = Graph(model, is_copied=False), 0
+    for node, weight in weighted_layers(graph):
+        type_ = graph.type(node.output[0])
+        if type_ is None or not type_.is_static:
+            continue
+        count = math.prod(type_.static_shape) // len(weight)
+        taps = weight.size // len(weight)
+        total += len(places(count)) * groups_of(node) * taps**2
     return total
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,9 @@ from pipelines.worker import Failed
 
 RECORD = "quantized.json"
 _WRITABLE = "name a folder that can be written with --output"
+_LONGEST, _MOST_BYTES = "_quant.tflite", 255  # NAME_MAX of Linux's file systems
 _KINDS = (".onnx", ".tflite")
+_OF_DATA = ("samples", "mean", "std", "color")
 _CHOICES = ("rounding", "shifts", "weights", "weight_rounding", "unsupported")
 
 
@@ -66,9 +69,7 @@ class Quantize(OwnCommand):
         return super().parse_execute([_with_underscores(word) for word in in_args])
 
     def act(self, arguments: argparse.Namespace) -> int:
-        file, folder = _file(arguments.input), Path(STARTED_IN, arguments.output)
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{arguments.output} is a file\n  name a folder with --output")
+        file, folder = _file(arguments.input), _folder(arguments.output)
         step = _step(file, _params(arguments, file), arguments.calibration)
         Environments(CURRENT.root).make(step.toolchains)
         try:
@@ -79,8 +80,14 @@ class Quantize(OwnCommand):
         try:
             found = json.loads((result.out / RECORD).read_text())
             for name in found["bytes"]:
+                if (folder / name).is_dir():  # before anything is written
+                    raise UsageError(f"{folder / name} is a folder\n  {_WRITABLE}")
+            for name in found["bytes"]:
                 atomic.write(folder / name, (result.out / name).read_bytes())
             _tell(found)
+            for name in (f"{file.stem}_quant{kind}" for kind in _KINDS):
+                if name not in found["bytes"] and (folder / name).exists():
+                    console.tell(f"note: {name} was there before; it is not of this network")
         except OSError as error:
             raise UsageError(f"{arguments.output}: {error.strerror}\n  {_WRITABLE}") from error
         finally:
@@ -110,15 +117,38 @@ def _file(given: str) -> Path:
     file = Path(STARTED_IN, given)
     if file.suffix.lower() not in _KINDS:
         raise UsageError(f"{given} is no {' or '.join(_KINDS)} file\n  convert it to ONNX first")
-    if not file.is_file():
+    if not _exists(file) or not file.is_file():
         raise UsageError(f"no file {given}\n  name an ONNX or TFLite file with --input")
-    return file.resolve()
+    if len(f"{file.stem}{_LONGEST}".encode()) > _MOST_BYTES:
+        made = f"{file.stem[:20]}...{_LONGEST}"
+        raise UsageError(f"{given}: its name is too long for {made}\n  rename it")
+    return file.parent.resolve() / file.name  # a link's own name: caches keep files under others
+
+
+def _folder(given: str) -> Path:
+    folder = Path(STARTED_IN, given)
+    if _exists(folder) and not folder.is_dir():
+        raise UsageError(f"{given} is a file\n  name a folder with --output")
+    return folder
+
+
+def _exists(path: Path) -> bool:
+    """Raises UsageError on what can be no path: one too long, or in a folder that is closed."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}\n  name another path") from error
 
 
 def _params(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
     given = arguments.calibration
-    if given is not None and not Path(STARTED_IN, given).exists():
+    if given is not None and not _exists(Path(STARTED_IN, given)):
         raise UsageError(f"no file or folder {given}\n  name calibration data that exists")
+    for key in _OF_DATA:
+        if given is None and getattr(arguments, key) is not None:
+            raise UsageError(
+                f"--{key} has no effect without --calibration\n  give --calibration, or delete it"
+            )
     chosen = {key: _chosen(key, getattr(arguments, key)) for key in _CHOICES}
     chosen["shifts"] = chosen["shifts"] or ("calibrated" if given else "data_free")
     if chosen["shifts"] == "calibrated" and not given:
@@ -129,6 +159,7 @@ def _params(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
     return {
         "name": file.stem,
         "file": file.name,
+        "folder": str(file.parent),
         "input_scale": [
             _scale(word) for words in arguments.input_scale for word in words.split(",")
         ],
@@ -180,7 +211,7 @@ def _numbers(key: str, text: str | None) -> list[float] | None:
         found = [float(part) for part in text.split(",")]
     except ValueError:
         found = []
-    if not found or (key == "std" and 0 in found):
+    if not found or not all(map(math.isfinite, found)) or (key == "std" and 0 in found):
         raise UsageError(
             f"--{key} can't be `{text}`\n  give one number, or one a channel: 127,127,127"
         )

@@ -9,6 +9,9 @@ import onnx
 
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Concat, Pad, Take, Tensor
+from quant.fixed_point.scales import fitting, odd_part
+
+_NO_VALUE = 1e30  # exporters write the least float, or infinity, for "never the largest"
 
 
 def concat(lowering: Lowering, node: onnx.NodeProto) -> None:
@@ -34,12 +37,26 @@ def pad(lowering: Lowering, node: onnx.NodeProto) -> None:
         raise lowering.fault(node, "cuts off (a negative pad)", "use a Slice")
     mode = str(lowering.attribute(node, "mode", "constant"))
     if mode == "constant":
-        code = int(np.clip(round(_value(lowering, node) * float(scale)), INT8_LOW, INT8_HIGH))
+        lowering.require_few_axes(node, len(x.shape))
+        value = _value(lowering, node)
+        if _is_seen(lowering, node, value):
+            coarse = min(scale, fitting(odd_part(scale), abs(value)))
+            x, scale = lowering.aligned(node, x, coarse), coarse
+        code = int(np.clip(round(value * float(scale)), INT8_LOW, INT8_HIGH))
         bounds = (min(x.low, code), max(x.high, code))
         operation = Pad(node.output[0], x.name, before, after, code)
         lowering.add(operation, scale, bounds=bounds)
     else:
         _take(lowering, node, x, before, after, mode)
+
+
+def _is_seen(lowering: Lowering, node: onnx.NodeProto, value: float) -> bool:
+    """Whether the padding must keep its value: before MaxPool it is there to lose, and a scale that
+    held the least float would leave the others nothing. With constant shifts no scale changes."""
+    readers = lowering.graph.consumers(node.output[0])
+    is_lost = bool(readers) and all(reader.op_type == "MaxPool" for reader in readers)
+    is_lost |= abs(value) > _NO_VALUE
+    return value != 0 and not is_lost and lowering.options.shifts != "constant"
 
 
 def _lengths(

@@ -46,7 +46,10 @@ def matmul(lowering: Lowering, node: onnx.NodeProto) -> None:
 def _bias_behind(
     lowering: Lowering, node: onnx.NodeProto, columns: int
 ) -> tuple[NDArray[Any] | None, str]:
-    """The constant of an Add that alone reads the product, and the Add's output."""
+    """The constant of an Add that alone reads the product, and the Add's output.
+
+    An Add that gives the product more axes is none of it.
+    """
     name = str(node.output[0])
     reader = lowering.only_reader(name)
     if reader is None or reader.op_type != "Add":
@@ -56,6 +59,7 @@ def _bias_behind(
         bias is None
         or bias.size not in (1, columns)
         or bias.shape[-1:] not in ((), (1,), (columns,))
+        or lowering.shape(reader.output[0]) != lowering.shape(name)
     ):
         return None, name
     lowering.done.add(id(reader))
@@ -106,6 +110,13 @@ def _read(lowering: Lowering, node: onnx.NodeProto, x: Tensor, columns: int) -> 
 def _of_tensors(lowering: Lowering, node: onnx.NodeProto) -> None:
     a, a_scale = lowering.real(node, 0)
     b, b_scale = lowering.real(node, 1)
+    if min(len(a.shape), len(b.shape)) < 2:  # LiteRT's BATCH_MATMUL takes no vectors
+        raise lowering.fault(
+            node,
+            f"multiplies {list(a.shape)} and {list(b.shape)}",
+            "reshape vectors to matrices before it",
+        )
+    lowering.require_few_axes(node, max(len(a.shape), len(b.shape)))
     name, bounds = lowering.activation(node.output[0])
     finest = a_scale * b_scale
     scale = lowering.wanted(name, finest, bounds)

@@ -24,9 +24,9 @@ def mean(lowering: Lowering, node: onnx.NodeProto) -> None:
 
 
 def maximum(lowering: Lowering, node: onnx.NodeProto) -> None:
-    x = lowering.tensor(node)
+    x, scale = lowering.real(node)
     axes, keepdims = _axes(lowering, node, len(x.shape))
-    lowering.add(Maximum(node.output[0], x.name, axes, keepdims), x.scale, bounds=(x.low, x.high))
+    lowering.add(Maximum(node.output[0], x.name, axes, keepdims), scale, bounds=(x.low, x.high))
 
 
 def _axes(lowering: Lowering, node: onnx.NodeProto, rank: int) -> tuple[tuple[int, ...], bool]:
@@ -34,5 +34,7 @@ def _axes(lowering: Lowering, node: onnx.NodeProto, rank: int) -> tuple[tuple[in
     given = lowering.attribute(node, "axes")
     if given is None and len(node.input) > 1 and node.input[1]:
         given = lowering.required(node, 1).reshape(-1).tolist()
+    if not given and lowering.attribute(node, "noop_with_empty_axes", 0):
+        raise lowering.fault(node, "reduces nothing", "leave it out, or name its axes")
     axes = sorted(lowering.axis(node, int(axis), rank) for axis in given or range(rank))
     return tuple(axes), bool(lowering.attribute(node, "keepdims", 1))

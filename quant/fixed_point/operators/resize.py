@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import Take
 from quant.graph_run import FloatRun
-
-_COPIED = ("coordinate_transformation_mode", "nearest_mode", "mode")
 
 
 def nearest(lowering: Lowering, node: onnx.NodeProto) -> None:
@@ -25,7 +23,7 @@ def nearest(lowering: Lowering, node: onnx.NodeProto) -> None:
         lowering.rename(node.output[0], x)
     name, shape = x.name, list(x.shape)
     for axis in axes:
-        places = _places(lowering, node, axis, shape[axis], out[axis])
+        places = _places(lowering, node, axis, out)
         shape[axis] = out[axis]
         is_last = axis == axes[-1]
         made = node.output[0] if is_last else lowering.fresh(f"{node.output[0]}/axis")
@@ -35,26 +33,25 @@ def nearest(lowering: Lowering, node: onnx.NodeProto) -> None:
 
 
 def _places(
-    lowering: Lowering, node: onnx.NodeProto, axis: int, length: int, wanted: int
+    lowering: Lowering, node: onnx.NodeProto, axis: int, out: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Which element each place takes, as onnxruntime does it: the operator has 28 variants."""
-    scale = wanted / length
-    scales = lowering.constant(node, 2 if node.op_type == "Resize" else 1)
-    if scales is not None and scales.size == len(lowering.tensor(node).shape):
-        scale = float(scales.reshape(-1)[axis])
-    given = {name: lowering.attribute(node, name) for name in _COPIED}
-    given = {name: value for name, value in given.items() if value is not None}
-    inputs = ["x", "", "scales"] if node.op_type == "Resize" else ["x", "scales"]
+    """Which element of an axis each place takes, as onnxruntime does it with the node itself, on a
+    tensor that holds its own places: the operator has 28 variants, in five opsets."""
+    shape = lowering.tensor(node).shape
+    constants = {n: lowering.required(node, i) for i, n in enumerate(node.input) if i and n}
     graph = helper.make_graph(
-        [helper.make_node(node.op_type, inputs, ["y"], **given)],
+        [node],
         "places",
-        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 1, 1, length])],
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
-        [onnx.numpy_helper.from_array(np.array([1, 1, 1, scale], np.float32), "scales")],
+        [helper.make_tensor_value_info(node.input[0], onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     opset = helper.make_opsetid("", lowering.graph.opset)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    y = FloatRun(model)({"x": np.arange(length, dtype=np.float32).reshape(1, 1, 1, -1)})["y"]
-    if y.size != wanted:
-        raise lowering.fault(node, f"makes {y.size} of {length}, not {wanted}", "export it anew")
-    return tuple(int(place) for place in y.reshape(-1))
+    run = FloatRun(helper.make_model(graph, opset_imports=[opset], ir_version=8))
+    line = np.arange(shape[axis], dtype=np.float32)
+    line = line.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    made = run({node.input[0]: np.broadcast_to(line, shape).copy()})[node.output[0]]
+    if made.shape != out:
+        raise lowering.fault(node, f"makes {list(made.shape)}, not {list(out)}", "export it anew")
+    places = np.moveaxis(made, axis, 0).reshape(out[axis], -1)[:, 0]
+    return tuple(int(place) for place in places)

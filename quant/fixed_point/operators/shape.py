@@ -7,9 +7,15 @@ import onnx
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import Reshape, Transpose
 
+_INDICES = ("INT32", "INT64")
+_REALS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+
 
 def same(lowering: Lowering, node: onnx.NodeProto) -> None:
     """Identity, and Dropout at inference."""
+    # Since opset 12 an input says whether a Dropout trains.
+    if len(node.input) > 2 and node.input[2] and lowering.required(node, 2).any():
+        raise lowering.fault(node, "trains", "export the network in its inference mode")
     lowering.rename(node.output[0], lowering.tensor(node))
 
 
@@ -17,8 +23,7 @@ def cast(lowering: Lowering, node: onnx.NodeProto) -> None:
     """Between integers, for indices; between floats."""
     x = lowering.tensor(node)
     wanted = onnx.TensorProto.DataType.Name(int(lowering.attribute(node, "to")))
-    is_index = wanted in ("INT32", "INT64")
-    if is_index != (x.scale is None):
+    if wanted not in (_INDICES if x.scale is None else _REALS):
         raise lowering.fault(
             node, f"makes {wanted} of {'indices' if x.scale is None else 'reals'}", "leave it out"
         )

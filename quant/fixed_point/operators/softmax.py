@@ -8,6 +8,7 @@ import onnx
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import EXACT_LIMIT, INT8_HIGH, Softmax
 from quant.fixed_point.operators.activation import UNIT_SCALE
+from quant.fixed_point.softmax_axis import softmax_axis
 
 _TABLE_BITS = 14
 
@@ -15,9 +16,8 @@ _TABLE_BITS = 14
 def softmax(lowering: Lowering, node: onnx.NodeProto) -> None:
     """T[d] = rint(2^14 * exp(-d / S)) of the distance d to the maximum."""
     x, x_scale = lowering.real(node)
-    rank = len(x.shape)
-    axis = lowering.axis(node, int(lowering.attribute(node, "axis", -1)), rank)
-    if lowering.graph.opset < 13 and axis != rank - 1:
+    axis = softmax_axis(lowering.graph, node, x.shape)
+    if axis is None:
         raise lowering.fault(node, "works on several axes at once", "export with opset 13 or later")
     bits = _TABLE_BITS
     while x.shape[axis] * 2**bits >= EXACT_LIMIT:

@@ -67,9 +67,10 @@ class TFLiteBuilder:
             self._constants[key] = index
         return self._constants[key]
 
-    def number(self, value: float, name: str) -> int:
-        """One float32 that broadcasts to everything."""
-        return self.constant(np.array([value], np.float32), name)
+    def number(self, value: float, name: str, *, is_scalar: bool = False) -> int:
+        """One float32 that broadcasts to everything. is_scalar: without an axis, as one would give
+        its axis to a number that has none."""
+        return self.constant(np.array(value if is_scalar else [value], np.float32), name)
 
     def whole(self, values: Integers, name: str) -> int:
         """Whole numbers as float32."""

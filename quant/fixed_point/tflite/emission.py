@@ -38,8 +38,10 @@ class Value:
 
     def array(self, array: NDArray[Any]) -> NDArray[Any]:
         """A constant that broadcasts to the value, in the stored order of axes."""
-        if not self.is_last or array.size == 1:
-            return array.reshape(-1) if array.size == 1 else array
+        if array.size == 1:
+            return array.reshape(-1 if self.shape else ())
+        if not self.is_last:
+            return array
         return array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(LAST)
 
 
@@ -73,7 +75,8 @@ class Emission:
     def transpose(self, index: int, perm: tuple[int, ...], shape: Any, name: str) -> int:
         order = self.builder.constant(np.array(perm, np.int32), f"{name}/perm")
         options = schema.TransposeOptionsT()
-        return self.builder.op("TRANSPOSE", [index, order], shape, name, options)
+        dtype = self.builder.dtype(index)  # indices are moved too
+        return self.builder.op("TRANSPOSE", [index, order], shape, name, options, dtype)
 
     def reshape(self, index: int, shape: tuple[int, ...], name: str) -> int:
         options = schema.ReshapeOptionsT()
@@ -109,7 +112,8 @@ class Emission:
         return self.binary(kind, a, self.builder.whole(a.array(values), f"{name}/constant"), name)
 
     def number(self, kind: str, a: Value, value: float, name: str) -> Value:
-        return self.binary(kind, a, self.builder.number(value, f"{kind.lower()}_{value}"), name)
+        constant = self.builder.number(value, f"{kind.lower()}_{value}", is_scalar=not a.shape)
+        return self.binary(kind, a, constant, name)
 
     def unary(self, kind: str, a: Value, name: str) -> Value:
         index = self.builder.op(kind, [a.index], a.stored_shape, name)

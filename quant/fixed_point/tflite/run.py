@@ -9,13 +9,15 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from quant.fault import Fault
 from quant.fixed_point.tflite.emission import FIRST, LAST
 
 
 class TFLiteRun:
     """A file by `to_tflite` in LiteRT, its inputs and outputs channels first, as in ONNX.
 
-    has_delegates: with XNNPACK, which LiteRT uses by default.
+    has_delegates: with XNNPACK, which LiteRT uses by default. Raises Fault where LiteRT has no
+    kernel for an operator's shapes.
     """
 
     def __init__(self, raw: bytes, has_delegates: bool) -> None:
@@ -24,7 +26,13 @@ class TFLiteRun:
         self.interpreter = Interpreter(
             model_content=raw, num_threads=1, experimental_op_resolver_type=resolver
         )
-        self.interpreter.allocate_tensors()
+        try:
+            self.interpreter.allocate_tensors()
+        except RuntimeError as error:  # of a kernel, or of XNNPACK
+            raise Fault(
+                f"LiteRT does not take NAME_quant.tflite: {str(error).splitlines()[0]}",
+                "write the network with fewer axes, or report it with the model",
+            ) from error
         self._run = self.interpreter.get_signature_runner("serving_default")
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
