@@ -11,21 +11,30 @@ _NUMBERS = itertools.count()
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-def write(path: Path | str, data: bytes, *, is_synced: bool = True, mode: int = 0o644) -> None:
+def write(
+    path: Path | str,
+    data: bytes,
+    *,
+    is_synced: bool = True,
+    mode: int | None = None,
+    folder_mode: int | None = None,
+) -> None:
     """Replace `path` in one step: a kill leaves the old content or the new, never a part.
 
-    is_synced: a power cut does so too.
+    is_synced: a power cut does so too. mode, folder_mode: of the file and of the folders that are
+    made for it; None: as the user's umask has it.
     """
-    folder, name = os.path.split(path)
+    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
     try:
-        file, aside = unused(f"{folder}/.{name}.")
+        file, aside = unused(f"{folder}/.{name}.", 0o666)
     except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        file, aside = unused(f"{folder}/.{name}.")
+        make_folder(folder, folder_mode)
+        file, aside = unused(f"{folder}/.{name}.", 0o666)
     try:
         try:
             write_all(file, data)
-            os.fchmod(file, mode)
+            if mode is not None:
+                os.fchmod(file, mode)
             if is_synced:
                 os.fsync(file)
         finally:
@@ -44,7 +53,21 @@ def remember(path: Path | str, data: bytes) -> None:
         pass
 
 
-def unused(start: str) -> tuple[int, str]:
+def make_folder(folder: str, mode: int | None = None) -> None:
+    """Make a folder and those above it that are absent."""
+    try:
+        os.mkdir(folder)  # noqa: PTH102
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_folder(os.path.dirname(folder), mode)  # noqa: PTH120
+        make_folder(folder, mode)
+        return
+    if mode is not None:
+        os.chmod(folder, mode)  # the umask takes from what mkdir is told
+
+
+def unused(start: str, mode: int = 0o600) -> tuple[int, str]:
     """A new file whose path begins with `start`, open for writing. Returns the file and its path.
 
     tempfile.mkstemp, whose random names take longer than the kernel takes to make the file.
@@ -53,7 +76,7 @@ def unused(start: str) -> tuple[int, str]:
     while True:
         path = f"{start}{process:x}-{next(_NUMBERS):x}"
         try:
-            return os.open(path, _FLAGS, 0o600), path
+            return os.open(path, _FLAGS, mode), path
         except FileExistsError:  # a dead process had this number, or another machine's has it
             continue
 

@@ -46,7 +46,7 @@ class Builder:
         """Why the step is stale; empty where it is up to date."""
         entry = self.locks.entry(step)
         stale = changes(entry.facts if entry else None, observe(step, self.contents))
-        return stale or self._lost(step, entry)
+        return stale or self._lost(step, entry) or self._uncached(entry)
 
     def bring(self, step: Step) -> Outcome:
         """Make the step up to date. Raises Failed or Stopped; then nothing is recorded."""
@@ -60,6 +60,7 @@ class Builder:
         if entry is None or changes(entry.facts, facts) or _unrecorded(step, entry):
             entry = self.store.recall(step, facts)
         elif not self._lost(step, entry):
+            self._cache_again(entry)
             return Outcome.UP_TO_DATE
         self.locks.begin()
         if entry is not None and self._restore(entry):
@@ -97,6 +98,20 @@ class Builder:
             elif now.md5 != content.md5:
                 found.append(Change("output", f"{path} was changed after it was made"))
         return found
+
+    def _uncached(self, entry: Entry | None) -> list[Change]:
+        """Outputs that a new or emptied cache lacks: DVC would run their step again."""
+        outs = entry.outs if entry else {}
+        lacking = (path for path, content in outs.items() if not self.store.has_first(content))
+        return [Change("output", f"{path} is not in the cache") for path in lacking]
+
+    def _cache_again(self, entry: Entry) -> None:
+        for path, content in entry.outs.items():
+            if not self.store.has(content):
+                try:
+                    self.contents.learn(path, self.store.take(self.root / path).reads)
+                except OSError:  # a cache that can't be written; what is in place is right
+                    return
 
     def _restore(self, entry: Entry) -> bool:
         """Put the entry's outputs back from the cache. False where it lacks or lost one."""

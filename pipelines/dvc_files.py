@@ -39,7 +39,7 @@ def is_current(root: Path, plan: Plan, step: Step) -> bool:
 
 def _files(plan: Plan) -> Iterator[tuple[str, str, Callable[[], str]]]:
     """Path, digest of all that its text is made from, and what makes it, of every dvc.yaml."""
-    code = Path(dvc_yaml.__file__).read_text()
+    code = Path(dvc_yaml.__file__).read_text(encoding="utf-8")
     digests = []
     for model, recipe in plan.recipes.items():
         steps = list(plan.of(model))
@@ -64,6 +64,6 @@ def _digest(text: str | None) -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None

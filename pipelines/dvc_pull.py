@@ -88,7 +88,7 @@ def _is_chosen(model: str, chosen: Sequence[str]) -> bool:
 
 def _is_there(file: Path) -> bool:
     try:
-        outs = yaml.safe_load(file.read_text())["outs"]
+        outs = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"]
         return all((file.parent / out["path"]).exists() for out in outs)
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise PullError(f"{file} is not a file of DVC's\n  {error!r}") from error

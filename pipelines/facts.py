@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from pipelines.content import Content, Contents
 from pipelines.step import Step
 
 VERSIONS = "pipelines/stages/versions.yaml"
+_OTHER = re.compile(r"""[-+0-9\[{'"]|(?:True|False|None|nan|inf)?\Z""")  # how other values begin
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str) and value else repr(value)
+    """Text as it is where no other value is written so; DVC tells "1" from 1."""
+    return value if isinstance(value, str) and not _OTHER.match(value) else repr(value)
 
 
 def _change(key: tuple[str, str], before: str | None, after: str | None) -> Change:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pipelines.builder import Builder
@@ -28,29 +28,43 @@ class Forecast:
 def make(plan: Plan, builder: Builder, selected: set[str]) -> Forecast:
     """selected: names of steps, with all that they depend on."""
     unknown, lacking, runs = set[str](), dict[str, str](), set[str]()
-    foreseen: dict[str, Content] = {}
-    for step in plan.steps.values():  # in dependency order
-        if step.name not in selected:
-            continue
-        earlier = {before.name for before in plan.before(step)}
-        entry = None if earlier & unknown else _entry(step, builder, foreseen)
+    for step, entry in entries(plan, builder, selected):
         if entry is None:
             unknown.add(step.name)
         else:
             missing = _lacking(entry, builder)
             lacking |= dict.fromkeys(missing, step.name)
-            foreseen |= entry.outs
+        earlier = {before.name for before in plan.before(step)}
         if entry is None or missing or earlier & runs or builder.is_forced:
             runs.add(step.name)
     return Forecast(frozenset(unknown), lacking, frozenset(runs))
 
 
-def _entry(step: Step, builder: Builder, foreseen: Mapping[str, Content]) -> Entry | None:
-    """What is recorded for the step's facts, as they will be when its turn comes."""
-    now = observe(step, builder.contents)
-    deps = {path: foreseen.get(path, content) for path, content in now.deps.items()}
-    facts = Facts(now.command, deps, now.params)
-    if None in deps.values():
+def entries(
+    plan: Plan, builder: Builder, selected: set[str]
+) -> Iterator[tuple[Step, Entry | None]]:
+    """Each step, and what is recorded for its facts as they will be when its turn comes.
+
+    None where nothing is, and for all that follow.
+    """
+    unknown, foreseen = set[str](), dict[str, Content]()
+    for step in plan.steps.values():  # in dependency order
+        if step.name not in selected:
+            continue
+        now = observe(step, builder.contents)
+        deps = {path: foreseen.get(path, content) for path, content in now.deps.items()}
+        facts = Facts(now.command, deps, now.params)
+        is_known = unknown.isdisjoint(before.name for before in plan.before(step))
+        entry = _entry(step, builder, facts) if is_known else None
+        if entry is None:
+            unknown.add(step.name)
+        else:
+            foreseen |= entry.outs
+        yield step, entry
+
+
+def _entry(step: Step, builder: Builder, facts: Facts) -> Entry | None:
+    if None in facts.deps.values():
         return None
     recorded = builder.locks.entry(step)
     is_whole = recorded and recorded.outs.keys() == set(step.outputs.values())

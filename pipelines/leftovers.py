@@ -50,7 +50,12 @@ def _found(root: Path) -> Iterator[Path]:
 
 def _is_alive(process: str) -> bool:
     try:
-        state = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0]
+        state = (
+            Path("/proc", process, "stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()[0]
+        )
     except OSError:
         return False
     return state != "Z"  # dead, and its parent has not asked yet

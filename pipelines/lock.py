@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
 import threading
 from collections.abc import Mapping
@@ -199,7 +200,7 @@ class Locks:
 
     def _text(self, file: str) -> str | None:
         try:
-            with open(self._base + file, errors="replace") as opened:  # noqa: PTH123
+            with open(self._base + file, encoding="utf-8", errors="replace") as opened:  # noqa: PTH123
                 return opened.read()
         except FileNotFoundError:
             return None
@@ -211,6 +212,8 @@ class Locks:
         """
         with locked(self._root):
             text = self._text(f"{folder}/dvc.lock")
+            if text is None and _is_gone(f"{self._base}{folder}"):
+                return None
             is_known = folder in self._texts and text == self._texts[folder]
             stages = dict(self._parts_of(folder)) if is_known else _split(text)
             is_damaged = text is not None and not stages  # then nobody else's word stands
@@ -226,6 +229,14 @@ class Locks:
             if new is not None and new != text:
                 atomic.write(f"{self._base}{folder}/dvc.lock", new.encode())
             return new
+
+
+def _is_gone(folder: str) -> bool:
+    """Whether the model was renamed or removed; git leaves what it ignores when it takes one."""
+    try:
+        return os.listdir(folder) == ["build"]  # noqa: PTH208 - no Path was needed so far
+    except FileNotFoundError:
+        return True
 
 
 def _split(text: str | None) -> dict[str, str]:

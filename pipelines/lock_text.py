@@ -41,6 +41,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        if len(found) != len(node.value):  # as git merges two branches that add the same stage
+            raise yaml.YAMLError("a key stands twice")
+        return found
+
 
 def _resolve(tag: str, pattern: str, first: str) -> None:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
@@ -69,14 +75,31 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def load(text: str) -> dict[str, Any]:
-    """Stages by name. Raises ValueError where this is not the text of a dvc.lock."""
+    """Stages by name. Raises ValueError where DVC would refuse this as the text of a dvc.lock."""
     try:
-        stages = yaml.load(text, _Loader)["stages"] or {}
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ValueError(str(error).splitlines()[0]) from None
+        data = load_document(text)
+        schema, stages = data.get("schema"), data["stages"] or {}
+    except KeyError as error:
+        raise ValueError(str(error)) from None
+    if schema != "2.0" or data.keys() != {"schema", "stages"}:
+        raise ValueError(f"its schema is {schema!r}, not '2.0'")
     if not isinstance(stages, dict):
         raise ValueError("`stages` is no mapping")
+    for name, stage in stages.items():
+        if not isinstance(stage, dict):
+            raise ValueError(f"stage `{name}` is no mapping")
     return stages
+
+
+def load_document(text: str) -> dict[Any, Any]:
+    """A mapping, as DVC reads it. Raises ValueError where it is none."""
+    try:
+        data = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    if not isinstance(data, dict):
+        raise ValueError("no mapping")
+    return data
 
 
 def by_ruamel(data: Mapping[str, Any]) -> str:

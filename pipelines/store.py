@@ -15,17 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import yaml
-
-from pipelines import atomic, lock
+from pipelines import atomic, lock, lock_text
 from pipelines.content import Content, Read, files_below, folder_content, listing, md5_of
 from pipelines.dvc_repo import Cache
+from pipelines.dvc_stage import DvcStage
 from pipelines.facts import Facts
 from pipelines.lock import Entry
 from pipelines.step import Step
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 
 _CHUNK = 1 << 20
 _FICLONE = 0x40049409  # linux/fs.h
@@ -47,9 +43,12 @@ class Store:
     """Objects by content in files/md5, runs by facts in runs, both below the cache's folder."""
 
     def __init__(self, cache: Cache) -> None:
-        self._objects = cache.objects
+        self.objects = cache.objects
         self._runs = cache.runs
         self._links = cache.links
+        # DVC's modes of a cache that a group shares. Source: dvc_data.hashfile.db.local.
+        self._folder_mode = 0o2775 if cache.is_shared else None
+        self._run_mode = 0o664 if cache.is_shared else None
 
     def take(self, path: Path) -> Taken:
         """Keep a file, or a folder's members and its listing.
@@ -74,6 +73,11 @@ class Store:
         except (OSError, Damaged):
             return False
 
+    def has_first(self, content: Content) -> bool:
+        """Whether the object is there; of a folder, its listing. Costs one look."""
+        md5 = content.md5
+        return os.path.isfile(f"{self.objects}/{md5[:2]}/{md5[2:]}")  # noqa: PTH113
+
     def restore(self, content: Content, path: Path) -> None:
         """Write the content to `path`, replacing what is there. Raises Damaged, OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +100,13 @@ class Store:
         stage = entry.stage(step)
         # Not synced: what a power cut tore is not read as an entry, and the step runs again.
         file = f"{self._run_folder(stage.key)}/{stage.value}"
-        atomic.write(file, stage.document.encode(), is_synced=False)
+        atomic.write(
+            file,
+            stage.document.encode(),
+            is_synced=False,
+            mode=self._run_mode,
+            folder_mode=self._folder_mode,
+        )
 
     def forget(self, step: Step, entry: Entry) -> None:
         """Drop from the run-cache what these facts gave."""
@@ -115,8 +125,13 @@ class Store:
         folder = self._run_folder(Entry(facts, outs).stage(step).key)
         for file in sorted(Path(folder).glob("*")):
             try:
-                entry = lock.from_stage(yaml.load(file.read_text(), _Loader), step.folder)
-            except (yaml.YAMLError, KeyError, TypeError, AttributeError, OSError, ValueError):
+                text = file.read_text(encoding="utf-8")
+                stage = lock_text.load_document(text)
+                # The name tells of all but sizes, which stand last in a row: a cut shortens them.
+                if DvcStage("", stage).value != file.name or not text.endswith("\n"):
+                    continue
+                entry = lock.from_stage(stage, step.folder)
+            except (KeyError, TypeError, AttributeError, OSError, ValueError):
                 continue  # damaged: it is only a cache
             if entry.outs.keys() == outs.keys():
                 yield entry
@@ -131,7 +146,7 @@ class Store:
             return {content.md5}
 
     def _object(self, md5: str) -> Path:
-        return Path(f"{self._objects}/{md5[:2]}/{md5[2:]}")
+        return Path(f"{self.objects}/{md5[:2]}/{md5[2:]}")
 
     def _run_folder(self, key: str) -> str:
         return f"{self._runs}/{key[:2]}/{key}"
@@ -183,7 +198,7 @@ class Store:
         md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
         # Made where it stays: ext4 looks for a new file's inode near its folder's, and thousands
         # that are made in one folder and moved out of it take it twice as long.
-        atomic.write(f"{self._objects}/{md5[:2]}/{md5[2:]}", data, is_synced=False, mode=0o444)
+        self._write_object(f"{self.objects}/{md5[:2]}/{md5[2:]}", data)
         return Read(md5, status, asked_ns)
 
     def _copy_large(self, path: str) -> Read:
@@ -204,17 +219,17 @@ class Store:
     def _aside(self) -> tuple[int, str]:
         """A new file beside the objects' folders."""
         try:
-            return atomic.unused(f"{self._objects}/tmp")
+            return atomic.unused(f"{self.objects}/tmp")
         except FileNotFoundError:
-            self._objects.mkdir(parents=True, exist_ok=True)
-            return atomic.unused(f"{self._objects}/tmp")
+            atomic.make_folder(str(self.objects), self._folder_mode)
+            return atomic.unused(f"{self.objects}/tmp")
 
     def _put(self, aside: str, md5: str) -> None:
-        folder = f"{self._objects}/{md5[:2]}"
+        folder = f"{self.objects}/{md5[:2]}"
         try:
             os.replace(aside, f"{folder}/{md5[2:]}")
         except FileNotFoundError:
-            Path(folder).mkdir(exist_ok=True)
+            atomic.make_folder(folder, self._folder_mode)
             os.replace(aside, f"{folder}/{md5[2:]}")
 
     def _require_kept(self, path: str) -> Read:
@@ -222,14 +237,17 @@ class Store:
         read = _copied(path, None)
         target = self._object(read.md5)
         if not target.is_file() or md5_of(target) != read.md5:
-            raise PermissionError(errno.EACCES, "the cache can't be written", str(self._objects))
+            raise PermissionError(errno.EACCES, "the cache can't be written", str(self.objects))
         return read
 
     def _add_bytes(self, data: bytes, md5: str) -> None:
         target = self._object(md5)
         if not target.is_file() or target.read_bytes() != data:
-            # Not synced, as no object is: `has` and `restore` look into what they use.
-            atomic.write(target, data, is_synced=False, mode=0o444)
+            self._write_object(target, data)
+
+    def _write_object(self, target: Path | str, data: bytes) -> None:
+        """Not synced: `has` and `restore` look into what they use."""
+        atomic.write(target, data, is_synced=False, mode=0o444, folder_mode=self._folder_mode)
 
     def _copy_out(self, md5: str, path: Path) -> None:
         self._link(md5, path)

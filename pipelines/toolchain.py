@@ -48,7 +48,9 @@ def load(root: Path, name: str) -> Toolchain:
     if name not in known(root):
         advice = did_you_mean(name, known(root), "toolchains")
         raise ToolchainError(f"no toolchain `{name}`\n  {advice}")
-    told = yaml.safe_load((root / "toolchains" / "toolchains.yaml").read_text())[name]
+    told = yaml.safe_load((root / "toolchains" / "toolchains.yaml").read_text(encoding="utf-8"))[
+        name
+    ]
     return Toolchain(
         name,
         root / "toolchains" / f"{name}.txt",
@@ -157,14 +159,14 @@ class Environments:
                 shutil.rmtree(folder, ignore_errors=True)
                 return _last_lines(done.stderr or "see uv's message above")
         # Written last: an environment without it is not used, but made again.
-        (folder / "made").write_text(toolchain.file.read_text())
+        (folder / "made").write_bytes(toolchain.file.read_bytes())
         self._remove_others(toolchain.name, folder)
         return None
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
         self._home.mkdir(parents=True, exist_ok=True)
-        with (self._home / "lock").open("w") as file:
+        with (self._home / "lock").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -176,7 +178,10 @@ def _pythons() -> list[str]:
 
 
 def _has_torch(toolchain: Toolchain) -> bool:
-    return any(line.startswith("torch==") for line in toolchain.file.read_text().splitlines())
+    return any(
+        line.startswith("torch==")
+        for line in toolchain.file.read_text(encoding="utf-8").splitlines()
+    )
 
 
 def _last_lines(text: str, count: int = 3) -> str:

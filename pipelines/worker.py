@@ -101,7 +101,7 @@ class Worker:
             "folder": str(folder),
             "log": str(log),
         }
-        with log.open("a") as file:
+        with log.open("a", encoding="utf-8") as file:
             print(f"=== {work.module} in {work.toolchain}", file=file)
         status = self._server(work.toolchain).run(order)
         if self._is_stopped:
@@ -155,7 +155,7 @@ class _Server:
         self._waiting: dict[int, tuple[threading.Event, list[int]]] = {}
         self._guard = threading.Lock()
         self.is_alive = True
-        with self._log.open("w") as log:
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(python), "-s", str(script), json.dumps(settings)],
                 stdin=subprocess.PIPE,
@@ -258,9 +258,9 @@ def _explain(status: int, folder: Path, log: Path, root: Path) -> str:
         )
         return f"{what}: {advice}\n  {_telling_lines(log)}\n  {where}"
     try:
-        told = json.loads((folder / "refusal.json").read_text())
+        told = json.loads((folder / "refusal.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        if os.strerror(errno.ENOSPC) in log.read_text(errors="replace"):
+        if os.strerror(errno.ENOSPC) in log.read_text(encoding="utf-8", errors="replace"):
             # There was no room for the refusal either.
             return (
                 f"the disk is full\n  free some space, then run the same command again\n  {where}"
@@ -278,7 +278,7 @@ def _explain(status: int, folder: Path, log: Path, root: Path) -> str:
 def _telling_lines(log: Path, count: int = 4) -> str:
     """The log's last lines that tell something, without colours and progress bars."""
     try:
-        text = log.read_text(errors="replace")[-200_000:]
+        text = log.read_text(encoding="utf-8", errors="replace")[-200_000:]
     except OSError:
         return ""
     lines = [_ESCAPE.sub("", line).rsplit("\r", 1)[-1].strip() for line in text.splitlines()]

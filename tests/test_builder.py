@@ -85,6 +85,28 @@ def test_why_names_the_leaf_of_a_parameter(builder: Builder) -> None:
     assert [str(c) for c in builder.why(raised)] == ["stage version one 1 -> 2"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (1, "1", "param value 1 -> '1'"),
+        ("True", True, "param value 'True' -> True"),
+        (None, "None", "param value None -> 'None'"),
+        ([1], "[1]", "param value [1] -> '[1]'"),
+        ({}, "{}", "param value {} -> '{}'"),
+        ("", "''", "param value '' -> \"''\""),
+        ("-1.5", -1.5, "param value '-1.5' -> -1.5"),
+        ("net.py:build", "./x", "param value net.py:build -> ./x"),
+    ],
+)
+def test_text_is_not_what_it_looks_like(
+    builder: Builder, old: object, new: object, told: str
+) -> None:
+    """DVC tells them apart, and so would the job."""
+    builder.bring(dataclasses.replace(STEP, sections={"value": old}))
+    changed = dataclasses.replace(STEP, sections={"value": new})
+    assert [str(c) for c in builder.why(changed)] == [told]
+
+
 @pytest.mark.parametrize("lose", [OUT, "models/m/build", "models/m/dvc.lock"])
 def test_what_was_lost_is_restored_from_the_cache(builder: Builder, lose: str) -> None:
     builder.bring(STEP)

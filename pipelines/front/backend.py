@@ -71,4 +71,4 @@ class LockBackend:
 
 
 def _names(file: Path) -> list[str]:
-    return list(json.loads(file.read_text())) if file.is_file() else []
+    return list(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []

@@ -30,6 +30,14 @@ _NEEDS_NO_RECIPES = {"test", "help", "toolchains", "tabcompletion", "schema", "q
 _BYTES_A_JOB = 2_000_000_000
 
 
+_FULL = ("the disk is full", "free some space")
+_REFUSED = ("a file can't be read or written", "mend its rights, or use a checkout of your own")
+_TOLD = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _REFUSED),
+}
+
+
 class UsageError(Exception):
     """The command line can't be understood; the message says what to type."""
 
@@ -54,10 +62,11 @@ def guarded(act: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _TOLD:
             raise
-        console.say(f"npumake: the disk is full ({error})", "red")
-        console.say("  free some space, then run the same command again", "red")
+        what, advice = _TOLD[error.errno]
+        console.say(f"npumake: {what} ({error})", "red")
+        console.say(f"  {advice}, then run the same command again", "red")
         return USAGE
     except KeyboardInterrupt:
         running = "".join(f"\n  {name}" for name in reporter.running())
@@ -119,7 +128,7 @@ def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[s
 def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling: bool) -> int:
     options, names = _permuted(commands, "run", arguments)
     CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
-    selected = _with_dependencies(steps_named(names))
+    selected = with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
         write_all(CURRENT.root, CURRENT.plan)
         if is_pulling:
@@ -167,7 +176,7 @@ def steps_named(names: Sequence[str]) -> set[str]:
     return {step for name in names for step in _matching(name, groups)}
 
 
-def _with_dependencies(names: set[str]) -> set[str]:
+def with_dependencies(names: set[str]) -> set[str]:
     plan = CURRENT.plan
     chosen, todo = set[str](), list(names)
     while todo:

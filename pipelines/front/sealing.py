@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from pipelines import atomic, dvc_yaml, seal
+from pipelines.content import IGNORE
 from pipelines.project import CURRENT
 from pipelines.step import Step
 
@@ -39,7 +40,7 @@ def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str
         "form": seal.FORM,
         "arguments": list(arguments),
         "report": "".join(f"{line}\n" for line in lines),
-        "folders": {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _code_folders()},
+        "folders": {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()},
         "paths": paths,
         "stamps": stamps,
     }
@@ -61,12 +62,22 @@ def _decisive() -> Iterator[str]:
         for path in step.dependencies:
             if path not in makers:
                 yield from _below(path)
+                yield from (f"{parent}/{IGNORE}" for parent in PurePath(path, "_").parents)
 
 
 def _code_folders() -> list[str]:
     """The project's own folder, and all that may hold code or pins."""
     below = (path for folder in _FOLDERS for path in _below(folder) if "__pycache__" not in path)
     return [".", *(path for path in below if (CURRENT.root / path).is_dir())]
+
+
+def _watched() -> list[str]:
+    """All folders whose names decide. Outputs that the cache lost are put into it again."""
+    objects = CURRENT.builder.store.objects
+    return [
+        *_code_folders(),
+        *([os.path.relpath(objects.parent, CURRENT.root)] if objects.is_dir() else []),
+    ]
 
 
 def _made(steps: Iterable[Step]) -> Iterator[str]:
@@ -135,7 +146,7 @@ def _is_as_recorded(steps: Sequence[Step], stamps: dict[str, list[int] | None]) 
 
 
 def _is_text(path: str, text: str) -> bool:
-    return (CURRENT.root / path).read_text() == text
+    return (CURRENT.root / path).read_text(encoding="utf-8") == text
 
 
 def _drop_oldest(kept: Path) -> None:

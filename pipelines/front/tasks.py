@@ -13,6 +13,7 @@ from doit.exceptions import TaskFailed
 from pipelines.done import DONE, Done
 from pipelines.project import CURRENT
 from pipelines.step import Step
+from pipelines.where import Problems
 from pipelines.worker import Failed, Stopped
 
 
@@ -30,7 +31,7 @@ class BringUpToDate(BaseAction):  # type: ignore[misc]
         try:
             why = tuple(CURRENT.builder.why(self.step))
             outcome = CURRENT.builder.bring(self.step)
-        except (Failed, OSError) as error:
+        except (Failed, OSError, Problems) as error:
             return TaskFailed(str(error))
         except Stopped:
             return TaskFailed("stopped")

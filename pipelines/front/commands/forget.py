@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines import console
+from pipelines import console, forecast
 from pipelines.front.backend import LockBackend
-from pipelines.front.cli import UsageError, steps_named
+from pipelines.front.cli import UsageError, steps_named, with_dependencies
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
 
@@ -29,12 +29,16 @@ class Forget(OwnCommand):
             return 0
         if not arguments.names and not arguments.all:
             raise UsageError("forget what?\n  name a model or a step, or say --all")
-        builder = CURRENT.builder
-        for name in sorted(steps_named(arguments.names)):
-            step = CURRENT.plan.steps[name]
-            entry = builder.locks.entry(step)
-            if entry is not None:
-                builder.store.forget(step, entry)
-                builder.locks.forget(step)
-                console.say(f"{name}  forgotten")
+        builder, chosen = CURRENT.builder, steps_named(arguments.names)
+        # What the next run would restore, before any of it is dropped.
+        known = list(forecast.entries(CURRENT.plan, builder, with_dependencies(chosen)))
+        for step, entry in sorted(known, key=lambda each: each[0].name):
+            if step.name not in chosen:
+                continue
+            found = [each for each in (builder.locks.entry(step), entry) if each is not None]
+            for each in found:
+                builder.store.forget(step, each)
+            builder.locks.forget(step)
+            if found:
+                console.say(f"{step.name}  forgotten")
         return 0

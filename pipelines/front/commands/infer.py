@@ -101,7 +101,7 @@ def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
         links.append(link)
     lines = (links[i : i + inputs] for i in range(0, len(links), inputs))
     text = "".join(" ".join(link.name for link in line) + "\n" for line in lines)
-    (folder / "dataset.txt").write_text(text)
+    (folder / "dataset.txt").write_text(text, encoding="utf-8")
     below = folder.relative_to(CURRENT.root).as_posix()
     return f"{below}/dataset.txt", [f"{below}/{link.name}" for link in links]
 
