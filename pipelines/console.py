@@ -35,16 +35,30 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Aligned lines; `right` are the columns set flush right. No trailing blanks."""
+def table(
+    rows: Sequence[Sequence[str]], right: Sequence[int] = (), most: int | None = None
+) -> list[str]:
+    """Aligned lines; `right` are the columns set flush right. No trailing blanks.
+
+    most: the lines' length, where one is wished: first cells too long for it get a line of their
+    own.
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    if most is not None and sum(widths) + 2 * (len(widths) - 1) > most:
+        room = most - sum(widths[1:]) - 2 * (len(widths) - 1)
+        rows = [part for row in rows for part in _parts(row, room)]
+        widths[0] = max(len(row[0]) for row in rows if len(row) > 1)
     return [
         "  ".join(
             cell.rjust(w) if i in right else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            for i, (cell, w) in enumerate(zip(row, widths, strict=False))
         ).rstrip()
         for row in rows
     ]
+
+
+def _parts(row: Sequence[str], room: int) -> list[Sequence[str]]:
+    return [row] if len(row[0]) <= room else [row[:1], ["", *row[1:]]]
 
 
 def wrap(sentence: str, indent: str = "") -> list[str]:

@@ -15,9 +15,11 @@ import time
 import zlib
 from collections.abc import Sequence
 
+from pipelines.terminal import data_width
+
 BEGAN_NS = time.time_ns()  # this module is the first that a run imports
 RACY_NS = 20_000_000  # a file changed twice within a tick of the clock (10 ms) keeps its times
-FORM = 1
+FORM = 2
 OFF = "NPUMAKE_NO_SEAL"  # environment variable: any value turns seals off
 _HOME = ".npumake/seals"
 
@@ -44,6 +46,8 @@ def check(root: str, arguments: Sequence[str]) -> str | None:
         with open(f"{root}/{place(arguments)}", "rb") as file:  # noqa: PTH123 - no pathlib here
             seal = json.loads(file.read())
         if seal["form"] != FORM or seal["arguments"] != list(arguments):
+            return None
+        if seal["width"] != data_width():  # the report fits another terminal
             return None
         if any(names(f"{root}/{folder}") != held for folder, held in seal["folders"].items()):
             return None

@@ -19,6 +19,7 @@ POINT = Point(
     shifts="calibrated",
     rounding="compensated",
     weights="tensor",
+    weight_rounding="auto",
     equalize=True,
     bias_mode="B16",
     input_scale="4",
@@ -58,6 +59,15 @@ def test_a_panel_an_output_and_a_line_a_setting() -> None:
         "shifts      bias     4     8",
         "calibrated  B16   95.1",
         "constant    B16   95.1  95.1",
+    ]
+
+
+def test_targets_that_differ_in_weight_rounding_are_told_apart() -> None:
+    (panel,) = panels([POINT, replace(POINT, weight_rounding="nearest")])
+    assert text(panel)[2:] == [
+        "weights         bias     4",
+        "tensor          B16   95.1",
+        "tensor nearest  B16   95.1",
     ]
 
 

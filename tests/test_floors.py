@@ -16,6 +16,7 @@ FLOORS = (
     (
         "pipelines.where",
         "pipelines.atomic",
+        "pipelines.terminal",
         "pipelines.seal",
         "pipelines.console",
         "pipelines.pip_config",

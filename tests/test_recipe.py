@@ -732,3 +732,9 @@ def test_the_tables_are_the_sdk_s(sdk: tuple[str, Path], tiny: Path) -> None:
         if judged(tiny, version, options) != (error == "")
     ]
     assert disagreements == []
+
+
+@pytest.mark.parametrize("name", ["rv1126", "rk3399pro", "rk1808"])
+def test_a_target_named_after_a_platform_of_toolkit_1(name: str, tiny: Path) -> None:
+    text = f"{HEAD}quantize: {{dtype: float16}}\ntargets:\n  {name}: {{}}\n"
+    assert f"`{name}` is a platform of RKNN-Toolkit 1" in refusal(tiny, text)

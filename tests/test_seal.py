@@ -341,3 +341,45 @@ def test_seal_imports_the_standard_library_alone() -> None:
     )
     heavy = {"pathlib", "subprocess", "hashlib", "typing", "argparse"}
     assert heavy.isdisjoint(done.stdout.split()), done.stderr
+
+
+def test_a_report_fits_the_terminal_that_it_is_told_to(root: Path) -> None:
+    """Sealed or not; first cells too long for it stand on lines of their own."""
+    name = "m0000_with_a_name_far_longer_than_most"
+    (root / "models" / "m0000").rename(root / "models" / name)
+    recipe = root / "models" / name / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("model: m0000", f"model: {name}"))
+    assert run(root).code == 0
+    wide = run(root).out
+    assert f"{name}@rk3588  0/0/5" in wide
+    for columns in (80, 80, 60, 120):
+        told = on_terminal(root, columns)
+        assert told == on_terminal(root, columns, is_sealing=False)
+        fits = columns == 120
+        assert (f"{name}@rk3588\n" in told) != fits
+        assert (max(map(len, told.splitlines())) <= 80) != fits
+    assert run(root).out == wide
+
+
+def on_terminal(root: Path, columns: int, *, is_sealing: bool = True) -> str:
+    """What a run prints on a terminal of so many columns."""
+    ours, theirs = os.openpty()
+    off = {} if is_sealing else {seal.OFF: "1"}
+    environment = {k: v for k, v in os.environ.items() if k != seal.OFF} | off
+    with subprocess.Popen(
+        [sys.executable, "-s", "dodo.py"],
+        cwd=root,
+        env=environment | {"COLUMNS": str(columns)},
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        os.close(theirs)
+        told = b""
+        try:
+            while part := os.read(ours, 65536):
+                told += part
+        except OSError:  # the other end is closed
+            pass
+        process.wait(60)
+    os.close(ours)
+    return told.decode().replace("\r\n", "\n")

@@ -78,6 +78,10 @@ def guarded(act: Callable[[], int]) -> int:
 
 
 def dispatch(arguments: list[str]) -> int:
+    if "" in arguments:  # doit looks at each word's first letter
+        place = arguments.index("")
+        after = f" after {arguments[place - 1]}" if place else ""
+        raise UsageError(f"an empty word{after}\n  give a value, or leave it out")
     doit = DoitMain()
     commands = doit.get_cmds()
     name, rest = _split(arguments, set(commands))

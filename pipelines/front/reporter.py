@@ -15,7 +15,7 @@ from pipelines.front import sealing
 from pipelines.project import CURRENT
 from pipelines.report import gates, rows
 
-_NAME_WIDTH = 30
+_NAME_WIDTH, _MOST_WIDTH = 30, 44
 
 
 class StepReporter:
@@ -28,6 +28,7 @@ class StepReporter:
         self._guard = threading.Lock()
         self._is_live = sys.stderr.isatty()
         self._selected: set[str] = set()
+        self._name_width = _NAME_WIDTH
         self.interrupted: list[str] = []
         self.has_gate_failures = False
         self._is_clean = True  # nothing was told that a run with nothing to do would not tell
@@ -40,6 +41,8 @@ class StepReporter:
                 names.add(name)
                 todo += tasks[name].task_dep
         self._selected = names
+        longest = max((len(name) for name in names if name in CURRENT.plan.steps), default=0)
+        self._name_width = min(max(_NAME_WIDTH, longest), _MOST_WIDTH)
 
     def get_status(self, task: Any) -> None:
         """Called before the check; nothing to say yet."""
@@ -113,7 +116,7 @@ class StepReporter:
             self._show()
 
     def _line(self, name: str, text: str, colour: str | None = None) -> None:
-        line = f"{name:<{_NAME_WIDTH}} {text}"
+        line = f"{name:<{self._name_width}} {text}"
         self._say(line[: console.width() - 1] if self._is_live else line, colour)
 
     def _say(self, text: str, colour: str | None = None) -> None:

@@ -12,6 +12,7 @@ from pipelines import atomic, dvc_yaml, seal
 from pipelines.content import IGNORE
 from pipelines.project import CURRENT
 from pipelines.step import Step
+from pipelines.terminal import data_width
 
 _KEPT = 16  # seals of other arguments
 # What decides besides the recipes and the steps' files. Absent ones must stay absent.
@@ -39,6 +40,7 @@ def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str
     data = {
         "form": seal.FORM,
         "arguments": list(arguments),
+        "width": data_width(),
         "report": "".join(f"{line}\n" for line in lines),
         "folders": {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()},
         "paths": paths,

@@ -77,13 +77,13 @@ DTYPES: Mapping[str, tuple[str, str]] = {
 }
 
 
-_TOOLKIT_1_PLATFORMS = ("rk1808", "rk1806", "rk3399pro", "rv1109", "rv1126")
+TOOLKIT_1_PLATFORMS = ("rk1808", "rk1806", "rk3399pro", "rv1109", "rv1126")
 
 
 def platform(value: str) -> tuple[str, str]:
     """What to say of a platform that the SDK does not know."""
     knows = f"rknn-{vendor.VERSIONS[0]} knows {', '.join(vendor.PLATFORMS)}"
-    if value in _TOOLKIT_1_PLATFORMS:
+    if value in TOOLKIT_1_PLATFORMS:
         return f"`{value}` is a platform of RKNN-Toolkit 1, not of rknn-toolkit2", knows
     near = nearest(value, vendor.PLATFORMS)
     return f"no platform `{value}`", f"did you mean `{near}`? {knows}" if near else knows

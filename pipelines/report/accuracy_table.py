@@ -31,6 +31,7 @@ class Point:
     shifts: str
     rounding: str
     weights: str
+    weight_rounding: str
     equalize: bool
     bias_mode: str
     input_scale: str
@@ -43,7 +44,8 @@ class Point:
     def setting(self) -> tuple[str, ...]:
         """All but the input's scale: what a line of the table is."""
         equalize = "yes" if self.equalize else "no"
-        return self.shifts, self.rounding, self.weights, equalize, self.bias_mode
+        by = "" if self.weight_rounding == "auto" else f" {self.weight_rounding}"
+        return self.shifts, self.rounding, f"{self.weights}{by}", equalize, self.bias_mode
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def _point(
         shifts=chosen.shifts,
         rounding=chosen.rounding,
         weights=chosen.weights,
+        weight_rounding=chosen.weight_rounding,
         equalize=chosen.equalize,
         bias_mode=chosen.bias_mode,
         input_scale=_scale(chosen.input_scale),

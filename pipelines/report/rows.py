@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipelines import console
+from pipelines import console, terminal
 from pipelines.backends.table import BACKENDS
 from pipelines.builder import Outcome
 from pipelines.done import Done
@@ -37,7 +37,8 @@ def lines(project: Project, selected: Sequence[str], done: Mapping[str, Done]) -
         return []
     if is_swept:
         accuracies.append("accuracies of sweeps: ./doit table")
-    return [*console.table(rows, right=range(1, len(_HEAD))), *accuracies, _NOTE]
+    table = console.table(rows, right=range(1, len(_HEAD)), most=terminal.data_width())
+    return [*table, *accuracies, _NOTE]
 
 
 def _targets(project: Project, selected: Sequence[str]) -> Iterator[tuple[Recipe, Target]]:

@@ -1,0 +1,16 @@
+"""The terminal that data goes to. Standard library only, and little of it: the seal asks too."""
+
+from __future__ import annotations
+
+import os
+
+
+def data_width() -> int | None:
+    """Columns of the terminal on stdout; None where data goes to a file or a program."""
+    if not os.isatty(1):
+        return None
+    told = os.environ.get("COLUMNS", "")
+    try:
+        return int(told) if told.isdecimal() and int(told) else os.get_terminal_size(1).columns
+    except OSError:  # a terminal that does not say
+        return None
