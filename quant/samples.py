@@ -122,7 +122,7 @@ def _load(file: Named, form: InputForm) -> tuple[Array, bool]:
     if len(samples) not in (1, form.batch):
         raise Fault(
             f"{name}: holds {len(samples)} samples, a file in a list holds one",
-            "name the file with `npy:` instead, or save each sample by itself",
+            "save each sample by itself; a recipe takes all of them by `npy:`",
         )
     return converted(samples, form, name), False
 

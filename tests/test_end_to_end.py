@@ -143,6 +143,7 @@ def test_a_lost_artifact_is_restored(copy: Workspace) -> None:
 def test_always_runs_what_is_up_to_date(copy: Workspace) -> None:
     ran = copy.doit("m:simplify", "--always-execute")
     assert ran.steps == {"m:export": "ran", "m:simplify": "ran"}
+    assert ran.err.count("asked for by -a") == 2
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,6 @@ ASKED: list[str] = []  # the arguments of the present run: a command of ours may
 def _because(why: tuple[Change, ...], name: str) -> str:
     """The first reason, paths counted from the model's folder; `./doit why` tells them all."""
     model = name.partition(":")[0]
-    first = str(why[0]) if why else "its inputs"
+    first = str(why[0]) if why else "asked for by -a"
     first = first.replace(f"models/{model}/build/", "").replace(f"models/{model}/", "")
     return first + (f" (+{len(why) - 1})" if len(why) > 1 else "")
