@@ -29,7 +29,9 @@ _HALF_BYTES = 4
 
 _ITEM_BYTES = {"INT8": 1, "INT16": 2, "FLOAT16": 2}
 # Constants of the compiler that are copied from buffers of their stored shape, but as longer ones.
-_TOO_LONG = re.compile(r"cfgTensor$|^fenceConv_|^tempMC\d+_|rs_weight$")
+_TOO_LONG = re.compile(
+    r"cfgTensor$|^fenceConv_|^tempMC\d+_|rs_weight$|_ReduceMax_output_weight_0_\d+_1_1_1$"
+)
 # Weights of one channel, stored as two.
 _ONE_OF_TWO = re.compile(r"_weight_0int8_1_1_1_1$")
 
