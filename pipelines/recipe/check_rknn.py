@@ -40,11 +40,9 @@ def check_platform(view: View) -> None:
     """A target without a platform is named after one."""
     if "platform" in view.own or view.platform:
         return
-    if view.name in wild.TOOLKIT_1_PLATFORMS:
-        view.tree.add(view.target, *wild.platform(view.name))
-        return
     near = nearest(view.name, vendor.PLATFORMS)
-    if near and len(near) == len(view.name):
+    is_misspelt = near and len(near) == len(view.name)
+    if is_misspelt or view.name in wild.TOOLKIT_1_PLATFORMS:
         view.tree.add(view.target, *wild.platform(view.name))
         return
     inside = [name for name in vendor.PLATFORMS if name in view.name]

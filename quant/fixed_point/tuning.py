@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,25 +122,25 @@ def work(model: onnx.ModelProto) -> int:
 
 def tap_products(model: onnx.ModelProto) -> int:
     """Multiplications of one sample's sums over what the taps read."""
-    graph, total = Graph(model, is_copied=False), 0
-    for node, weight in weighted_layers(graph):
-        type_ = graph.type(node.output[0])
-        if type_ is None or not type_.is_static:
-            continue
-        count = math.prod(type_.static_shape) // len(weight)
+    total = 0
+    for node, weight, made in _layers(model):
         taps = weight.size // len(weight)
-        total += len(places(count)) * groups_of(node) * taps**2
+        total += len(places(made // len(weight))) * groups_of(node) * taps**2
     return total
 
 
 def products(model: onnx.ModelProto) -> int:
     """Multiplications of the layers with weights, for one sample."""
-    graph, total = Graph(model, is_copied=False), 0
+    return sum(made * (weight.size // len(weight)) for _, weight, made in _layers(model))
+
+
+def _layers(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, Array, int]]:
+    """Nodes with constant weights, those, and how many elements the node makes of one sample."""
+    graph = Graph(model, is_copied=False)
     for node, weight in weighted_layers(graph):
         type_ = graph.type(node.output[0])
         if type_ is not None and type_.is_static:
-            total += math.prod(type_.static_shape) * (weight.size // len(weight))
-    return total
+            yield node, weight, math.prod(type_.static_shape)
 
 
 def _means(value: Array, axis: int) -> Array:
