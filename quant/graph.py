@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper, shape_inference
 
-from quant.graph_names import drop_unneeded, uses
+from quant.graph_names import drop_unneeded, free_name, uses
 from quant.graph_types import TensorType, numpy_dtype, tensor_type
 from quant.operators import opset
 
@@ -43,7 +45,7 @@ class Graph:
             for tensor in self._model.graph.initializer
             if tensor.name not in self.inputs
         }
-        self._added: set[str] = set()
+        self._given: dict[str, None] = dict.fromkeys(self.inputs)  # and what was promised
         self._types: dict[str, TensorType] | None = None
         self._index()
 
@@ -130,19 +132,11 @@ class Graph:
         return model
 
     def _fresh(self, hint: str) -> str:
-        name, number = hint, 1
-        while self._is_known(name) or name in self._added:
-            name, number = f"{hint}_{number}", number + 1
-        self._added.add(name)
-        return name
-
-    def _is_known(self, name: str) -> bool:
-        return (
-            name in self._producers
-            or name in self._consumers
-            or name in self._weights
-            or name in self.inputs
+        name = free_name(
+            hint, ChainMap[str, Any](self._producers, self._consumers, self._weights, self._given)
         )
+        self._given[name] = None
+        return name
 
     def _index(self) -> None:
         self._producers: dict[str, onnx.NodeProto] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Container, Mapping, MutableSequence, Sequence
 from typing import TypeVar
 
 import onnx
@@ -24,15 +24,16 @@ def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
     moves = {old: new for old, new in names.items() if old != new}
     for new in list(moves.values()):
         if new in taken and new not in moves:
-            moves[new] = _fresh(new, taken | set(moves.values()))
+            moves[new] = free_name(new, taken | set(moves.values()))
     _rename(model.graph, moves)
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    number = 1
-    while f"{name}_{number}" in taken:
-        number += 1
-    return f"{name}_{number}"
+def free_name(hint: str, taken: Container[str]) -> str:
+    """`hint`, or where that is taken, `hint` with a number."""
+    name, number = hint, 1
+    while name in taken:
+        name, number = f"{hint}_{number}", number + 1
+    return name
 
 
 def _all_names(graph: onnx.GraphProto) -> set[str]:

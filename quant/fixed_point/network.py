@@ -6,13 +6,15 @@ and must agree on every number. Arrays in operations are int64 and hold whole nu
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from quant.graph_names import free_name
 
 Integers = NDArray[np.int64]
 
@@ -357,11 +359,3 @@ def integer_names(network: Network) -> dict[str, str]:
     bears that name."""
     taken = {port.name for port in (*network.inputs, *network.outputs)}
     return {tensor: free_name(integer_name(tensor), taken) for tensor in network.tensors}
-
-
-def free_name(hint: str, taken: Container[str]) -> str:
-    """A name like `hint` that is not taken."""
-    name, number = hint, 1
-    while name in taken:
-        name, number = f"{hint}_{number}", number + 1
-    return name

@@ -10,7 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from quant.fixed_point.network import Integers, free_name
+from quant.fixed_point.network import Integers
+from quant.graph_names import free_name
 
 OPSET = 15
 IR_VERSION = 8  # the one that came with opset 15
