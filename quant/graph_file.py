@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from quant.fault import Fault
-
-# protobuf refuses to serialize a message of 2 GiB or more.
-LARGEST_BYTES = 2**31 - 1
+from quant.side_files import LARGEST_BYTES, embed
 
 _GET_AGAIN = "copy or download it again"
 _KNOWN_STARTS = (
@@ -74,50 +71,3 @@ def save(model: onnx.ModelProto, path: Path) -> None:
             "NPU toolkits read single files below 2 GiB; use a smaller network or float16 weights",
         )
     path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every constant tensor of a graph: initializers and attributes, subgraphs included."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
-                yield from tensors(inner)
-
-
-def embed(model: onnx.ModelProto, folder: Path, name: str) -> int:
-    """Move the data of side files in `folder` into the model. Returns for how many tensors.
-
-    onnx.load can't do it here: it refuses symbolic links, and a job's inputs are links.
-    """
-    outside = [t for t in tensors(model.graph) if t.data_location == onnx.TensorProto.EXTERNAL]
-    for tensor in outside:
-        tensor.raw_data = _side_data(tensor, folder, name)
-        tensor.data_location = onnx.TensorProto.DEFAULT
-        del tensor.external_data[:]
-    return len(outside)
-
-
-def _side_data(tensor: onnx.TensorProto, folder: Path, name: str) -> bytes:
-    told = {entry.key: entry.value for entry in tensor.external_data}
-    location = PurePosixPath(told.get("location", ""))
-    if not location.name or location.is_absolute() or ".." in location.parts:
-        raise Fault(
-            f"`{name}` keeps the weight `{tensor.name}` in `{location}`, outside its own folder",
-            "save the model again with its weights beside it or inside it",
-        )
-    file = folder / location
-    if not file.is_file():
-        raise Fault(
-            f"`{name}` keeps the weight `{tensor.name}` in `{location}`, which is not here",
-            f"add `{location}` (relative to the model's folder) to `source.dependencies`",
-        )
-    with file.open("rb") as data:
-        data.seek(int(told.get("offset", 0)))
-        found = data.read(int(told["length"])) if "length" in told else data.read()
-    if len(found) != int(told.get("length", len(found))):
-        raise Fault(f"`{location}` ends inside the weight `{tensor.name}`", _GET_AGAIN)
-    return found

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from quant.fault import Fault
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")  # by content: Pillow's other decoders stay unused
+# A header of a few bytes can promise any size. Cameras make up to 150 million pixels (450 MB here),
+# networks look at a few million. Pillow has a limit of its own, of 179 million.
+MOST_PIXELS = 150_000_000
 MODES = ("stretch", "letterbox", "crop")
 COLORS = ("rgb", "bgr", "gray")
 KINDS = {
@@ -89,16 +94,46 @@ def load(path: Path, frame: Frame, name: str = "") -> tuple[NDArray[np.uint8], b
 
 
 def decode(path: Path, name: str) -> Image.Image:
-    """The whole image, turned upright as its EXIF orientation says."""
+    """The whole image, decoded once, turned upright as its EXIF orientation says.
+
+    Raises Fault before it decodes where the header promises more than MOST_PIXELS.
+    """
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
+            _require_size(image.size, name)
             image.load()
             return ImageOps.exif_transpose(image)
+    except Fault:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(f"{name}: the image is larger") from error
+    except UnidentifiedImageError as error:
+        raise Fault(
+            f"{name}: can't be read as an image: its content is none of {', '.join(FORMATS)}",
+            "it is damaged, no image or of another kind; replace it, or save it as PNG or JPEG",
+        ) from error
     except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
         raise Fault(
             f"{name}: can't be read as an image: {_first_line(error, path)}",
             "it is cut short, damaged or no image; replace or remove it",
         ) from error
+
+
+def _opened(path: Path) -> Image.Image:
+    with warnings.catch_warnings():  # from half of Pillow's limit on
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path, formats=FORMATS)
+
+
+def _require_size(size: tuple[int, int], name: str) -> None:
+    """Raise Fault where so many pixels are no picture for a network."""
+    width, height = size
+    if width * height > MOST_PIXELS:
+        raise _too_large(f"{name}: {width}x{height} is {width * height:,}, more")
+
+
+def _too_large(what: str) -> Fault:
+    return Fault(f"{what} than {MOST_PIXELS:,} pixels", "shrink the image, or remove it")
 
 
 def _first_line(error: Exception, path: Path) -> str:
@@ -140,6 +175,8 @@ def fit(image: Image.Image, frame: Frame, name: str) -> Image.Image:
             "proportions lost), `resize: letterbox` (the whole image with a border) or "
             "`resize: crop` (the middle)",
         )
+    if frame.resize == "crop":  # of a thread of pixels the covering image is as large as one likes
+        _require_size(proportional(image.size, frame, inside=False), f"{name}, enlarged")
     return FITS[frame.resize](image, frame)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from PIL import Image
 
 from quant.fault import Fault
 from quant.images import Frame, channels_last, list_images, load, proportional
+from quant.input_form import InputForm
 from quant.normalize import normalize
+from quant.sample_files import write_samples
+from quant.samples import from_images
 
 Pixels = NDArray[np.uint8]
 
@@ -35,6 +39,63 @@ def test_lossless_kinds_are_read_exactly(suffix: str, tmp_path: Path) -> None:
     Image.fromarray(pixels).save(path, lossless=True)
     read, resized = load(path, Frame(9, 7, "rgb"))
     assert (read == pixels).all() and not resized
+
+
+# What Pillow reads, and npumake does not: it is known by content, whatever it is called.
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "TGA", "ICO", "PCX", "SGI", "EPS", "PDF"])
+def test_other_formats_under_a_known_name_are_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(noise(16, 16, 3)).save(path, format=kind)
+    with pytest.raises(Fault, match="its content is none of JPEG, PNG, BMP, PPM, WEBP"):
+        load(path, Frame(16, 16, "rgb"))
+
+
+def test_a_known_format_under_another_known_name_is_read(tmp_path: Path) -> None:
+    pixels = noise(9, 7, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", format="PNG")
+    assert (load(tmp_path / "a.jpg", Frame(9, 7, "rgb"))[0] == pixels).all()
+
+
+def test_pixels_are_counted_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = png(tmp_path / "a.png", noise(30, 20, 3))
+    monkeypatch.setattr("quant.images.MOST_PIXELS", 599)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", None)  # never called
+    with pytest.raises(Fault, match=r"a\.png: 30x20 is 600, more than 599 pixels\n  shrink"):
+        load(path, Frame(30, 20, "rgb"))
+
+
+def test_pillows_own_limit_is_told_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = png(tmp_path / "a.png", noise(30, 20, 3))
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 200)
+    with pytest.raises(Fault, match=r"a\.png: the image is larger than 150,000,000 pixels"):
+        load(path, Frame(30, 20, "rgb"))
+
+
+def test_a_crop_of_a_thread_of_pixels_is_counted_too(tmp_path: Path) -> None:
+    path = png(tmp_path / "a.png", noise(10_000, 1, 3))
+    with pytest.raises(Fault, match=r"a\.png, enlarged: 2400000x240 is 576,000,000, more than"):
+        load(path, Frame(320, 240, "rgb", "crop"))
+    assert load(path, Frame(320, 240, "rgb", "letterbox"))[1]
+
+
+def test_an_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    real = Image.open
+
+    def counted(path: Path, **options: Any) -> Image.Image:
+        opened.append(path)
+        return real(path, **options)
+
+    monkeypatch.setattr(Image, "open", counted)
+    for number in range(3):
+        png(tmp_path / f"{number}.png", noise(8, 6, 3))
+    form = InputForm("x", (1, 3, 6, 8), np.dtype(np.float32), color="rgb")
+    write_samples(from_images(tmp_path, [form], "data"), None, [form], tmp_path / "samples")
+    assert [path.name for path in opened] == ["0.png", "1.png", "2.png"]
 
 
 def test_color_orders(tmp_path: Path) -> None:

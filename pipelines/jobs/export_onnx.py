@@ -15,7 +15,7 @@ from pipelines.jobs.source_file import source_file
 from quant.compare import differences, require_close, three_digits
 from quant.fault import Fault
 from quant.graph_check import check_graph
-from quant.graph_file import embed, parse, save
+from quant.graph_file import parse, save
 from quant.graph_names import select_outputs
 from quant.graph_run import FloatRun
 from quant.graph_shapes import fix_inputs, settle_outputs
@@ -23,6 +23,7 @@ from quant.graph_types import input_types, output_types
 from quant.operators import opset
 from quant.opset_conversion import NEWEST_OPSET, TOLERANCE, lower_opset
 from quant.random_inputs import DRAWS, random_inputs
+from quant.side_files import embed
 
 
 def run(job: Job) -> None:

@@ -34,8 +34,9 @@ from pipelines.jobs.job import Job
 from pipelines.jobs.refusal import Refusal
 from quant.fixed_point.clipping import clipped_inputs
 from quant.fixed_point.ranges import data_free_samples
-from quant.graph_file import parse, read, tensors
+from quant.graph_file import parse, read
 from quant.graph_run import FloatRun
+from quant.graph_tensors import tensors
 from quant.graph_types import TensorType, input_types
 from quant.nearest import did_you_mean
 

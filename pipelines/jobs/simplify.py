@@ -18,9 +18,10 @@ from quant.cut_run import CutRun
 from quant.graph import Graph
 from quant.graph_changes import graph_changes
 from quant.graph_check import check_graph
-from quant.graph_file import read, save, tensors
+from quant.graph_file import read, save
 from quant.graph_run import FloatRun
 from quant.graph_shapes import renew_shapes
+from quant.graph_tensors import tensors
 from quant.graph_types import TensorType, input_types, input_values, output_types
 from quant.nearest import did_you_mean
 from quant.random_inputs import DRAWS, random_inputs

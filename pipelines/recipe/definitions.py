@@ -105,7 +105,9 @@ _BY_INPUT = MapOf("input", PathTo("file", ".npy"), at_least=1)
 _PER_CHANNEL = Either(Number(), ListOf(Number(), at_least=1))
 
 _DATA_KEYS: Mapping[str, Key] = {
-    "images": Key(PathTo("folder"), "Folder of images (jpg, png, bmp), for a model of one input."),
+    "images": Key(
+        PathTo("folder"), "Folder of images (jpg, png, bmp, ppm, webp), for a model of one input."
+    ),
     "list": Key(
         PathTo("file"), "Text file with one sample a line, as the SDK's dataset.txt: images or npy."
     ),
