@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipelines.toolchain import Environments, ToolchainError, known
+from pipelines.toolchain import Environments
+from tests import sharing
 
 FAKE = "fake: {download: 0 MB, disk: 0 MB, preload: [], path: [jobs]}\n"
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,22 +28,54 @@ def realworld() -> Path:
     return folder
 
 
+class Pythons(dict[str, Path]):
+    """Toolchain -> its interpreter, made when first asked for."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._capture = config.pluginmanager.getplugin("capturemanager")
+
+    def __missing__(self, name: str) -> Path:
+        environments = Environments(ROOT)
+        with self._capture.global_and_fixture_disabled():  # it says what it downloads
+            environments.make([name])
+        self[name] = environments.python(name)
+        return self[name]
+
+
 @pytest.fixture(scope="session")
-def toolchain_python() -> dict[str, Path]:
-    """Toolchain -> its interpreter. `./doit test` makes them all first."""
-    environments = Environments(ROOT)
-    try:
-        return {name: environments.python(name) for name in known(ROOT)}
-    except ToolchainError as error:
-        pytest.fail(f"{error}\n  ./doit test makes the toolchains before it runs pytest")
+def toolchain_python(pytestconfig: pytest.Config) -> Pythons:
+    """`./doit test` makes them all first."""
+    return Pythons(pytestconfig)
+
+
+def lay_out(root: Path) -> Path:
+    """A project with a toolchain `fake` (no packages) whose jobs are in its `jobs/`."""
+    (root / "toolchains").mkdir(parents=True)
+    (root / "toolchains" / "fake.txt").write_text("")
+    (root / "toolchains" / "toolchains.yaml").write_text(FAKE)
+    (root / "jobs").mkdir()
+    (root / "models" / "m").mkdir(parents=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def fake_toolchain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `fake` is made, once a session: it takes a second."""
+    root = lay_out(tmp_path_factory.mktemp("fake") / "project")
+    Environments(root).make(["fake"])
+    return root / ".npumake" / "toolchains"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project with a toolchain `fake` (no packages) whose jobs are in its `jobs/`."""
-    (tmp_path / "toolchains").mkdir()
-    (tmp_path / "toolchains" / "fake.txt").write_text("")
-    (tmp_path / "toolchains" / "toolchains.yaml").write_text(FAKE)
-    (tmp_path / "jobs").mkdir()
-    (tmp_path / "models" / "m").mkdir(parents=True)
-    return tmp_path
+def project(tmp_path: Path, fake_toolchain: Path) -> Path:
+    """A project as `lay_out` makes it, whose toolchain is made."""
+    shutil.copytree(fake_toolchain, tmp_path / ".npumake" / "toolchains", symlinks=True)
+    return lay_out(tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For tests on several workers: what shares something slow stays together, the slow first."""
+    for item in items:
+        if (group := sharing.group(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("toolchain") is None)

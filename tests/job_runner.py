@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +42,7 @@ def recipe_input(shape: list[int] | None = None, dtype: str = "float32", **given
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
     "PYTHONHASHSEED": "random",
     "OMP_NUM_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -105,10 +107,12 @@ def run_here(work: Work, module: str, params: Mapping[str, Any]) -> Told:
 class ToolchainJobs:
     """Jobs in a toolchain's fork server, one after the other."""
 
-    def __init__(self, python: Path, preload: tuple[str, ...], log: Path) -> None:
+    def __init__(
+        self, python: Path, preload: tuple[str, ...], log: Path, paths: Iterable[Path] = ()
+    ) -> None:
         self._log = log
         self._numbers = itertools.count()
-        settings = json.dumps({"paths": [str(ROOT)], "preload": preload})
+        settings = json.dumps({"paths": [*map(str, paths), str(ROOT)], "preload": preload})
         self._process = subprocess.Popen(
             [str(python), "-s", str(ROOT / "pipelines" / "fork_server.py"), settings],
             stdin=subprocess.PIPE,
@@ -123,27 +127,33 @@ class ToolchainJobs:
     def start(cls, name: str, request: pytest.FixtureRequest, log: Path) -> ToolchainJobs:
         """The toolchain's server: of the interpreter that NPUMAKE_TORCH_PYTHON (and the like)
         names where set, else of the project's own."""
-        python = os.environ.get(f"NPUMAKE_{name.upper()}_PYTHON")
+        python = os.environ.get(f"NPUMAKE_{re.sub('[-.]', '_', name.upper())}_PYTHON")
         if not python:
             python = str(request.getfixturevalue("toolchain_python")[name])
-        return cls(Path(python), load(ROOT, name).preload, log)
+        told = load(ROOT, name)
+        return cls(Path(python), told.preload, log, [ROOT / path for path in told.paths])
 
-    def __call__(self, work: Work, module: str, params: Mapping[str, Any]) -> Told:
+    def __call__(
+        self, work: Work, module: str, params: Mapping[str, Any], log: Path | None = None
+    ) -> Told:
         """Run a job. Fails the test where the job died or raised anything but a job's own error."""
+        log = log or self._log
         order = {
             "number": next(self._numbers),
             "module": module,
             "params": params,
             "inputs": work.inputs,
             "folder": str(work.folder),
-            "log": str(self._log),
+            "log": str(log),
         }
         assert self._process.stdin is not None
         print(json.dumps(order), file=self._process.stdin, flush=True)
         if self._next_event("ended")["status"] == 0:
             return Told()
-        told = json.loads((work.folder / "refusal.json").read_text())
-        assert told["is_refusal"], f"{told['what']}\n{self._log.read_text()[-3000:]}"
+        refusal = work.folder / "refusal.json"
+        assert refusal.is_file(), f"it died\n{log.read_text()[-3000:]}"
+        told = json.loads(refusal.read_text())
+        assert told["is_refusal"], f"{told['what']}\n{log.read_text()[-3000:]}"
         return Told(told["what"], told["advice"])
 
     def close(self) -> None:

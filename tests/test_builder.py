@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.builder import Builder, Outcome
-from pipelines.toolchain import Environments
 from pipelines.worker import Failed
 from tests.fake_steps import make_step, write_job
 
 
 @pytest.fixture
 def builder(project: Path) -> Iterator[Builder]:
-    Environments(project).make(["fake"])
     write_job(project, "join")
     (project / "models/m/a.txt").write_text("a")
     builder = Builder(project)

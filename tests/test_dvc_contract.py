@@ -15,7 +15,6 @@ import yaml
 from pipelines import dvc_yaml
 from pipelines.builder import Builder, Outcome
 from pipelines.step import Step
-from pipelines.toolchain import Environments
 from tests.dvc_runner import dvc, git
 from tests.fake_steps import make_step, write_job
 
@@ -81,7 +80,6 @@ class Contract:
         git(root, "init", "-q")
         dvc(root, "init", "-q")
         (root / "pipelines/stages").mkdir(parents=True)
-        Environments(root).make(["fake"])
         write_job(root, "join")
         write_job(root, "folder", FOLDER)
         tool = root / "models/m/tool.sh"

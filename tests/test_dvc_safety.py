@@ -20,7 +20,6 @@ import pytest
 from pipelines import dvc_repo, dvc_yaml
 from pipelines.builder import Builder, Outcome
 from pipelines.step import Step
-from pipelines.toolchain import Environments
 from pipelines.where import Problems
 from pipelines.worker import Failed
 from tests.conftest import ROOT
@@ -47,7 +46,6 @@ RIGHT = {"d/x": "a", "d/y": "2", "e.txt": "ae"}
 @pytest.fixture
 def place(project: Path) -> Path:
     """A project that has one step with two outputs, and its dvc.yaml."""
-    Environments(project).make(["fake"])
     write_job(project, "folder", FOLDER)
     write_job(project, "join")
     (project / "models/m/a.txt").write_text("a")

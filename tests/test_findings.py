@@ -10,10 +10,10 @@ from pipelines.findings.finding import Report, listed, megabytes
 from pipelines.findings.table import CAUSES, findings
 from quant.ledger import KINDS
 from tests.conftest import ROOT
-from tests.test_ledger import built, report
+from tests.test_ledger import built_diseases, report
 from tests.workspace import Workspace
 
-__all__ = ["built"]
+__all__ = ["built_diseases"]
 
 SUSPECTS = {"global_pooling", "missing_relu", "alignment"}
 MODULES = {path.stem for path in (ROOT / "pipelines/findings").glob("*.py")}
@@ -233,8 +233,8 @@ def by_name(workspace: Workspace, name: str, target: str = "rk3588") -> dict[str
 
 
 @pytest.mark.toolchain
-def test_pooling_is_not_the_cause_in_mobilenet(built: Workspace) -> None:
-    row = by_name(built, "mobilenet_v2_like")["global_pooling"]
+def test_pooling_is_not_the_cause_in_mobilenet(built_diseases: Workspace) -> None:
+    row = by_name(built_diseases, "mobilenet_v2_like")["global_pooling"]
     assert not row["is_cause"]
     assert row["evidence"]["largest_constant"] == 62_720
     assert 62_720 < row["bytes"] < 80_000
@@ -253,16 +253,16 @@ def test_pooling_is_not_the_cause_in_mobilenet(built: Workspace) -> None:
     ],
 )
 def test_the_cause_of_a_disease(
-    built: Workspace, model: str, target: str, cause: str, share: float
+    built_diseases: Workspace, model: str, target: str, cause: str, share: float
 ) -> None:
-    first = report(built, model, target)["findings"][0]
+    first = report(built_diseases, model, target)["findings"][0]
     assert (first["name"], first["is_cause"]) == (cause, True)
     assert first["share"] > share
 
 
 @pytest.mark.toolchain
-def test_float_is_a_consequence_of_groups(built: Workspace) -> None:
-    rows = by_name(built, "grouped", "rk3576")
+def test_float_is_a_consequence_of_groups(built_diseases: Workspace) -> None:
+    rows = by_name(built_diseases, "grouped", "rk3576")
     assert rows["float_fallback"]["because"] == "dense_grouped_convolution"
     assert rows["float_fallback"]["bytes"] > 50_000_000
     assert not rows["missing_relu"]["is_cause"]

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from pipelines.builder import Builder, Outcome
-from pipelines.toolchain import Environments
 from tests.conftest import ROOT
 from tests.fake_steps import make_step, write_job
 
@@ -52,7 +51,6 @@ def is_running(process: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_front_end(project: Path, number: signal.Signals) -> None:
-    Environments(project).make(["fake"])
     (project / "models/m/a.txt").write_text("a")
     mark = project / "mark"
     write_job(project, "slow", SLOW.format(mark=str(mark), wait="True"))
@@ -75,7 +73,6 @@ def test_killed_front_end(project: Path, number: signal.Signals) -> None:
 
 
 def test_killed_toolchain_server_is_told_and_started_again(project: Path) -> None:
-    Environments(project).make(["fake"])
     (project / "models/m/a.txt").write_text("a")
     write_job(project, "kills", "import os\ndef run(job): os.kill(os.getppid(), 9)\n")
     write_job(project, "join")

@@ -335,7 +335,7 @@ BUILDS = [(name, target) for name, targets in TARGETS.items() for target in targ
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def built_diseases(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """All of them, built once a session, though two test files have this fixture."""
     return build_all(tmp_path_factory.getbasetemp() / "diseases")
 
@@ -394,8 +394,8 @@ def row(found: Mapping[str, Any], node: str) -> Any:
 
 @pytest.mark.toolchain
 @pytest.mark.parametrize(("name", "target"), BUILDS)
-def test_real_files_add_up(built: Workspace, name: str, target: str) -> None:
-    found = check(built, name, target)
+def test_real_files_add_up(built_diseases: Workspace, name: str, target: str) -> None:
+    found = check(built_diseases, name, target)
     if found["is_decoded"]:
         assert found["unexplained"] <= found["file_bytes"] // 100
         named = sum(one["bytes"] for one in found["nodes"] if one["node"])
@@ -403,8 +403,8 @@ def test_real_files_add_up(built: Workspace, name: str, target: str) -> None:
 
 
 @pytest.mark.toolchain
-def test_grouped(built: Workspace) -> None:
-    found = report(built, "grouped", "rk3588")
+def test_grouped(built_diseases: Workspace) -> None:
+    found = report(built_diseases, "grouped", "rk3588")
     assert found["file_bytes"] == pytest.approx(59_700_000, rel=0.01)
     conv = row(found, "/2/Conv")
     own, dense = 640 * 8 * 9, 640 * 640 * 9
@@ -414,7 +414,7 @@ def test_grouped(built: Workspace) -> None:
     halves = [
         one for one in found["tensors"] if one["node"] == "/2/Conv" and one["dtype"] == "INT8"
     ]
-    file = built.built("grouped", "rk3588/model.rknn").read_bytes()
+    file = built_diseases.built("grouped", "rk3588/model.rknn").read_bytes()
     assert sum(one["bytes"] for one in halves) == dense
     for half in halves:
         stored = np.frombuffer(file, np.uint8, half["bytes"], half["offset"])
@@ -426,8 +426,8 @@ def test_grouped(built: Workspace) -> None:
 
 
 @pytest.mark.toolchain
-def test_grouped_in_float(built: Workspace) -> None:
-    found = report(built, "grouped", "rk3576")
+def test_grouped_in_float(built_diseases: Workspace) -> None:
+    found = report(built_diseases, "grouped", "rk3576")
     assert found["file_bytes"] == pytest.approx(118_000_000, rel=0.02)
     tensors = [one for one in found["tensors"] if one["dtype"] == "FLOAT16"]
     weights = [one for one in tensors if one["kinds"].get("zero_fill")]
@@ -440,16 +440,16 @@ def test_grouped_in_float(built: Workspace) -> None:
 
 
 @pytest.mark.toolchain
-def test_depthwise_multiplier(built: Workspace) -> None:
-    found = report(built, "depthwise_multiplier", "rk3588")
+def test_depthwise_multiplier(built_diseases: Workspace) -> None:
+    found = report(built_diseases, "depthwise_multiplier", "rk3588")
     assert found["file_bytes"] == pytest.approx(18_900_000, rel=0.02)
     own, dense = 192 * 49, 192 * 96 * 49
     assert row(found, "/2/Conv")["kinds"]["zero_fill"] == dense - own
 
 
 @pytest.mark.toolchain
-def test_mobilenet(built: Workspace) -> None:
-    found = report(built, "mobilenet_v2_like", "rk3588")
+def test_mobilenet(built_diseases: Workspace) -> None:
+    found = report(built_diseases, "mobilenet_v2_like", "rk3588")
     assert found["file_bytes"] == pytest.approx(4_170_000, rel=0.01)
     constants = found["kinds"]["payload"] + found["kinds"]["compiler_constant"]
     assert constants > 0.8 * found["file_bytes"]
@@ -458,8 +458,8 @@ def test_mobilenet(built: Workspace) -> None:
 
 
 @pytest.mark.toolchain
-def test_a_container_that_is_not_decoded_says_so(built: Workspace) -> None:
-    found = report(built, "ssd_head", "rv1106")
+def test_a_container_that_is_not_decoded_says_so(built_diseases: Workspace) -> None:
+    found = report(built_diseases, "ssd_head", "rv1106")
     assert (found["container"], found["is_decoded"]) == ("rknn 0x1004", False)
     assert found["unexplained"] > 0
     assert found["kinds"]["payload"] > 0

@@ -657,9 +657,9 @@ def ask_sdk(python: Path, configs: list[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture(params=vendor.VERSIONS)
 def sdk(request: pytest.FixtureRequest) -> tuple[str, Path]:
-    """A version, and a Python that has it: NPUMAKE_RKNN_PYTHON_2_5_0, or the toolchain's."""
+    """A version, and a Python that has it: NPUMAKE_RKNN_2_5_0_PYTHON, or the toolchain's."""
     version = str(request.param)
-    named = os.environ.get(f"NPUMAKE_RKNN_PYTHON_{version.replace('.', '_')}")
+    named = os.environ.get(f"NPUMAKE_RKNN_{version.replace('.', '_')}_PYTHON")
     if named:
         return version, Path(named)
     return version, request.getfixturevalue("toolchain_python")[f"rknn-{version}"]

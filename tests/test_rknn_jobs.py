@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,50 +16,31 @@ from onnx import helper
 
 from quant.layer_error import from_json
 from quant.metrics import cosine
-from tests.conftest import ROOT
+from tests.job_runner import ToolchainJobs, Work
 from tests.small_models import conv_net, model_bytes
 
 pytestmark = pytest.mark.toolchain
 
 SHAPE = (1, 3, 32, 32)
 
-# As pipelines.fork_server does it: log first, then the folder, then the job.
-DRIVER = """
-import importlib, json, os, sys
-order = json.load(open(sys.argv[1]))
-sys.path[:0] = order["paths"]
-log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-os.dup2(log, 1)
-os.dup2(log, 2)
-os.chdir(order["folder"])
-from pathlib import Path
-from pipelines.jobs.job import Job
-inputs = {name: Path(path) for name, path in order["inputs"].items()}
-try:
-    importlib.import_module(order["module"]).run(Job(order["params"], inputs, Path("out")))
-except Exception as error:
-    if not hasattr(error, "what"):
-        raise
-    Path("refusal.json").write_text(json.dumps([error.what, error.advice]))
-    sys.exit(3)
-"""
-
 
 @dataclass(frozen=True)
 class Toolchain:
-    """An SDK: its version, and its environment's interpreter."""
+    """An SDK: its version, and a server that has it imported."""
 
     version: str
-    python: Path
+    jobs: ToolchainJobs
 
 
 @pytest.fixture(scope="session", params=["2.5.0", "2.3.2"])
-def toolchain(request: pytest.FixtureRequest) -> Toolchain:
-    named = os.environ.get(f"NPUMAKE_RKNN_PYTHON_{request.param.replace('.', '_')}")
-    if named:
-        return Toolchain(request.param, Path(named))
-    pythons = request.getfixturevalue("toolchain_python")
-    return Toolchain(request.param, pythons[f"rknn-{request.param}"])
+def toolchain(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Toolchain]:
+    version = request.param
+    log = tmp_path_factory.mktemp(f"server-{version}") / "log"
+    server = ToolchainJobs.start(f"rknn-{version}", request, log)
+    yield Toolchain(version, server)
+    server.close()
 
 
 @dataclass(frozen=True)
@@ -147,22 +126,9 @@ def run(
     network.write_samples(folder / "samples")
     for name, path in inputs.items():
         (folder / "in" / name).symlink_to(path)
-    order = {
-        "paths": [str(ROOT), str(ROOT / "pipelines/backends/rknn/torch_stand_in")],
-        "module": f"pipelines.jobs.{module}",
-        "params": params,
-        "inputs": {name: f"in/{name}" for name in inputs},
-        "folder": str(folder),
-        "log": str(folder / "log.txt"),
-    }
-    (folder / "order.json").write_text(json.dumps(order))
-    command = [str(toolchain.python), "-c", DRIVER, str(folder / "order.json")]
-    code = subprocess.run(command, timeout=300, check=False).returncode
-    if code == 3:
-        what, advice = json.loads((folder / "refusal.json").read_text())
-        return Done(folder, (what, advice))
-    assert code == 0, (folder / "log.txt").read_text()[-3000:]
-    return Done(folder, None)
+    work = Work(folder, {name: f"in/{name}" for name in inputs})
+    told = toolchain.jobs(work, f"pipelines.jobs.{module}", params, folder / "log.txt")
+    return Done(folder, (told.what, told.advice) if told.what else None)
 
 
 @dataclass(frozen=True)

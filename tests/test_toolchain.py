@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from pipelines.toolchain import Environments, ToolchainError, known, load
-from tests.conftest import ROOT
+from tests.conftest import ROOT, lay_out
 
 
 def folder_of(environments: Environments) -> Path:
     return environments.python("fake").parent.parent
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Its toolchain is not made yet."""
+    return lay_out(tmp_path)
 
 
 @pytest.fixture

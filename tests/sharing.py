@@ -1,0 +1,41 @@
+"""Which tests run on the same worker: those that share what is made once for several."""
+
+from __future__ import annotations
+
+import pytest
+
+# Made once a file or a session, and so costly that two workers should not both make it.
+_TOGETHER = ("module", "package", "session")
+# Those take no time: a folder, a look at what is there.
+_LIGHT = {"toolchain_python", "realworld", "tmp_path_factory", "fake_toolchain"}
+# Fixtures of that name are one and the same in several files.
+_ACROSS_FILES = {"built_diseases"}
+
+
+def group(item: pytest.Item) -> str | None:
+    """The name of all tests that share fixtures with this one; None where it stands alone."""
+    if not isinstance(item, pytest.Function):
+        return None
+    definitions = item._fixtureinfo.name2fixturedefs
+    shared = {
+        name
+        for name, found in definitions.items()
+        if found[-1].scope in _TOGETHER and name not in _LIGHT and found[-1].baseid
+    }
+    if not shared:
+        return None
+    if across := shared & _ACROSS_FILES:
+        return min(across)
+    return "-".join([item.path.stem, *_wide_parameters(item)])
+
+
+def _wide_parameters(item: pytest.Function) -> list[str]:
+    """The values that make a shared fixture one of several."""
+    call = getattr(item, "callspec", None)
+    if call is None:
+        return []
+    return [
+        str(call.params[name])
+        for name, scope in sorted(call._arg2scope.items())
+        if scope.value in _TOGETHER
+    ]
