@@ -125,7 +125,9 @@ def redirect(log: str) -> None:
 
 def run(order: dict[str, Any]) -> None:
     from pipelines.jobs.job import Job
+    from pipelines.jobs.memory import settle
 
+    settle(is_settled=False)  # a job that needs it says so
     inputs = {name: Path(path) for name, path in order["inputs"].items()}
     job = Job(order["params"], inputs, Path("out"))
     importlib.import_module(order["module"]).run(job)

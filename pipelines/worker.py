@@ -20,7 +20,7 @@ from pipelines.step import Step, Work
 from pipelines.toolchain import Environments, load
 
 # The child's environment is this and nothing else of the user's: the same build everywhere.
-# MALLOC_PERTURB_: the SDK writes uninitialised heap into the file (facts/rknn_toolkit.md).
+# MALLOC_PERTURB_: the SDK writes uninitialised heap into the file; see pipelines.jobs.memory.
 _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "PYTHONHASHSEED": "0",

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backends.rknn import log
+from pipelines.backends.rknn import log, spared
 from pipelines.backends.rknn.capture import captured
 from pipelines.jobs.refusal import Refusal
 
@@ -45,7 +45,7 @@ class Sdk:
     """One RKNN object. `log` is all that the SDK has printed for it so far."""
 
     def __init__(self, *, verbose: bool = True) -> None:
-        """verbose: also print which rewrite rules fire, and leave check*.onnx behind."""
+        """verbose: also print which rewrite rules fire."""
         # A copy of the model and of the result goes there, and stays where the process is killed.
         # By this name, the path is as long in every folder: the SDK leaks memory into its files.
         tempfile.tempdir = os.environ["TMPDIR"] = "/proc/self/cwd"
@@ -74,7 +74,8 @@ class Sdk:
 
         options: rknn_batch_size, proposal, proposal_dataset_size, custom_hybrid.
         """
-        self._do("hybrid_quantization_step1", dataset=dataset, **options)
+        with spared.entropy():
+            self._do("hybrid_quantization_step1", dataset=dataset, **options)
 
     def hybrid_step2(self, model: str, data: str, config: str) -> None:
         """Compile what step 1 wrote, on an object that nothing was called on.
@@ -115,9 +116,10 @@ class Sdk:
     def accuracy_analysis(self, inputs: Sequence[str], folder: Path) -> str:
         """error_analysis.txt of one sample (one file for each input); needs a build before it.
 
-        folder: for the snapshots of every tensor, 0.2 to 1 GB of text.
+        folder: for what else the SDK writes; see spared.texts.
         """
-        self._do("accuracy_analysis", inputs=list(inputs), output_dir=str(folder))
+        with spared.texts():
+            self._do("accuracy_analysis", inputs=list(inputs), output_dir=str(folder))
         return (folder / "error_analysis.txt").read_text()
 
     def start_simulator(self) -> None:
@@ -145,7 +147,7 @@ class Sdk:
     def _run(self, name: str, call: Callable[[], Any]) -> Any:
         """Call the SDK; its own SystemExit is a failure like any other."""
         try:
-            with captured() as printed:
+            with captured() as printed, spared.checks():
                 result = call()
         except (Exception, SystemExit) as error:
             self.log += printed.text

@@ -1,0 +1,70 @@
+"""Work of the SDK whose result nobody reads, left out while one of its calls runs.
+
+Each of these stands in for a function of the SDK in this process alone, only where it is there, and
+only for the versions whose files were compared with it and without (tests/test_spared.py). Shares
+are of ResNet50-224 with 50 photographs, 2.5.0.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import PurePath
+from typing import Any
+
+COMPARED = ("2.3.2", "2.5.0")
+
+_CHECK = re.compile(r"check\d_\w+\.onnx")
+
+
+def entropy() -> Any:
+    """For step 1: it sorts every tensor of every sample, to count distinct values, a third of it.
+
+    `build` counts none, and makes the same network.
+    """
+    return _replaced("rknn.api.quantizer", "Quantizer._cal_entropy", lambda _: lambda *_, **__: 0.0)
+
+
+def texts() -> Any:
+    """For accuracy_analysis: every tensor as text, 0.2 to 1 GB a sample, nine tenths of it.
+
+    error_analysis.txt is made from the arrays.
+    """
+    return _replaced("rknn.api.libcpputils2", "cpputils2.savetxt", lambda _: lambda *_, **__: None)
+
+
+def checks() -> Any:
+    """For `verbose`, which prints the rules that fire: graphs for reading, check0_*.onnx and on."""
+
+    def unless_check(save: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(model: Any, file: Any, *rest: Any, **options: Any) -> Any:
+            if isinstance(file, str) and _CHECK.fullmatch(PurePath(file).name):
+                return None
+            return save(model, file, *rest, **options)
+
+        return wrapped
+
+    return _replaced("onnx", "save", unless_check)
+
+
+@contextmanager
+def _replaced(
+    module: str, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """Have `make(original)` in place of a module's function, or of a class's in it."""
+    owner: Any = sys.modules.get(module)
+    *outer, last = name.split(".")
+    for part in outer:
+        owner = getattr(owner, part, None)
+    original = getattr(owner, last, None)
+    if original is None or version("rknn-toolkit2") not in COMPARED:
+        yield
+        return
+    setattr(owner, last, make(original))
+    try:
+        yield
+    finally:
+        setattr(owner, last, original)
