@@ -8,12 +8,18 @@ import onnx
 from onnx import checker, shape_inference
 
 from quant.fault import Fault
+from quant.graph_tensors import require_whole
 from quant.operators import OWN_DOMAINS, label, nodes, operator, opset
+
+_COUNTS = ("group", "blocksize", "num_outputs")
+_LISTS = ("strides", "dilations", "kernel_shape")
 
 
 def check_graph(model: onnx.ModelProto, full: bool = False) -> None:
     """Raise Fault where onnx's checker objects. full: shapes must fit together too."""
     _require_known_versions(model)
+    require_whole(model)
+    _require_counts(model)
     try:
         checker.check_model(model, full_check=full)
     except (checker.ValidationError, shape_inference.InferenceError) as error:
@@ -47,6 +53,19 @@ def _require_known_versions(model: onnx.ModelProto) -> None:
             f"{onnx.IR_VERSION}",
             "export it again with an onnx package of at most that version",
         )
+
+
+def _require_counts(model: onnx.ModelProto) -> None:
+    """Raise Fault on a stride of 0 and the like, by which onnx's shape inference divides."""
+    for node in nodes(model.graph):
+        for attribute in node.attribute if node.domain in OWN_DOMAINS else ():
+            numbers = [attribute.i] if attribute.name in _COUNTS else list(attribute.ints)
+            if attribute.name in (*_COUNTS, *_LISTS) and not all(0 < n < 2**31 for n in numbers):
+                raise Fault(
+                    f"{operator(node)} `{label(node)}` has {attribute.name} "
+                    f"{', '.join(map(str, numbers))}",
+                    "they count from 1; export the model again",
+                )
 
 
 def _brief(error: Exception) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import onnx
 
+from quant.fault import Fault
+
 # Domain "ai.onnx" is another spelling of ONNX's own, "".
 OWN_DOMAINS = ("", "ai.onnx")
 
@@ -46,8 +48,11 @@ def operator_counts(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def opset(model: onnx.ModelProto) -> int:
-    """The version of ONNX's own operators that the model imports. Raises ValueError without one."""
+    """The version of ONNX's own operators that the model imports. Raises Fault without one."""
     for entry in model.opset_import:
         if entry.domain in OWN_DOMAINS:
             return int(entry.version)
-    raise ValueError("the model imports no version of ONNX's own operators")
+    raise Fault(
+        "the model imports no version of ONNX's own operators",
+        "export the model again; an opset belongs to every ONNX file",
+    )

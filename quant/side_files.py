@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import onnx
-from onnx import helper
 
 from quant.fault import Fault
-from quant.graph_tensors import tensors
+from quant.graph_tensors import raw_bytes, tensors
 
 # protobuf refuses to serialize a message of 2 GiB or more, and in the end all is in one file.
 LARGEST_BYTES = 2**31 - 1
 
 _GET_AGAIN = "copy or download it again"
 _SAVE_AGAIN = "save the model again with its weights beside it or inside it"
-# Bits of the types that numpy lacks. Source: onnx.proto, TensorProto.raw_data.
-_BITS: dict[int, int] = {
-    onnx.TensorProto.BFLOAT16: 16,
-    onnx.TensorProto.FLOAT8E4M3FN: 8,
-    onnx.TensorProto.FLOAT8E4M3FNUZ: 8,
-    onnx.TensorProto.FLOAT8E5M2: 8,
-    onnx.TensorProto.FLOAT8E5M2FNUZ: 8,
-    onnx.TensorProto.UINT4: 4,
-    onnx.TensorProto.INT4: 4,
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +63,11 @@ def _piece(tensor: onnx.TensorProto, folder: Path, name: str) -> Piece:
     length = _whole(tensor, told, "length", max(held - offset, 0))
     if offset + length > held:
         raise Fault(f"`{location}` ends inside the weight `{tensor.name}`", _GET_AGAIN)
-    if length != (needed := _needed(tensor)):
+    needed = raw_bytes(tensor)
+    if needed is None:
+        kind = f"type {tensor.data_type} and shape {list(tensor.dims)}"
+        raise Fault(f"the weight `{tensor.name}` of {kind} can't be in a side file", _SAVE_AGAIN)
+    if length != needed:
         raise Fault(
             f"the weight `{tensor.name}` has {length:,} bytes in `{location}`, its shape "
             f"{list(tensor.dims)} takes {needed:,}",
@@ -108,27 +99,6 @@ def _whole(tensor: onnx.TensorProto, told: dict[str, str], key: str, default: in
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise Fault(f"the weight `{tensor.name}` has the {key} `{text[:40]}`", _SAVE_AGAIN)
     return int(text)
-
-
-def _needed(tensor: onnx.TensorProto) -> int:
-    """Bytes that the tensor's type and shape take."""
-    bits = _bits(tensor.data_type)
-    if bits is None or min(tensor.dims, default=0) < 0:
-        kind = f"type {tensor.data_type} and shape {list(tensor.dims)}"
-        raise Fault(f"the weight `{tensor.name}` of {kind} can't be in a side file", _SAVE_AGAIN)
-    count: int = math.prod(tensor.dims)
-    return (count * bits + 7) // 8
-
-
-def _bits(type_: int) -> int | None:
-    """Bits an element; None for text and types that onnx doesn't know."""
-    if type_ in _BITS:
-        return _BITS[type_]
-    try:
-        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(type_))
-    except KeyError:
-        return None
-    return None if dtype.kind == "O" else 8 * int(dtype.itemsize)
 
 
 def _fill(piece: Piece) -> None:

@@ -15,6 +15,7 @@ from quant.tflite.layout import CHANNELS_FIRST, plain
 from quant.tflite.model import final_names, model_proto
 from quant.tflite.ops import CONVERTERS
 from quant.tflite.outputs import Chosen
+from quant.tflite.tables import told
 from quant.tflite.value import Value
 
 
@@ -36,6 +37,11 @@ def convert(graph: Graph, inputs: Sequence[Port], outputs: Sequence[Chosen]) -> 
     recipe keeps an input N, H, W, C; Transpose stands only where an operator needs another order.
     Raises Fault, naming the operator, on what can't be converted exactly.
     """
+    with told("the TFLite file"):
+        return _convert(graph, inputs, outputs)
+
+
+def _convert(graph: Graph, inputs: Sequence[Port], outputs: Sequence[Chosen]) -> Converted:
     b = Builder(graph)
     for given in inputs:
         tensor = graph.tensors[given.index]
@@ -43,7 +49,8 @@ def convert(graph: Graph, inputs: Sequence[Port], outputs: Sequence[Chosen]) -> 
         b.values[given.index] = Value(name, given.shape, given.order, tensor.dtype)
     for op in graph.ops:
         b.op = op
-        CONVERTERS[op.kind](b)
+        with told(graph.describe(op)):
+            CONVERTERS[op.kind](b)
     made = distinct(b, [output(b, chosen, inputs) for chosen in outputs])
     final = final_names(b, inputs, made)
     return Converted(

@@ -15,7 +15,8 @@ from quant.tflite.file import parse, read
 from quant.tflite.graph import Graph
 from quant.tflite.inputs import Port, bind
 from quant.tflite.litert import LiteRT
-from quant.tflite.outputs import choose_outputs
+from quant.tflite.outputs import Chosen, choose_outputs
+from quant.tflite.tables import told
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,25 @@ def export(
     """
     name = name or path.name
     raw = read(path, name)
-    graph = fold_dilation(parse(raw, name))
-    refuse_unknown(graph, name)
-    ports = bind(graph, inputs)
-    wanted = choose_outputs(graph, outputs)
-    litert = LiteRT(raw, name)
+    graph, ports, wanted = read_network(raw, inputs, outputs, name)
+    litert = LiteRT(raw, name)  # after the reader, which takes less of a file on trust
     litert.resize({port.index: port.shape for port in ports})
     run_litert(litert, ports, draw_inputs(graph, ports, 0))  # some shapes are known only then
     graph = graph.with_shapes(litert.shapes())
     converted = convert(graph, ports, wanted)
     found = verify(graph, converted, litert)
     return Exported(converted.model, found, changes(graph, converted))
+
+
+def read_network(
+    raw: bytes, inputs: Mapping[str, Sequence[int] | None], outputs: Sequence[str], name: str
+) -> tuple[Graph, list[Port], list[Chosen]]:
+    """The network in a file's bytes, with its inputs and outputs as `export` takes them."""
+    parsed = parse(raw, name)
+    with told(name):
+        graph = fold_dilation(parsed)
+        refuse_unknown(graph, name)
+        return graph, bind(graph, inputs), choose_outputs(graph, outputs)
 
 
 def changes(graph: Graph, converted: Converted) -> list[str]:

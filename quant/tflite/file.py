@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quant.fault import Fault
 from quant.tflite.graph import Graph, Op, Tensor
-from quant.tflite.litert import LiteRT
+from quant.tflite.tables import require_fit, require_sound, told, unpack
 
 IDENTIFIER = b"TFL3"  # bytes 4-8, the schema's file_identifier
 
@@ -33,9 +33,9 @@ DTYPES: dict[int, type[np.generic]] = {
 
 
 def read(path: Path, name: str) -> bytes:
-    """The file's bytes, known to be a whole TFLite flatbuffer; `name` is for messages.
+    """The file's bytes, which start as TFLite's do; `name` is for messages.
 
-    Raises Fault if the file is missing, empty, not TFLite or cut short.
+    Raises Fault if the file is missing, empty or not TFLite.
     """
     try:
         raw = path.read_bytes()
@@ -48,18 +48,24 @@ def read(path: Path, name: str) -> bytes:
             f"{name}: this is not a TFLite file (bytes 4-8 are {raw[4:8]!r}, not 'TFL3')",
             "name a .tflite file; for an ONNX file write `source: {onnx: ...}`",
         )
-    LiteRT(raw, name)
     return raw
 
 
 def parse(raw: bytes, name: str) -> Graph:
     """The network in the bytes of a whole TFLite file; `name` is for messages.
 
-    Raises Fault on a quantized network, sparse or external weights, and unknown types.
+    Raises Fault on a quantized network, sparse or external weights, unknown types, and tables that
+    don't fit each other.
     """
-    model = schema.ModelT.InitFromPackedBuf(raw, 0)
+    model = unpack(raw, name)
     if not model.subgraphs or not model.subgraphs[0].operators:
         raise Fault(f"{name}: the network has no operators", "convert it again")
+    require_sound(model, len(raw), name)
+    with told(name):
+        return _graph(model, raw, name)
+
+
+def _graph(model: Any, raw: bytes, name: str) -> Graph:
     net = model.subgraphs[0]
     refuse_quantized(net.tensors, model.buffers, name)
     tensors = tuple(tensor(model, raw, i, t, name) for i, t in enumerate(net.tensors))
@@ -140,20 +146,26 @@ def tensor(model: Any, raw: bytes, index: int, given: Any, file: str) -> Tensor:
     shape = indices(given.shape)
     signature = indices(given.shapeSignature) or shape
     dtype = np.dtype(DTYPES[given.type])
-    data = constant(model.buffers[given.buffer], raw, dtype, shape)
+    data = constant(
+        model.buffers[given.buffer], raw, dtype, shape, f"{file}: tensor {index} `{name}`"
+    )
     return Tensor(index, name, shape, signature, dtype, data)
 
 
 def constant(
-    buffer: Any, raw: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]
+    buffer: Any, raw: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], what: str
 ) -> NDArray[Any] | None:
-    """A buffer's values, or None where it is empty: the tensor is then computed."""
+    """A buffer's values, or None where it is empty: the tensor is then computed.
+
+    what: the tensor in messages. Raises Fault where the bytes are not those of the shape.
+    """
     if buffer.size:  # files above 2 GB keep the bytes behind the flatbuffer
         data = raw[buffer.offset : buffer.offset + buffer.size]
     elif has_items(buffer.data):
         data = np.asarray(buffer.data, np.uint8).tobytes()
     else:
         return None
+    require_fit(len(data), dtype, shape, what)
     return np.frombuffer(data, dtype).reshape(shape)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from quant.graph_check import check_graph
 from quant.tflite.builder import Builder
 from quant.tflite.inputs import Port
 from quant.tflite.names import Names
@@ -79,7 +80,7 @@ def model_proto(
         ir_version=IR_VERSION,
         producer_name="npumake",
     )
-    onnx.checker.check_model(model, full_check=True)
+    check_graph(model, full=True)
     return model
 
 
