@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.confined import link_above
 from pipelines.content import Contents
 from pipelines.dvc_repo import cache
 from pipelines.facts import Change, Facts, changes, observe
@@ -53,6 +54,7 @@ class Builder:
         facts = observe(step, self.contents)
         _require(facts)
         if self.is_forced:
+            self._require_no_link(step)
             self.locks.begin()
             self._run(step, facts)
             return Outcome.RAN
@@ -60,8 +62,9 @@ class Builder:
         if entry is None or changes(entry.facts, facts) or _unrecorded(step, entry):
             entry = self.store.recall(step, facts)
         elif not self._lost(step, entry):
-            self._cache_again(entry)
+            self._cache_again(step, entry)
             return Outcome.UP_TO_DATE
+        self._require_no_link(step)
         self.locks.begin()
         if entry is not None and self._restore(entry):
             self.locks.record(step, Entry(facts, entry.outs))
@@ -73,6 +76,7 @@ class Builder:
         """Run the step for `dvc repro`, which itself caches the outputs and writes dvc.lock."""
         facts = observe(step, self.contents)
         _require(facts)
+        self._require_no_link(step)
         result = self.worker.run(step, self.log_of(step))
         try:
             self._require_same(step, facts)
@@ -105,9 +109,10 @@ class Builder:
         lacking = (path for path, content in outs.items() if not self.store.has_first(content))
         return [Change("output", f"{path} is not in the cache") for path in lacking]
 
-    def _cache_again(self, entry: Entry) -> None:
+    def _cache_again(self, step: Step, entry: Entry) -> None:
         for path, content in entry.outs.items():
             if not self.store.has(content):
+                self._require_no_link(step)  # it may become a link to the cache itself
                 try:
                     self.contents.learn(path, self.store.take(self.root / path).reads)
                 except OSError:  # a cache that can't be written; what is in place is right
@@ -135,6 +140,15 @@ class Builder:
             raise Failed(f"the result could not be kept: {error}") from error
         finally:
             shutil.rmtree(result.folder, ignore_errors=True)
+
+    def _require_no_link(self, step: Step) -> None:
+        """Outputs are written in the project: a link that git brought would lead elsewhere."""
+        for path in step.outputs.values():
+            if (link := link_above(str(self.root), path)) is not None:
+                raise Failed(
+                    f"{link} is a link, and outputs are not written through one\n"
+                    "  put a folder in its place; DVC's cache may be elsewhere (docs/dvc.md)"
+                )
 
     def _require_same(self, step: Step, before: Facts) -> None:
         """A file edited while the step ran may or may not be in the result (doit#119)."""

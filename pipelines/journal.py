@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import tempfile
 import threading
 import zlib
@@ -22,6 +23,7 @@ from pathlib import Path
 from pipelines import atomic
 
 SUFFIX = ".jsonl"
+_FOLDER = re.compile(r"models/[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ def read(path: Path) -> list[Line]:
         check, _, data = row.partition(b" ")
         if check != b"%08x" % zlib.crc32(data):
             break
-        lines.append(Line(**json.loads(data)))
+        line = Line(**json.loads(data))
+        if _FOLDER.fullmatch(line.folder):  # only there are locks written
+            lines.append(line)
     return lines
 
 

@@ -27,18 +27,22 @@ def remove(root: Path) -> None:
     for place in _found(root):
         try:
             if place.lstat().st_mtime < began_s:
-                shutil.rmtree(place) if place.is_dir() else place.unlink()
+                is_folder = place.is_dir() and not place.is_symlink()
+                shutil.rmtree(place) if is_folder else place.unlink()
         except OSError:  # gone meanwhile, or not ours to remove
             continue
 
 
 def _found(root: Path) -> Iterator[Path]:
-    for folder in (root, root / ".npumake", *(root / "models").glob("*/")):
+    models = [folder for folder in (root / "models").glob("*/") if not folder.is_symlink()]
+    for folder in (root, root / ".npumake", *models):
         yield from (Path(e) for e in _entries(folder) if _WRITTEN.fullmatch(e.name))
     for work in (root / ".npumake" / "work").glob("*-*-*"):  # MODEL-STEP-PROCESS-NUMBER
         if not _is_alive(work.name.split("-")[-2]):
             yield work
-    for build in (root / "models").glob("*/build"):
+    for build in (folder / "build" for folder in models):
+        if build.is_symlink():  # os.walk follows only this one
+            continue
         for parent, folders, _ in os.walk(build):
             swapped = [name for name in folders if _is_swapped(Path(parent, name))]
             folders[:] = [name for name in folders if name not in swapped]

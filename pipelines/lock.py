@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipelines import atomic, leftovers, lock_text
+from pipelines import atomic, confined, leftovers, lock_text
 from pipelines.content import Content
 from pipelines.dvc_repo import RepositoryLocked, locked
 from pipelines.dvc_stage import DvcStage
@@ -59,10 +59,24 @@ def to_stage(entry: Entry, folder: str) -> dict[str, Any]:
 
 
 def from_stage(stage: Mapping[str, Any], folder: str) -> Entry:
-    """Inverse of `to_stage`. Raises KeyError or TypeError where the stage lacks a part."""
+    """Inverse of `to_stage`. The text is anybody's: what is no path and no MD5 is refused.
+
+    Raises KeyError, TypeError or AttributeError where the stage lacks a part, or Refused.
+    """
     params = {_above(file, folder): values for file, values in stage.get("params", {}).items()}
     facts = Facts(stage["cmd"], _contents(stage.get("deps", []), folder), params)
-    return Entry(facts, _contents(stage["outs"], folder))
+    outs = stage["outs"]
+    confined.require_apart([confined.require_below(row["path"]) for row in outs])
+    return Entry(facts, _contents(outs, folder))
+
+
+def read_entry(stage: Mapping[str, Any], step: Step) -> Entry:
+    """A stage that tells of this step's outputs and of no others. Raises as `from_stage`."""
+    entry = from_stage(stage, step.folder)
+    others = sorted(entry.outs.keys() - set(step.outputs.values()))
+    if others:
+        raise confined.Refused(f"`{others[0]}` is no output of this step")
+    return entry
 
 
 @dataclass(frozen=True)
@@ -101,9 +115,10 @@ class Locks:
         entry = self._entries.get(key)
         if entry is None and (stage := self._load(step.folder).get(step.lock_name)) is not None:
             try:
-                entry = self._entries[key] = from_stage(stage, step.folder)
-            except (KeyError, TypeError, AttributeError) as error:
-                self.damaged[f"{step.folder}/dvc.lock"] = f"{step.lock_name}: {error!r}"
+                entry = self._entries[key] = read_entry(stage, step)
+            except (KeyError, TypeError, AttributeError, confined.Refused) as error:
+                what = str(error) if isinstance(error, confined.Refused) else repr(error)
+                self.damaged[f"{step.folder}/dvc.lock"] = f"{step.lock_name}: {what}"
         return entry
 
     def begin(self) -> None:
@@ -266,12 +281,17 @@ def _row(path: str, content: Content) -> dict[str, Any]:
 
 
 def _contents(rows: list[Mapping[str, Any]], folder: str) -> dict[str, Content]:
-    return {
-        _above(row["path"], folder): Content(
-            row["md5"], row["size"], row.get("nfiles"), bool(row.get("isexec"))
-        )
-        for row in rows
-    }
+    return {_above(row["path"], folder): _content(row) for row in rows}
+
+
+def _content(row: Mapping[str, Any]) -> Content:
+    nfiles = row.get("nfiles")
+    return Content(
+        confined.require_md5(row["md5"]),
+        confined.require_count(row["size"]),
+        None if nfiles is None else confined.require_count(nfiles),
+        bool(row.get("isexec")),
+    )
 
 
 @cache

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from pipelines import atomic, lock, lock_text
+from pipelines import atomic, confined, console, lock, lock_text
+from pipelines.confined import Refused
 from pipelines.content import Content, Read, files_below, folder_content, listing, md5_of
 from pipelines.dvc_repo import Cache
 from pipelines.dvc_stage import DvcStage
@@ -28,7 +29,7 @@ _FICLONE = 0x40049409  # linux/fs.h
 
 
 class Damaged(Exception):
-    """A cache object whose content is not what its name says."""
+    """A cache object whose content is not what its name says, or a listing that is none."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Store:
         # DVC's modes of a cache that a group shares. Source: dvc_data.hashfile.db.local.
         self._folder_mode = 0o2775 if cache.is_shared else None
         self._run_mode = 0o664 if cache.is_shared else None
+        self._told = set[str]()  # files whose refusal was told
 
     def take(self, path: Path) -> Taken:
         """Keep a file, or a folder's members and its listing.
@@ -125,16 +127,14 @@ class Store:
         folder = self._run_folder(Entry(facts, outs).stage(step).key)
         for file in sorted(Path(folder).glob("*")):
             try:
-                text = file.read_text(encoding="utf-8")
-                stage = lock_text.load_document(text)
-                # The name tells of all but sizes, which stand last in a row: a cut shortens them.
-                if DvcStage("", stage).value != file.name or not text.endswith("\n"):
-                    continue
-                entry = lock.from_stage(stage, step.folder)
+                entry = _run_of(step, file)
+            except Refused as error:
+                self._refuse(str(file), error)
             except (KeyError, TypeError, AttributeError, OSError, ValueError):
                 continue  # damaged: it is only a cache
-            if entry.outs.keys() == outs.keys():
-                yield entry
+            else:
+                if entry.outs.keys() == outs.keys():
+                    yield entry
 
     def lacks(self, content: Content) -> set[str]:
         """MD5s that have to be fetched for `has` to hold; of a folder, its listing first."""
@@ -161,7 +161,17 @@ class Store:
         data = self._object(md5).read_bytes()
         if hashlib.md5(data, usedforsecurity=False).hexdigest() + ".dir" != md5:
             self._drop(md5)
-        return {row["relpath"]: row["md5"] for row in json.loads(data)}
+        try:
+            return _rows_of(data)
+        except Refused as error:
+            self._refuse(str(self._object(md5)), error)
+            raise Damaged(f"cache object {md5}: {error}") from None
+
+    def _refuse(self, file: str, error: Refused) -> None:
+        """Name a file that is whole, and that nobody who wrote it by ./doit or DVC could."""
+        if file not in self._told:
+            self._told.add(file)
+            console.say(f"{file} is not used: {error}", "yellow")
 
     def _drop(self, md5: str) -> NoReturn:
         try:
@@ -282,6 +292,29 @@ def _copied(path: str, copy: int | None) -> Read:
     finally:
         os.close(file)
     return Read(digest.hexdigest(), status, asked_ns)
+
+
+def _run_of(step: Step, file: Path) -> Entry:
+    """An entry of the run-cache. Raises Refused, or what a damaged one raises."""
+    text = file.read_text(encoding="utf-8")
+    stage = lock_text.load_document(text)
+    told = DvcStage("", stage)
+    # The name tells of all but sizes, which stand last in a row: a cut shortens them.
+    if told.value != file.name or not text.endswith("\n"):
+        raise ValueError(f"{file} is damaged")
+    if told.key != file.parent.name:
+        raise Refused("it tells of another run than its folder's name")
+    return lock.read_entry(stage, step)
+
+
+def _rows_of(data: bytes) -> dict[str, str]:
+    """A listing's path -> MD5, its paths inside the folder and apart. Raises Refused."""
+    try:
+        rows = [(row["relpath"], row["md5"]) for row in json.loads(data)]
+    except (ValueError, KeyError, TypeError):
+        raise Refused("it is no listing of a folder") from None
+    confined.require_apart([confined.require_below(path) for path, _ in rows])
+    return {path: confined.require_md5(md5, of_folder=False) for path, md5 in rows}
 
 
 def _is_folder(content: Content) -> bool:

@@ -16,6 +16,7 @@ FLOORS = (
     (
         "pipelines.where",
         "pipelines.atomic",
+        "pipelines.confined",
         "pipelines.terminal",
         "pipelines.seal",
         "pipelines.console",

@@ -10,6 +10,8 @@ from typing import Any
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
+from pipelines import console
+from pipelines.confined import link_above
 from pipelines.done import DONE, Done
 from pipelines.project import CURRENT
 from pipelines.step import Step
@@ -75,7 +77,9 @@ def _task(step: Step) -> dict[str, Any]:
 def _clean(step: Step) -> None:
     for path in step.outputs.values():
         place = CURRENT.root / path
-        if place.is_dir():
+        if (link := link_above(str(CURRENT.root), path)) is not None:
+            console.say(f"{link} is a link: what it leads to is left alone", "yellow")
+        elif place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)

@@ -64,10 +64,17 @@ def load_all(root: Path) -> dict[str, Recipe]:
 
 
 def _recipe_file(folder: Path) -> Path | None:
-    """The folder's recipe; None if it has none. Raises Problems on recipe.yml."""
+    """The folder's recipe; None if it has none. Raises Problems on recipe.yml and on a link."""
     file = folder / RECIPE_FILE
     if file.is_file():
-        return None if folder.name.startswith(".") else file
+        if folder.name.startswith("."):
+            return None
+        for place in (folder.parent, folder):  # dvc.yaml, dvc.lock and build/ are written below
+            if place.is_symlink():
+                where = Where(MODELS if place == folder.parent else f"{MODELS}/{folder.name}")
+                what, advice = "this folder can't be a link", "put the folder itself here"
+                raise Problems([Problem(where, what, advice)])
+        return file
     if (wrong := folder / "recipe.yml").is_file():
         where = Where(f"{MODELS}/{folder.name}/{wrong.name}")
         raise Problems(
