@@ -1,0 +1,57 @@
+"""Weights and biases as the simulator holds them: rounded, and float32 again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def steps(weights: Array, axis: int | None) -> Array:
+    """float64 step of each channel along `axis`, [C]; of all weights, [1], where axis is None.
+
+    0 is always inside the range. 0 for a channel that is all zeros.
+    """
+    low, high = _range(weights, axis)
+    return np.asarray((high - low) / 255)
+
+
+def rounded(weights: Array, axis: int | None) -> Array:
+    """w -> (clip(rint(w / s) + z, -128, 127) - z) s, asymmetric, s in float32."""
+    low, _ = _range(weights, axis)
+    scale = steps(weights, axis).astype(np.float32)
+    scale[scale == 0] = 1
+    zero = np.clip(np.rint(-128 - low.astype(np.float32) / scale), -128, 127)
+    scale, zero = (_along(one, weights.ndim, axis) for one in (scale, zero))
+    codes = np.divide(weights, scale, dtype=np.float32)
+    np.rint(codes, out=codes)
+    np.clip(codes, -128 - zero, 127 - zero, out=codes)  # whole numbers: the same without + z - z
+    return np.multiply(codes, scale, out=codes)
+
+
+def rounded_bias(bias: Array, input_scale: float, weight_steps: Array) -> Array:
+    """b -> rint(b / s) s with s = f32(input's scale * weights' step), both float64.
+
+    A channel without weights keeps its bias.
+    """
+    step = (input_scale * weight_steps).astype(np.float32)
+    safe = np.where(step == 0, np.float32(1), step)
+    return np.asarray(np.where(step == 0, bias, np.rint(bias / safe) * safe).astype(np.float32))
+
+
+def _range(weights: Array, axis: int | None) -> tuple[Array, Array]:
+    """Lowest and highest of each channel and 0, float64 [C]."""
+    over = tuple(place for place in range(weights.ndim) if place != axis)
+    low = weights.min(axis=over).reshape(-1).astype(np.float64)
+    high = weights.max(axis=over).reshape(-1).astype(np.float64)
+    return np.minimum(low, 0), np.maximum(high, 0)
+
+
+def _along(values: Array, rank: int, axis: int | None) -> Array:
+    shape = [1] * rank
+    if axis is not None:
+        shape[axis] = len(values)
+    return values.reshape(shape)
