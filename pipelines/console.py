@@ -26,9 +26,14 @@ def tell(text: str = "", colour: str | None = None) -> None:
 
 
 def paint(text: str, colour: str | None, is_terminal: bool) -> str:
-    if colour is None or not is_terminal or os.environ.get("NO_COLOR"):
+    if colour is None or not is_terminal or os.environ.get("NO_COLOR") or is_dumb():
         return text
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def is_dumb() -> bool:
+    """Whether the terminal knows no colours and can't go back in a line."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def width() -> int:

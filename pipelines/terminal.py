@@ -6,11 +6,12 @@ import os
 
 
 def data_width() -> int | None:
-    """Columns of the terminal on stdout; None where data goes to a file or a program."""
+    """Columns of the terminal on stdout; None where data goes to a file or a program, or where
+    the terminal does not say: a pipe's, a serial line's and some CI's have 0."""
     if not os.isatty(1):
         return None
     told = os.environ.get("COLUMNS", "")
     try:
-        return int(told) if told.isdecimal() and int(told) else os.get_terminal_size(1).columns
-    except OSError:  # a terminal that does not say
+        return (int(told) if told.isdecimal() else 0) or os.get_terminal_size(1).columns or None
+    except OSError:
         return None

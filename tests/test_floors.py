@@ -22,7 +22,7 @@ FLOORS = (
         "pipelines.console",
         "pipelines.pip_config",
     ),
-    ("pipelines.recipe",),
+    ("pipelines.recipe", "pipelines.bootstrap"),
     ("pipelines.toolchain",),
     ("pipelines.step",),
     ("pipelines.stages.stage", "pipelines.findings"),

@@ -7,21 +7,23 @@ import fnmatch
 import getopt
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from doit.doit_cmd import DoitMain
+from doit.cmdparse import CmdParseError
+from doit.doit_cmd import DoitMain, get_loader
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from doit.plugin import PluginDict
 
 from pipelines import console, dvc_pull, forecast
 from pipelines.dvc_files import write_all
 from pipelines.dvc_pull import PullError
 from pipelines.dvc_repo import RepositoryLocked, has_remote
-from pipelines.front import reporter
+from pipelines.front import overview, reporter, words
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.toolchain import Environments, ToolchainError
-from pipelines.where import Problems, did_you_mean
+from pipelines.where import Problems
 
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
 USAGE = 3  # doit's exit code for what is wrong before any task runs
@@ -30,6 +32,12 @@ _NEEDS_NO_RECIPES = {"test", "help", "toolchains", "tabcompletion", "schema", "q
 _BYTES_A_JOB = 2_000_000_000
 
 
+_NO_DATABASE = "dvc.lock is the database: see ./doit why, ./doit forget"
+_WITHOUT_USE = {
+    "dumpdb": _NO_DATABASE,
+    "reset-dep": _NO_DATABASE,
+    "strace": "jobs run in the toolchains' servers; each has a log in .npumake/logs",
+}
 _FULL = ("the disk is full", "free some space")
 _REFUSED = ("a file can't be read or written", "mend its rights, or use a checkout of your own")
 _TOLD = {
@@ -83,27 +91,58 @@ def dispatch(arguments: list[str]) -> int:
         after = f" after {arguments[place - 1]}" if place else ""
         raise UsageError(f"an empty word{after}\n  give a value, or leave it out")
     doit = DoitMain()
+    doit.BIN_NAME = "./doit"
     commands = doit.get_cmds()
+    if arguments == ["--version"]:
+        return _tell(overview.version_lines(CURRENT.root))
     name, rest = _split(arguments, set(commands))
+    if name == "help" and not rest:
+        return _tell(overview.help_lines(commands))
     is_pulling = name in (None, "run") and "--pull" in rest
     if is_pulling:
         rest = [word for word in rest if word != "--pull"]
         dvc_pull.pull_sources_for(CURRENT, rest)
     if name not in _NEEDS_NO_RECIPES:
         CURRENT.plan  # noqa: B018 - every error of every recipe, before anything else
+    if name in _WITHOUT_USE:
+        raise UsageError(f"doit's `{name}` has no use here\n  {_WITHOUT_USE[name]}")
     if name in OWN:
-        return int(doit.run([name, *_joined(rest)]) or 0)
+        return _execute(doit, [name, *_joined(rest)])
     if name is None or name == "run":
         reporter.ASKED[:] = arguments
         return _run(doit, commands, rest, is_pulling)
     options, names = _permuted(commands, name, rest)
-    return int(doit.run([name, *options, *names]) or 0)
+    if name in ("list", "ignore"):
+        steps_named(names)  # names the nearest to an unknown one
+    return _execute(doit, [name, *options, *names])
+
+
+def _execute(doit: DoitMain, words: list[str]) -> int:
+    """One command of doit's or ours. `DoitMain.run` would print a traceback of every error."""
+    commands = doit.get_cmds()
+    command = commands.get_plugin(words[0])(
+        task_loader=get_loader(doit.config, doit.task_loader, commands),
+        config=doit.config,
+        bin_name=doit.BIN_NAME,
+        cmds=commands,
+        opt_vals={},
+    )
+    try:
+        return int(command.parse_execute(words[1:]) or 0)
+    except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask) as error:
+        raise UsageError(str(error)) from error
 
 
 OWN = {
     *("test", "why", "infer", "doctor", "step", "plan", "toolchains", "forget"),
-    *("quantize", "table"),
+    *("quantize", "table", "info", "clean"),
 }
+
+
+def _tell(lines: Iterable[str]) -> int:
+    for line in lines:
+        console.tell(line)
+    return 0
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -120,12 +159,13 @@ def _joined(words: Sequence[str]) -> list[str]:
 
 def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[str]]:
     """The command, wherever it stands, and the other arguments."""
-    if arguments and arguments[0] in ("--help", "-h"):
-        return "help", arguments[1:]
-    words = [word for word in arguments if not word.startswith("-")]
-    if words and words[0] in commands:
-        at = arguments.index(words[0])
-        return words[0], arguments[:at] + arguments[at + 1 :]
+    plain = [word for word in arguments if not word.startswith("-")]
+    name = plain[0] if plain and plain[0] in commands else None
+    if name not in OWN and {"--help", "-h"} & set(arguments):
+        return "help", [name] if name and name != "help" else []
+    if name is not None:
+        at = arguments.index(name)
+        return name, arguments[:at] + arguments[at + 1 :]
     return None, arguments
 
 
@@ -138,7 +178,7 @@ def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling:
         if is_pulling:
             dvc_pull.pull_outputs(CURRENT, selected)
         _make_toolchains(selected, is_pulling)
-        code = int(doit.run(["run", *options, *names]) or 0)
+        code = _execute(doit, ["run", *options, *names])
     failed_gates = any(each.has_gate_failures for each in reporter.LAST)
     return code or (1 if failed_gates else 0)
 
@@ -151,7 +191,9 @@ def _permuted(commands: PluginDict, name: str, arguments: list[str]) -> tuple[li
         options, names = getopt.gnu_getopt(arguments, parser.get_short(), parser.get_long())
     except getopt.GetoptError as error:
         known = [f"--{name.rstrip('=')}" for name in parser.get_long()]
-        raise UsageError(f"{error}\n  {did_you_mean('--' + error.opt, known)}") from error
+        dashes = "--" if len(error.opt) > 1 else "-"
+        advice = words.of_option(dashes + error.opt, [*known, "--pull"], f"./doit help {name}")
+        raise UsageError(_indented(str(error), advice)) from error
     flat = [word for option, value in options for word in (option, value) if word]
     return flat, names
 
@@ -164,8 +206,16 @@ class _Loader:
 
 def steps_named(names: Sequence[str]) -> set[str]:
     """The steps that models, targets, steps, artifacts or wildcards stand for; all for none."""
+    if not names:
+        return set(CURRENT.plan.steps)
+    groups = _groups()
+    return {step for name in names for step in _matching(name, groups)}
+
+
+def _groups() -> dict[str, list[str]]:
+    """All that can be named -> the steps that it stands for."""
     plan = CURRENT.plan
-    groups = {
+    return {
         **{model: [s.name for s in plan.of(model)] for model in plan.recipes},
         **{
             f"{model}@{target}": [step.name for step in steps]
@@ -175,9 +225,6 @@ def steps_named(names: Sequence[str]) -> set[str]:
         **{name: [name] for name in plan.steps},
         **{path: [step.name] for path, step in plan.makers().items()},
     }
-    if not names:
-        return set(plan.steps)
-    return {step for name in names for step in _matching(name, groups)}
 
 
 def with_dependencies(names: set[str]) -> set[str]:
@@ -196,12 +243,17 @@ def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
         return groups[name]
     found = [step for key in fnmatch.filter(groups, name) for step in groups[key]]
     if not found:
-        known = [*groups, *DoitMain().get_cmds()]
-        raise UsageError(
-            f"no command, model, target or step `{name}`\n  "
-            + did_you_mean(name, known, "there are")
-        )
+        raise _unknown(name)
     return found
+
+
+def _unknown(name: str) -> UsageError:
+    advice = words.of_name(name, DoitMain().get_cmds(), _groups(), CURRENT.plan.recipes)
+    return UsageError(_indented(f"no command, model, target or step `{name}`", advice))
+
+
+def _indented(what: str, advice: str) -> str:
+    return "\n".join([what, *(f"  {line}" for line in advice.splitlines())])
 
 
 def _make_toolchains(selected: set[str], is_pulling: bool) -> None:

@@ -26,7 +26,7 @@ class StepReporter:
     def __init__(self, outstream: object, options: object) -> None:
         self._running: dict[str, float] = {}
         self._guard = threading.Lock()
-        self._is_live = sys.stderr.isatty()
+        self._is_live = sys.stderr.isatty() and not console.is_dumb()
         self._selected: set[str] = set()
         self._name_width = _NAME_WIDTH
         self.interrupted: list[str] = []

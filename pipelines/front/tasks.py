@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
-from pipelines import console
-from pipelines.confined import link_above
 from pipelines.done import DONE, Done
 from pipelines.project import CURRENT
 from pipelines.step import Step
@@ -69,17 +66,5 @@ def _task(step: Step) -> dict[str, Any]:
         "file_dep": list(step.dependencies),
         "targets": list(step.outputs.values()),
         "uptodate": [lambda: not CURRENT.builder.why(step)],
-        "clean": [lambda: _clean(step)],
         "io": {"capture": False},
     }
-
-
-def _clean(step: Step) -> None:
-    for path in step.outputs.values():
-        place = CURRENT.root / path
-        if (link := link_above(str(CURRENT.root), path)) is not None:
-            console.say(f"{link} is a link: what it leads to is left alone", "yellow")
-        elif place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        else:
-            place.unlink(missing_ok=True)

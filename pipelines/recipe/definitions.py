@@ -314,11 +314,19 @@ TARGET = Section(
         "toolchain": Key(
             Choice("toolchain", tuple(vendor.TOOLCHAINS)), "The toolkit's version to build with."
         ),
+        "baseline": Key(
+            Flag(), "Bad on purpose, to compare others with: the table of a run says so."
+        ),
         **FIXED_POINT,
         **_OVERRIDES,
     },
     unknown_key,
-    {"backend": "rknn", "toolchain": "rknn-2.5.0", **_defaults(model.FixedPoint)},
+    {
+        "backend": "rknn",
+        "toolchain": "rknn-2.5.0",
+        "baseline": False,
+        **_defaults(model.FixedPoint),
+    },
 )
 
 _RUNS_CODE = "only the exporters of torch, TorchScript, Keras and SavedModel write a chosen opset"

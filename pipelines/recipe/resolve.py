@@ -105,6 +105,7 @@ def fixed_point(view: View, point: sweep.Point) -> Target:
         rknn={},
         where=view.target,
         gates=Gates(**view.section("gates")),
+        is_baseline=view.get("baseline"),
         fixed_point=FixedPoint(point.input_scale, point.bias_mode, **choices),
     )
 
@@ -122,6 +123,7 @@ def target(view: View) -> Target:
         rknn={**RKNN.defaults, **_without_null(view.section("rknn"))},
         where=view.target,
         gates=Gates(**view.section("gates")),
+        is_baseline=view.get("baseline"),
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NoReturn
 
 from doit.cmd_base import Command
 
+from pipelines.front import words
 from pipelines.front.cli import UsageError, guarded
-from pipelines.where import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,7 +19,8 @@ class Parser(argparse.ArgumentParser):
         advice = f"see ./doit help {self.prog.split()[-1]}"
         if message.startswith("unrecognized arguments: "):
             word = message.split()[2].partition("=")[0]
-            advice = did_you_mean(word, self._option_string_actions, "options") + f"\n  {advice}"
+            meant = words.of_option(word, self._option_string_actions, "")
+            advice = "\n  ".join([*meant.removeprefix("see ").splitlines(), advice])
         raise UsageError(f"{message}\n  {advice}")
 
 

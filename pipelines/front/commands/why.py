@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from pipelines import console
 from pipelines.front.cli import steps_named
@@ -20,15 +21,20 @@ class Why(OwnCommand):
         parser.add_argument("names", nargs="*", metavar="MODEL|MODEL@TARGET|STEP")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        chosen = steps_named(arguments.names)
-        stale: set[str] = set()
-        for step in CURRENT.plan.steps.values():
-            reasons = _reasons(step, stale)
-            if reasons:
-                stale.add(step.name)
-            if step.name in chosen:
-                _tell(step, reasons)
+        for step, found in reasons(steps_named(arguments.names)):
+            _tell(step, found)
         return 0
+
+
+def reasons(chosen: set[str]) -> Iterator[tuple[Step, list[str]]]:
+    """Each chosen step, and why it is stale; empty where it is up to date."""
+    stale: set[str] = set()
+    for step in CURRENT.plan.steps.values():
+        found = _reasons(step, stale)
+        if found:
+            stale.add(step.name)
+        if step.name in chosen:
+            yield step, found
 
 
 def _reasons(step: Step, stale: set[str]) -> list[str]:
@@ -39,10 +45,10 @@ def _reasons(step: Step, stale: set[str]) -> list[str]:
     ]
 
 
-def _tell(step: Step, reasons: list[str]) -> None:
-    if not reasons:
+def _tell(step: Step, found: list[str]) -> None:
+    if not found:
         console.tell(f"{step.name}  up to date")
         return
     console.tell(f"{step.name}  stale")
-    for reason in reasons:
+    for reason in found:
         console.tell(f"  {reason}")

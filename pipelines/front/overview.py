@@ -1,0 +1,71 @@
+"""What `./doit --help` and `./doit --version` print."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_HEAD = """\
+npumake: YAML recipes to ONNX, .rknn and int8, rebuilding only what is stale
+
+  ./doit [NAME ...]       bring everything, or what is named, up to date: models
+                          (m), targets (m@rk3588), steps (m:build@rk3588),
+                          files, or wildcards of them
+    -n N                  N steps at once
+    --continue            go on after a failure
+    -a                    run even what is up to date
+    --pull                fetch from the DVC remote first
+"""
+_HIDDEN = ("run", "dumpdb", "reset-dep", "strace")
+_OURS = {
+    "why": "what made a step stale",
+    "doctor": "where a build's bytes are, and what makes it smaller",
+    "infer": "run files through the float model and the built one",
+    "quantize": "one .onnx or .tflite to int8, without a recipe",
+    "table": "accuracy of the fixed_point targets",
+    "list": "the models and targets; --all: the steps too",
+    "info": "what a step is, reads and makes",
+    "plan": "the steps; writes every dvc.yaml anew",
+    "clean": "remove what was built; --dry-run: tell what that is",
+    "forget": "drop what is recorded, so that the steps run again",
+    "toolchains": "list or make the pinned environments",
+    "step": "one step alone; what `dvc repro` calls",
+    "test": "the test suite, on every core",
+    "help": "this, or what a command takes: ./doit help COMMAND",
+}
+_TAIL = """
+  ./doit --version
+
+Other commands of doit: {others}.
+A recipe: README.md, `Your own network`; every key: docs/recipe.md."""
+
+
+def help_lines(commands: Mapping[str, Any]) -> Iterator[str]:
+    yield from _HEAD.splitlines()
+    yield ""
+    yield from (f"  ./doit {name:<16} {purpose}" for name, purpose in _OURS.items())
+    others = ", ".join(f"`{name}`" for name in sorted(set(commands) - set(_OURS) - {*_HIDDEN}))
+    yield from _TAIL.format(others=others).splitlines()
+
+
+def version_lines(root: Path) -> Iterator[str]:
+    """npumake's own, its commit where this is a checkout, and what it stands on."""
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    told = re.search(r'^version = "(.+)"$', text, re.M)
+    assert told is not None, "pyproject.toml has a version"
+    commit = _commit(root)
+    yield f"npumake {told[1]}" + (f" ({commit})" if commit else "")
+    yield f"doit {version('doit')}, dvc {version('dvc')}"
+
+
+def _commit(root: Path) -> str:
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--tags"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git here
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

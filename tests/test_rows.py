@@ -1,0 +1,78 @@
+"""The table of a run: 80 columns, a row a sweep, baselines named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.project import Project
+from pipelines.report import rows
+
+BIASES = {"B8": 0.97, "B16": 0.99}
+RECIPE: dict[str, Any] = {
+    "source": {"onnx": "net.onnx"},
+    "quantize": {"calibration": {"npy": "x.npy"}},
+    "targets": {
+        "int8": {"backend": "fixed_point", "input_scale": 8, "bias_mode": list(BIASES)},
+        "plain": {"backend": "fixed_point", "input_scale": 8, "baseline": True},
+    },
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Two models whose reports are there, one with a long name."""
+    for model in ("m", "a_model_whose_name_is_long"):
+        folder = tmp_path / "models" / model
+        folder.mkdir(parents=True)
+        (folder / "net.onnx").write_bytes(b"")
+        (folder / "x.npy").write_bytes(b"")
+        (folder / "recipe.yaml").write_text(yaml.safe_dump({"model": model, **RECIPE}))
+        for bias, cosine in BIASES.items():
+            report(folder / f"build/int8-{bias.lower()}", model, cosine)
+        report(folder / "build/plain", model, 0.5)
+    return Project(tmp_path)
+
+
+def report(folder: Path, model: str, cosine: float) -> None:
+    (folder / "report").mkdir(parents=True)
+    (folder / f"{model}_quant.onnx").write_bytes(b"")
+    size = int(cosine * 1000)
+    metrics = {"worst_cosine": cosine, "worst_layer": "fc", "float_layers": 0}
+    metrics |= {
+        "bytes": {"onnx": 2000, "artifact": size, "tflite": size},
+        "size_ratio": size / 2000,
+    }
+    (folder / "report/metrics.json").write_text(json.dumps(metrics))
+
+
+def test_a_sweep_is_one_row_and_a_baseline_is_called_so(project: Project) -> None:
+    assert rows.lines(
+        project, [name for name in project.plan.steps if name.startswith("m:")], {}
+    ) == [
+        "model@target  steps    onnx  artifact  ratio  cosine  cpu  float   time",
+        "m@int8 (2)    0/0/0  2.0 KB     990 B   0.49  0.9700           0  0.0 s",
+        "m@plain       0/0/0  2.0 KB     500 B   0.25  0.5000           0  0.0 s",
+        "(N): a sweep of N targets, its largest artifact and worst cosine; ./doit table",
+        "bad on purpose, for comparison: m@plain",
+        "steps: run/restored/up to date; cosine: worst layer; cpu, float: layers",
+    ]
+
+
+def test_one_target_of_a_sweep_has_a_row_of_its_own(project: Project) -> None:
+    told = rows.lines(project, ["m:build@int8-b16"], {})
+    assert told[1].split()[:4] == ["m@int8-b16", "0/0/0", "2.0", "KB"]
+
+
+def test_a_sweep_that_is_built_in_part_says_so(project: Project) -> None:
+    (project.root / "models/m/build/int8-b8/report/metrics.json").unlink()
+    told = rows.lines(project, ["m:build@int8-b8", "m:build@int8-b16"], {})
+    assert told[1].startswith("m@int8 (1 built)  ")
+
+
+def test_the_table_fits_80_columns(project: Project) -> None:
+    assert max(map(len, rows.lines(project, list(project.plan.steps), {}))) <= 80
