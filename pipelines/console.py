@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Sequence
 
 _guard = threading.Lock()
@@ -23,6 +24,39 @@ def tell(text: str = "", colour: str | None = None) -> None:
     """One line of data on stdout."""
     with _guard:
         print(paint(text, colour, sys.stdout.isatty()), flush=True)
+
+
+class Progress:
+    """How far a long work on a file is: a line renewed on a terminal, one now and then elsewhere.
+
+    what: the work and the file, such as `hashing data/x.npy`. Nothing is said in the first second.
+    """
+
+    def __init__(self, what: str, size_bytes: int) -> None:
+        self._what, self._size_bytes = what, size_bytes
+        self._is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._next = time.monotonic() + 1
+        self._is_shown = False
+
+    def reach(self, done_bytes: int) -> None:
+        """Say how far it is, if it is time to."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + (0.5 if self._is_live else 30)
+        text = f"{self._what}: {done_bytes / self._size_bytes:.0%} of {quantity(self._size_bytes)}"
+        if not self._is_live:
+            say(text)
+            return
+        with _guard:
+            print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+        self._is_shown = True
+
+    def end(self) -> None:
+        """Take the line away again."""
+        if self._is_shown:
+            with _guard:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def paint(text: str, colour: str | None, is_terminal: bool) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import atomic
+from pipelines import atomic, console
 from pipelines.where import Problem, Problems, Where
 
 IGNORE = ".dvcignore"
@@ -36,10 +36,15 @@ class Content:
 
 
 def md5_of(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
+    """A file's MD5. What takes long, files of many GB, tells how far it is."""
+    digest, done = hashlib.md5(usedforsecurity=False), 0
     with path.open("rb") as file:
+        progress = console.Progress(f"hashing {path.name}", os.fstat(file.fileno()).st_size)
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
+            done += len(chunk)
+            progress.reach(done)
+    progress.end()
     return digest.hexdigest()
 
 

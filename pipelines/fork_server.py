@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,7 @@ def serve(events: Any, wake: int) -> None:
 
 def obey(order: dict[str, Any], jobs: dict[int, int], events: Any) -> None:
     if "stop" in order:
-        for process, number in jobs.items():
-            if number == order["stop"]:
-                os.killpg(process, signal.SIGKILL)
+        stop(process for process, number in jobs.items() if number == order["stop"])
         return
     server = os.getpid()
     process = os.fork()
@@ -83,11 +82,12 @@ def reap(jobs: dict[int, int], events: Any) -> None:
             print(json.dumps(told), file=events)
 
 
-def stop(jobs: dict[int, int]) -> None:
-    for process in jobs:
+def stop(processes: Iterable[int]) -> None:
+    """Kill jobs that were not reaped yet, and what they started."""
+    for process in processes:
         try:
             os.killpg(process, signal.SIGKILL)
-        except ProcessLookupError:
+        except ProcessLookupError:  # it has no group of its own yet
             os.kill(process, signal.SIGKILL)
 
 

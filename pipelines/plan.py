@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -70,7 +70,11 @@ class Plan:
 
 def make(recipes: Mapping[str, Recipe], root: Path) -> Plan:
     """Pure function of the recipes and of the list files that they name."""
-    steps = [step for recipe in recipes.values() for step in _steps(recipe, root)]
+    steps = [
+        step if recipe.limits.minutes is None else replace(step, limit_s=60 * recipe.limits.minutes)
+        for recipe in recipes.values()
+        for step in _steps(recipe, root)
+    ]
     return Plan(recipes, {step.name: step for step in steps})
 
 

@@ -25,6 +25,7 @@ class Step:
     sections: dotted recipe path -> value as written, for all that the step reads of the recipe.
     version:  raised when the stage's output changes for the same input.
     work:     makes the jobs, in order; they share one working folder.
+    limit_s:  how long they may run together; what they make doesn't depend on it.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Step:
     version: int
     toolchains: tuple[str, ...]
     work: Callable[[], tuple[Work, ...]] = field(compare=False, repr=False)
+    limit_s: float | None = None
 
     @property
     def name(self) -> str:

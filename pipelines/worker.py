@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
     "HF_HUB_OFFLINE": "1",
 }
+_DYING_S = 10.0  # a process in the kernel, as one that writes to a slow disk, dies later
 _CODE = Path(__file__).resolve().parent.parent
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _TELLING = re.compile(r"\b(error|exception|fail|fatal|abort|refus|REGTASK|not support)", re.I)
@@ -70,17 +72,21 @@ class Worker:
 
     def run(self, step: Step, log: Path) -> Result:
         """Run the step's jobs in order. Raises Failed or Stopped; then nothing is left behind."""
+        end = None if step.limit_s is None else time.monotonic() + step.limit_s
         folder = self._work_folder(step)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
         try:
             inputs = _lay_out(step, folder, self._root)
             for work in step.work():
-                self._run_one(work, folder, inputs, log)
+                self._run_one(work, folder, inputs, log, end)
             _require_outputs(step, folder / "out")
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise Failed(_disk_message(error)) from error
+        except _OutOfTime:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise Failed(_limit_message(step, log, self._root)) from None
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -93,7 +99,14 @@ class Worker:
             for server in self._servers.values():
                 server.close()
 
-    def _run_one(self, work: Work, folder: Path, inputs: Mapping[str, str], log: Path) -> None:
+    def _run_one(
+        self,
+        work: Work,
+        folder: Path,
+        inputs: Mapping[str, str],
+        log: Path,
+        end: float | None,
+    ) -> None:
         order = {
             "module": work.module,
             "params": work.params,
@@ -103,11 +116,11 @@ class Worker:
         }
         with log.open("a", encoding="utf-8") as file:
             print(f"=== {work.module} in {work.toolchain}", file=file)
-        status = self._server(work.toolchain).run(order)
+        status = self._server(work.toolchain).run(order, end)
         if self._is_stopped:
             raise Stopped
         if status != 0:
-            raise Failed(_explain(status, folder, log, self._root))
+            raise Failed(_explain(status, work.toolchain, folder, log, self._root))
 
     def _server(self, name: str) -> _Server:
         with self._guard:
@@ -135,6 +148,10 @@ class Worker:
                 continue
             return folder
         raise AssertionError("unreachable")
+
+
+class _OutOfTime(Exception):
+    """The step has used up its limit; what ran of it is killed."""
 
 
 class _Server:
@@ -167,8 +184,11 @@ class _Server:
             )
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def run(self, order: dict[str, Any]) -> int:
-        """Run one job to its end. Returns its wait status."""
+    def run(self, order: dict[str, Any], end: float | None = None) -> int:
+        """Run one job to its end. Returns its wait status.
+
+        end: by time.monotonic(). Raises _OutOfTime there, once the job is dead.
+        """
         number = next(self._numbers)
         done, status = threading.Event(), [-1]
         with self._guard:
@@ -177,6 +197,10 @@ class _Server:
         while not done.wait(0.2):  # a bare wait() would hold off Ctrl-C in the main thread
             if not self.is_alive:
                 break
+            if end is not None and time.monotonic() > end:
+                self._send({"stop": number})
+                done.wait(_DYING_S)
+                raise _OutOfTime
         if status[0] == -1:
             lines = _telling_lines(self._log)
             raise Failed(
@@ -246,7 +270,16 @@ def _require_outputs(step: Step, out: Path) -> None:
         raise Failed(f"the step ended without making {', '.join(absent)}: a defect of npumake")
 
 
-def _explain(status: int, folder: Path, log: Path, root: Path) -> str:
+def _limit_message(step: Step, log: Path, root: Path) -> str:
+    return (
+        f"ran longer than the {(step.limit_s or 0) / 60:g} minutes that `limits` allows a step in "
+        f"{step.folder}/recipe.yaml, and was stopped\n  {_telling_lines(log)}\n"
+        "  raise `limits: {minutes: ...}`, or give the step less to do\n"
+        f"  log: {log.relative_to(root)}"
+    )
+
+
+def _explain(status: int, toolchain: str, folder: Path, log: Path, root: Path) -> str:
     where = f"log: {log.relative_to(root)}"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -254,7 +287,7 @@ def _explain(status: int, folder: Path, log: Path, root: Path) -> str:
         advice = (
             "out of memory? run fewer steps at once (-n 1)"
             if number == signal.SIGKILL
-            else "the vendor's SDK crashed; the lines below are its last"
+            else f"{_whose(toolchain)} crashed; the lines below are its last"
         )
         return f"{what}: {advice}\n  {_telling_lines(log)}\n  {where}"
     try:
@@ -273,6 +306,12 @@ def _explain(status: int, folder: Path, log: Path, root: Path) -> str:
     if not told["is_refusal"]:
         lines += [_telling_lines(log)]
     return "\n  ".join([*lines, where])
+
+
+def _whose(toolchain: str) -> str:
+    if toolchain.startswith("rknn"):
+        return "the vendor's SDK"
+    return f"a library of toolchain {toolchain}"
 
 
 def _telling_lines(log: Path, count: int = 4) -> str:

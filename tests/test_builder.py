@@ -199,6 +199,47 @@ def test_a_failing_job_leaves_nothing(builder: Builder, job: str, told: str) -> 
     assert again(builder).locks.entry(step) is None
 
 
+def test_a_step_is_stopped_at_its_limit_with_all_it_started(builder: Builder) -> None:
+    """Also a process of the job's own, and a job that waits behind another one of the step."""
+    write_job(
+        builder.root,
+        "sleeps",
+        "import subprocess, sys, time\n"
+        "from pathlib import Path\n"
+        "def run(job):\n"
+        "    child = subprocess.Popen(['sleep', '300'])\n"
+        "    Path(job.params['pid']).write_text(str(child.pid))\n"
+        "    print('error: no end of it', flush=True)\n"
+        "    time.sleep(300)\n",
+    )
+    pid = builder.root / "pid"
+    step = dataclasses.replace(make_step("sleeps", {}, "sleeps", {"pid": str(pid)}), limit_s=1.5)
+    with pytest.raises(Failed) as failure:
+        builder.bring(step)
+    assert str(failure.value) == (
+        "ran longer than the 0.025 minutes that `limits` allows a step in models/m/recipe.yaml, "
+        "and was stopped\n  | error: no end of it\n"
+        "  raise `limits: {minutes: ...}`, or give the step less to do\n"
+        "  log: .npumake/logs/m/sleeps.log"
+    )
+    assert not is_running(int(pid.read_text()))
+    assert list((builder.root / ".npumake/work").iterdir()) == []
+    assert builder.bring(STEP) is Outcome.RAN  # the toolchain's server lives on
+    assert again(builder).locks.entry(step) is None
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_limit_changes_nothing_that_is_made(builder: Builder) -> None:
+    builder.bring(STEP)
+    assert again(builder).why(dataclasses.replace(STEP, limit_s=60.0)) == []
+
+
 def test_a_failure_keeps_the_last_good_result(builder: Builder) -> None:
     builder.bring(STEP)
     write_job(builder.root, "join", "def run(job):\n (job.out/'out.txt').write_text('half'); 1/0")

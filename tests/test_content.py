@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import content
-from pipelines.content import Contents
+from pipelines.content import Contents, md5_of
 from pipelines.dvc_repo import Cache
 from pipelines.store import Store, Taken
 
@@ -162,3 +163,28 @@ def test_what_is_gone_again_is_not_learnt(tmp_path: Path) -> None:
     memory = contents(tmp_path)
     memory.learn("f", taken.reads)
     assert memory.of("f") is None
+
+
+def test_hashing_of_many_gb_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a clock where a megabyte takes 10 s: at once from the first second on, then every 30 s."""
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr("pipelines.console.time.monotonic", lambda: float(next(clock)))
+    file = tmp_path / "weights.bin"
+    with file.open("wb") as opened:
+        opened.truncate(8 << 20)
+    assert md5_of(file) == hashlib.md5(bytes(8 << 20)).hexdigest()
+    assert capsys.readouterr().err.splitlines() == [
+        "hashing weights.bin: 12% of 8.4 MB",
+        "hashing weights.bin: 50% of 8.4 MB",
+        "hashing weights.bin: 88% of 8.4 MB",
+    ]
+
+
+def test_hashing_of_a_small_file_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    assert md5_of(tmp_path / "a") == hashlib.md5(b"x").hexdigest()
+    assert capsys.readouterr().err == ""

@@ -100,6 +100,7 @@ targets:
     rknn: {outputs: [459, head]}
   float: {platform: rk3588, quantize: {dtype: float16}}
 gates: {min_cosine: 0.99, max_size_ratio: 1.5, min_accuracy: 0.5}
+limits: {minutes: 30}
 """
 
 # Each a whole recipe that must be accepted. `$` stands for the usual head.
@@ -221,6 +222,7 @@ def test_source_inputs_and_the_rest(tiny: Path) -> None:
     assert recipe.simplify == Simplify(rewrite=("fold_batch_norm",))
     assert recipe.evaluate == model.Evaluate("x.npy", "y.npy")
     assert recipe.gates == model.Gates(min_cosine=0.99, max_size_ratio=1.5, min_accuracy=0.5)
+    assert recipe.limits == model.Limits(minutes=30)
     assert recipe.calibration == Samples(images="data/faces", samples=20)
 
 

@@ -245,6 +245,20 @@ GATES = Section(
     unknown_key,
 )
 
+LIMITS = Section(
+    "limits",
+    "How much a step may take. A change of it makes nothing stale.",
+    "{minutes: 30}",
+    {
+        "minutes": Key(
+            Nullable(Number(0, low_open=True)),
+            "How long one step may run; then it is stopped, and fails. Left out: as long as it "
+            "takes.",
+        ),
+    },
+    unknown_key,
+)
+
 _OVERRIDES: Mapping[str, Key] = {
     "quantize": Key(QUANTIZE, "Overrides the recipe's `quantize`, key by key."),
     "build": Key(BUILD, "Overrides the recipe's `build`, key by key."),
@@ -473,6 +487,7 @@ RECIPE = Section(
         "analyze": Key(ANALYZE, ANALYZE.doc),
         "evaluate": Key(EVALUATE, EVALUATE.doc),
         "gates": Key(GATES, GATES.doc),
+        "limits": Key(LIMITS, LIMITS.doc),
         "rknn": Key(RKNN, RKNN.doc),
         "targets": Key(
             MapOf("target", TARGET, at_least=1, example="{rk3588: {}}"),
@@ -493,6 +508,7 @@ _HOMES: Mapping[str, frozenset[str]] = {
     "quantize": frozenset(QUANTIZE.keys),
     "build": frozenset(BUILD.keys),
     "gates": frozenset(GATES.keys),
+    "limits": frozenset(LIMITS.keys),
     "evaluate": frozenset(EVALUATE.keys),
     "targets: NAME": frozenset(TARGET.keys) - set(_OVERRIDES),
     "quantize: calibration": frozenset(CALIBRATION.keys),
@@ -510,6 +526,7 @@ SECTIONS = (
     ANALYZE,
     EVALUATE,
     GATES,
+    LIMITS,
     RKNN,
     TARGET,
 )

@@ -115,6 +115,11 @@ class Gates:
 
 
 @dataclass(frozen=True)
+class Limits:
+    minutes: float | None = None  # that one step may run
+
+
+@dataclass(frozen=True)
 class FixedPoint:
     """How the backend fixed_point quantizes; one point of a sweep."""
 
@@ -168,6 +173,7 @@ class Recipe:
     targets: Mapping[str, Target]
     raw: Mapping[str, Any]
     marks: Mapping[str, Where]  # dotted path -> place of the key, for later messages
+    limits: Limits = Limits()
     build: str = "build"  # folder for artifacts below the model's; a trial has its own
 
     @property
