@@ -67,7 +67,7 @@ class Graph:
         node = self.producer(tensor)
         if node is None or node.op_type != "Constant":
             return None
-        return _constant_value(node)
+        return constant_value(node)
 
     def type(self, tensor: str) -> TensorType | None:
         """Shape and element type by shape inference, None where that is not known."""
@@ -205,7 +205,8 @@ def _value(name: str, type_: TensorType | None) -> onnx.ValueInfoProto:
     return onnx.helper.make_tensor_value_info(name, element, type_.shape)
 
 
-def _constant_value(node: onnx.NodeProto) -> Array | None:
+def constant_value(node: onnx.NodeProto) -> Array | None:
+    """What a Constant node holds; None for text and sparse tensors."""
     for attribute in node.attribute:
         if attribute.name == "value":
             return np.asarray(numpy_helper.to_array(attribute.t))

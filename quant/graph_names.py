@@ -20,12 +20,12 @@ def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
 
     A tensor that bears a new name already, and keeps it not, makes way under another one.
     """
-    taken = _all_names(model.graph)
+    taken = all_names(model.graph)
     moves = {old: new for old, new in names.items() if old != new}
     for new in list(moves.values()):
         if new in taken and new not in moves:
             moves[new] = free_name(new, taken | set(moves.values()))
-    _rename(model.graph, moves)
+    rename_in(model.graph, moves)
 
 
 def free_name(hint: str, taken: Container[str]) -> str:
@@ -36,7 +36,8 @@ def free_name(hint: str, taken: Container[str]) -> str:
     return name
 
 
-def _all_names(graph: onnx.GraphProto) -> set[str]:
+def all_names(graph: onnx.GraphProto) -> set[str]:
+    """Names of all tensors, those of subgraphs too."""
     named = {v.name for v in (*graph.input, *graph.output, *graph.initializer)}
     for node in nodes(graph):
         named |= {*node.input, *node.output}
@@ -45,7 +46,8 @@ def _all_names(graph: onnx.GraphProto) -> set[str]:
     return named
 
 
-def _rename(graph: onnx.GraphProto, moves: Mapping[str, str]) -> None:
+def rename_in(graph: onnx.GraphProto, moves: Mapping[str, str]) -> None:
+    """Rename tensors of a graph and its subgraphs, in place, whatever bears the new names."""
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         value.name = moves.get(value.name, value.name)
     for sparse in graph.sparse_initializer:
@@ -54,7 +56,7 @@ def _rename(graph: onnx.GraphProto, moves: Mapping[str, str]) -> None:
         node.input[:] = [moves.get(name, name) for name in node.input]
         node.output[:] = [moves.get(name, name) for name in node.output]
         for inner in subgraphs(node):
-            _rename(inner, moves)
+            rename_in(inner, moves)
 
 
 def select_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:

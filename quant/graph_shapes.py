@@ -23,8 +23,10 @@ Shape = tuple[int, ...]
 def fix_inputs(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> list[str]:
     """Give inputs their shapes, in place. Returns one sentence an input whose shape changed.
 
-    A symbolic length (`batch`) that becomes known does so in the outputs too; shapes of tensors in
-    between are dropped, since they were those of the former inputs.
+    A symbolic length (`batch`) that becomes known does so in the outputs too, unless inference
+    knows better: torch gives an input and an output one symbol though a convolution between them
+    has strides. Shapes of tensors in between are dropped, since they were those of the former
+    inputs.
     """
     said = []
     known: dict[str, int] = {}
@@ -40,10 +42,24 @@ def fix_inputs(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> list[str]
             f"input `{value.name}` had the shape {shape_text(before)}, now {shape_text(after)}"
         )
     if said:
-        for value in model.graph.output:
-            _set_shape(value, _substituted(tensor_type(value).shape, known))
         del model.graph.value_info[:]
+        _settle_symbols(model, known)
     return said
+
+
+def _settle_symbols(model: onnx.ModelProto, known: Mapping[str, int]) -> None:
+    """Symbols of outputs become numbers where inference agrees, and unknown where it does not."""
+    symbolic = [value for value in model.graph.output if not tensor_type(value).is_static]
+    inferred = output_types(_inferred(model)) if symbolic else {}
+    for value in symbolic:
+        before, found = tensor_type(value).shape, inferred[value.name].shape
+        guess = _substituted(before, known)
+        unknown = (
+            None
+            if before is None
+            else tuple(None if isinstance(dim, str) else dim for dim in before)
+        )
+        _set_shape(value, guess if found == guess else unknown)
 
 
 def renew_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

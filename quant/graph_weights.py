@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from quant.fault import Fault
+from quant.graph_tensors import tensors
 from quant.operators import label, nodes
 
 # 64-bit integers and booleans are what shapes, indices and axes are made of.
@@ -42,6 +43,15 @@ def parameter_count(model: onnx.ModelProto) -> int:
     """Numbers held by constant tensors, those of shape arithmetic (int64, bool) left out."""
     held = (t for _, t in constants(model) if t.data_type not in _NOT_PARAMETERS)
     return sum(int(np.prod(tensor.dims, dtype=np.int64)) for tensor in held)
+
+
+def is_half(model: onnx.ModelProto) -> bool:
+    """Whether any constant, input, output or tensor of known type is float16."""
+    graph = model.graph
+    values = (*graph.input, *graph.output, *graph.value_info)
+    types = [value.type.tensor_type.elem_type for value in values]
+    types += [tensor.data_type for tensor in tensors(graph)]
+    return onnx.TensorProto.FLOAT16 in types
 
 
 def require_finite(model: onnx.ModelProto) -> None:

@@ -29,12 +29,17 @@ DTYPES = {
     1: "FLOAT", 2: "UINT8", 3: "INT8", 5: "INT16", 6: "INT32", 7: "INT64", 9: "BOOL",
     10: "FLOAT16",
 }  # fmt: skip
+# An operator's tensor that is not there: an LSTM's `Y` that nobody reads, an optional input.
+_ABSENT = -1
 INPUT, OUTPUT, FEATURE, CONSTANT, CONSTANT_TOO, HIDDEN, COMMANDS, TASKS = 1, 2, 3, 4, 5, 8, 9, 10
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One compiled layer. name is the log's FullName; inputs include constants."""
+    """One compiled layer. name is the log's FullName; inputs include constants.
+
+    Inputs that are left out, and outputs that nobody reads, are not among them.
+    """
 
     op_type: str
     name: str
@@ -201,7 +206,7 @@ def _operator(table: Table, tensors: list[str]) -> Operator:
 
 
 def _named(table: Table, index: int, tensors: list[str]) -> tuple[str, ...]:
-    numbers = table.numbers(index)
+    numbers = [one for one in table.numbers(index) if one != _ABSENT]
     wrong = [one for one in numbers if not 0 <= one < len(tensors)]
     if wrong:
         raise Damaged(f"the operator at {table.place} has tensor {wrong[0]} of {len(tensors)}")

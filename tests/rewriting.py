@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from quant.compare import differences
@@ -11,6 +13,7 @@ from quant.graph_run import run_random
 from quant.graph_types import output_types
 from quant.rewrites import RULES
 from quant.rewrites.apply import Applied, apply
+from quant.rewrites.rule import Rule
 
 
 def rewritten(rule: str, model: onnx.ModelProto) -> tuple[onnx.ModelProto, Applied]:
@@ -20,11 +23,16 @@ def rewritten(rule: str, model: onnx.ModelProto) -> tuple[onnx.ModelProto, Appli
 
 
 def require_the_same(rule: str, before: onnx.ModelProto, after: onnx.ModelProto) -> None:
-    """Valid ONNX with the same outputs, none further off than the rule says."""
+    """Valid ONNX with the same outputs, none further off than the rule of that name says."""
+    require_same(RULES[rule], before, after)
+
+
+def require_same(rule: Rule[Any], before: onnx.ModelProto, after: onnx.ModelProto) -> None:
+    """The same for a rule itself."""
     check_graph(after, full=True)
     assert output_types(after) == output_types(before)
     found = differences(run_random(before), run_random(after))
-    assert max(found.values()) <= RULES[rule].rounding
+    assert max(found.values()) <= rule.rounding
 
 
 def reasons(applied: Applied) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,9 @@ from onnx import helper, numpy_helper
 
 from quant.graph_run import FloatRun
 from quant.graph_types import input_types, output_types
+from tests.exporting import CHECK, EXPORT, X, export, exported
 from tests.graph_builder import Builder, parsed
 from tests.job_runner import Told, Work, recipe_input, run_here, source
-
-EXPORT, CHECK = "pipelines.jobs.export_onnx", "pipelines.jobs.check_onnx"
-X = {"x": recipe_input([1, 3, 8, 8])}
 
 
 def conv_net(shape: tuple[int | str, ...] = (1, 3, 8, 8), opset: int = 15) -> onnx.ModelProto:
@@ -33,32 +31,6 @@ def conv_net(shape: tuple[int | str, ...] = (1, 3, 8, 8), opset: int = 15) -> on
         given = helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, [shape[0], 4])
         model.graph.output[0].CopyFrom(given)
     return model
-
-
-def export(
-    folder: Path,
-    model: onnx.ModelProto | bytes,
-    inputs: Mapping[str, Any] | None = None,
-    outputs: tuple[str, ...] = (),
-    files: Mapping[str, Path] | None = None,
-) -> tuple[Told, Work]:
-    """Run both jobs on a model called net.onnx; the check only where the export succeeded."""
-    folder.mkdir(exist_ok=True)
-    place = folder / "net.onnx"
-    place.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-    given = {f"model/{name}": path for name, path in (files or {}).items()}
-    work = Work.lay_out(folder / "work", {"source": place, "model/net.onnx": place, **given})
-    params = {
-        "source": source("onnx", "net.onnx"),
-        "inputs": X if inputs is None else inputs,
-        "outputs": list(outputs),
-    }
-    told = run_here(work, EXPORT, params)
-    return (told if told.what else run_here(work, CHECK, params)), work
-
-
-def exported(work: Work) -> onnx.ModelProto:
-    return onnx.load(work.out / "model.onnx")
 
 
 def test_a_sound_model_is_copied_byte_for_byte(tmp_path: Path) -> None:
@@ -200,10 +172,10 @@ def test_a_newer_opset_is_lowered_with_proof(tmp_path: Path) -> None:
 
 
 def test_an_opset_that_cannot_be_lowered(tmp_path: Path) -> None:
-    text = "g (float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Gelu(x) }"
-    told, _ = export(tmp_path, version_of(20, text))
-    assert told.what.startswith("the model has opset 20, above 19, the newest that the SDK reads")
-    assert "Gelu" in told.what
+    text = "g (float[1,3,8,8] x) => (uint4[1,3,8,8] y) { y = Cast<to = 21>(x) }"
+    told, _ = export(tmp_path, version_of(21, text))
+    assert told.what.startswith("the model has opset 21, above 19, the newest that the SDK reads")
+    assert "Cast" in told.what
     assert "opset 19 or lower" in told.advice
 
 

@@ -567,7 +567,8 @@ def test_every_key_is_documented() -> None:
 def test_every_field_of_the_model_is_a_key(section: Section, of: type) -> None:
     fields = {field.name for field in dataclasses.fields(of)}
     beside = {"name", "kind", "file", "function"}  # the key above, and what `torch:` etc. hold
-    assert fields - beside == set(section.keys) - set(definitions.SOURCES)
+    beside |= {"value"}  # of an input: model.Constant has it
+    assert fields - beside == set(section.keys) - set(definitions.SOURCES) - beside
 
 
 def test_every_backend_has_its_checks() -> None:

@@ -14,8 +14,9 @@ from pipelines.jobs.export_notes import ExportNotes, read_export_notes
 from pipelines.jobs.job import Job
 from pipelines.jobs.recipe_inputs import bind
 from pipelines.jobs.refusal import Refusal
+from quant.constant_inputs import give_axis
 from quant.graph_check import check_graph, foreign_operators
-from quant.graph_file import read
+from quant.graph_file import read, save
 from quant.graph_run import run_random
 from quant.graph_types import TensorType, input_types, output_types, require_static, shape_text
 from quant.graph_weights import parameter_count, require_finite
@@ -26,14 +27,20 @@ _FIXED = "NPUs need fixed shapes: declare the `shape` of every input in the reci
 
 
 def run(job: Job) -> None:
-    """Checks out/model.onnx and writes out/export.json: what it is and where it came from."""
+    """Checks out/model.onnx and writes out/export.json: what it is and where it came from.
+
+    Inputs that are single numbers get an axis first, whatever made the graph.
+    """
     file = job.out / "model.onnx"
     model = read(file)
+    if said := give_axis(model):
+        save(model, file)
     check_graph(model, full=True)
     _check_signature(model, job)
     require_finite(model)
     warnings = _check_run(model)
     record = _record(model, read_export_notes(), warnings)
+    record["changes"] += said
     record["bytes"] = file.stat().st_size
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
     (job.out / "export.json").write_text(text + "\n", encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 
 from pipelines.jobs.export_notes import ExportNotes
@@ -13,6 +15,8 @@ from pipelines.jobs.recipe_inputs import bind
 from pipelines.jobs.refusal import Refusal
 from pipelines.jobs.source_file import source_file
 from quant.compare import differences, require_close, three_digits
+from quant.constant_branches import take_known_branches
+from quant.constant_inputs import constant, make_constant
 from quant.fault import Fault
 from quant.graph_check import check_graph
 from quant.graph_file import parse, save
@@ -20,10 +24,13 @@ from quant.graph_names import select_outputs
 from quant.graph_run import FloatRun
 from quant.graph_shapes import fix_inputs, settle_outputs
 from quant.graph_types import input_types, output_types
+from quant.nearest import did_you_mean
 from quant.operators import opset
 from quant.opset_conversion import NEWEST_OPSET, TOLERANCE, lower_opset
 from quant.random_inputs import DRAWS, random_inputs
 from quant.side_files import embed
+
+Array = npt.NDArray[np.generic]
 
 
 def run(job: Job) -> None:
@@ -34,21 +41,58 @@ def run(job: Job) -> None:
     if count := embed(original, path.parent, name):
         changes.append(f"{count} weights moved from side files into the model")
     check_graph(original)
+    constants = _constants(original, job)
     model = onnx.ModelProto()
     model.CopyFrom(original)
+    changes += _make_constant(model, constants)
     changes += _choose_outputs(model, job.params["outputs"], job.params["inputs"])
     changes += _drop_wrong_shapes(model)
     changes += fix_inputs(model, bind(job.params["inputs"], input_types(model)))
+    changes += take_known_branches(model)
     changes += settle_outputs(model)
+    tolerance = TOLERANCE
     if opset(model) > NEWEST_OPSET:
-        changes.append(f"opset {opset(model)} converted to {NEWEST_OPSET}")
-        model = lower_opset(model)
+        lowered = lower_opset(model)
+        changes.append(lowered.said)
+        model, tolerance = lowered.model, lowered.tolerance
     if not changes:
         shutil.copyfile(path, job.out / "model.onnx")
         ExportNotes().save()
         return
     save(model, job.out / "model.onnx")
-    ExportNotes(changes=changes, maximum_difference=_compare(original, model)).save()
+    ExportNotes(
+        changes=changes, maximum_difference=_compare(original, model, constants, tolerance)
+    ).save()
+
+
+def _constants(model: onnx.ModelProto, job: Job) -> dict[str, Array]:
+    """The arrays of the inputs that the recipe gives a value."""
+    told, types = job.params.get("constants", {}), input_types(model)
+    for name in told:
+        if name not in types:
+            raise Refusal(
+                f"the model has no input `{name}`", did_you_mean(name, types, "its inputs")
+            )
+        if told[name]["dtype"] not in (None, types[name].dtype):
+            raise Refusal(
+                f"input `{name}`: the recipe says {told[name]['dtype']}, the model takes "
+                f"{types[name].dtype}",
+                "delete its `dtype`",
+            )
+    return {
+        name: constant(name, types[name], given["value"], given["shape"])
+        for name, given in told.items()
+    }
+
+
+def _make_constant(model: onnx.ModelProto, constants: Mapping[str, Array]) -> list[str]:
+    make_constant(model, constants)
+    return [
+        f"input `{name}` is the constant {array.tolist()}"
+        if array.size == 1
+        else f"input `{name}` is a constant of {array.size} values"
+        for name, array in constants.items()
+    ]
 
 
 def _drop_wrong_shapes(model: onnx.ModelProto) -> list[str]:
@@ -90,19 +134,25 @@ def _choose_outputs(
     return [f"outputs were {', '.join(present)}, now {', '.join(wanted)}"]
 
 
-def _compare(original: onnx.ModelProto, model: onnx.ModelProto) -> dict[str, float] | None:
+def _compare(
+    original: onnx.ModelProto,
+    model: onnx.ModelProto,
+    constants: Mapping[str, Array],
+    tolerance: float,
+) -> dict[str, float] | None:
     """Both models on the same random inputs; None where a cut left nothing in common."""
     types = input_types(model)
     common = [name for name in output_types(original) if name in output_types(model)]
-    if set(types) != set(input_types(original)) or not common:
+    if {*types, *constants} != set(input_types(original)) or not common:
         return None
     before, after = FloatRun(original), FloatRun(model)
     draws = [random_inputs(types, draw) for draw in range(DRAWS)]
-    expected = [{name: before(inputs)[name] for name in common} for inputs in draws]
+    ran = [before({**inputs, **constants}) for inputs in draws]
+    expected = [{name: outputs[name] for name in common} for outputs in ran]
     found = differences(expected, map(after, draws))
     require_close(
         found,
-        TOLERANCE,
+        tolerance,
         "with the recipe's shapes, outputs and opset",
         "the graph holds shapes of its own; export it for the recipe's shapes",
     )

@@ -43,7 +43,7 @@ from quant.nearest import did_you_mean
 _EXPORT, _SIMPLIFY = Path("export"), Path("simplify")
 _COMPARED = 8  # samples whose outputs are compared with the float network's
 _PROVEN = 2  # samples whose every integer is compared
-_SIMPLE = {"tool": "onnxsim", "rewrite": ["fold_batch_norm"], "tolerance": 1e-4}
+_SIMPLE = {"tool": "auto", "rewrite": ["fold_batch_norm"], "tolerance": None}
 
 
 def run(job: Job) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.jobs.refusal import Refusal
+from quant.constant_inputs import ONE_NUMBER
 from quant.graph_types import TensorType, shape_text
 from quant.nearest import did_you_mean
 
@@ -47,13 +48,13 @@ def _declared(name: str, told: Mapping[str, Any], type_: TensorType) -> Shape:
             "NPUs need fixed shapes: declare its `shape`, every length a number",
         )
     shape = tuple(told["shape"])
-    if not fits(shape, type_):
+    if not fits(shape, type_) and not (shape == () and type_.shape == ONE_NUMBER):
         raise Refusal(
             f"input `{name}`: the recipe says {shape_text(shape)}, "
             f"the model takes {shape_text(type_.shape)}",
             "write the model's shape, or export the model for the other one",
         )
-    return shape
+    return ONE_NUMBER if type_.shape == ONE_NUMBER else shape
 
 
 def _undeclared(name: str, type_: TensorType) -> Shape:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any, cast
+from typing import Any
 
 import onnx
 
 from pipelines.jobs.calibration_inputs import calibration_inputs
 from pipelines.jobs.job import Job
 from pipelines.jobs.refusal import Refusal
+from pipelines.jobs.simplifiers import OTHER_TOOL, simplified
 from quant.compare import differences, require_close, three_digits
 from quant.cut_run import CutRun
 from quant.graph import Graph
 from quant.graph_changes import graph_changes
 from quant.graph_check import check_graph
 from quant.graph_file import read, save
-from quant.graph_run import FloatRun
+from quant.graph_run import Arrays, FloatRun, Results
 from quant.graph_shapes import renew_shapes
-from quant.graph_tensors import tensors
 from quant.graph_types import TensorType, input_types, input_values, output_types
+from quant.graph_weights import is_half
 from quant.nearest import did_you_mean
 from quant.random_inputs import DRAWS, random_inputs
-from quant.rewrites import RULES
+from quant.rewrites import ADAPTATIONS, RULES
 from quant.rewrites.apply import Applied, apply
 from quant.rewrites.cut_postprocessing import CutPostprocessing
 from quant.rewrites.rule import Rule
@@ -37,7 +38,8 @@ _NEWEST_IR = 10
 _OLDEST_IR = 4
 # float16 rounds by 2^-11, float32 by 2^-24.
 _HALF_FOR_SINGLE = 2.0**13
-_OTHER_TOOL = "try another `simplify.tool`: onnxsim, onnxslim or none"
+# What rounding explains, relative to an output's largest magnitude: 2^-24 is 6e-8, 2^-11 5e-4.
+_TOLERANCE, _HALF_TOLERANCE = 1e-4, 1e-2
 
 
 def run(job: Job) -> None:
@@ -49,21 +51,25 @@ def run(job: Job) -> None:
     told = job.params["simplify"]
     original = read(job.inputs["model"])
     check_graph(original)
-    tool = _tool(told["tool"])
-    simplified = tool(_with_constant_weights(original))
-    steps, applied = _rewritten(simplified, told["rewrite"])
-    steps = [_finished(step, original) for step in steps]
-    compared, by_rule = _compare(original, steps, job, told["tolerance"])
-    last = steps[-1]
-    save(last.model, job.out / "model.onnx")
+    proof = _Proof(original, job)
+    chosen = simplified(
+        _with_constant_weights(original),
+        told["tool"],
+        lambda model: proof.first(_finished(_Step(None, model, None), original)).model,
+    )
+    steps, applied = _rewritten(chosen.model, told["rewrite"])
+    for step in steps[1:]:
+        proof.next(_finished(step, original))
+    save(proof.last.model, job.out / "model.onnx")
     if CUT in told["rewrite"]:
-        save(_tail(last, applied), job.out / "tail.onnx")
+        save(_tail(proof.last, applied), job.out / "tail.onnx")
     changes = {
-        "tool": _tool_version(told["tool"]),
-        **graph_changes(original, last.model),
+        "tool": chosen.tool,
+        "notes": [*chosen.notes, *_adapted(applied)],
+        **graph_changes(original, proof.last.model),
         "rewrites": _rewrites(applied),
-        "difference": compared,
-        "difference_by_rewrite": by_rule,
+        "difference": proof.difference(),
+        "difference_by_rewrite": proof.by_rule,
     }
     text = json.dumps(changes, indent=2, sort_keys=True, ensure_ascii=False)
     (job.out / "changes.json").write_text(text + "\n", encoding="utf-8")
@@ -88,10 +94,7 @@ class _Step:
     def bound(self) -> float:
         """The largest difference that the rule's rounding explains."""
         rounding = self.rule.rounding if self.rule else 0.0
-        is_half = any(
-            tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in tensors(self.model.graph)
-        )
-        return rounding * (_HALF_FOR_SINGLE if is_half else 1)
+        return rounding * (_HALF_FOR_SINGLE if is_half(self.model) else 1)
 
 
 def _with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -106,63 +109,30 @@ def _with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
-    import onnxsim  # seconds to import, and not every recipe uses it
-
-    # Batch normalization is folded by the rule of that name, in float64 and on record, or not at
-    # all.
-    simplified, _ = onnxsim.simplify(model, skipped_optimizers=["fuse_bn_into_conv"])
-    return cast(onnx.ModelProto, simplified)
-
-
-def _onnxslim(model: onnx.ModelProto) -> onnx.ModelProto:
-    import onnxslim
-
-    skipped = ["FusionConvBN", "FusionConvTransposeBN"]
-    return cast(onnx.ModelProto, onnxslim.slim(model, skip_fusion_patterns=skipped))
-
-
-def _none(model: onnx.ModelProto) -> onnx.ModelProto:
-    return model
-
-
-_TOOLS: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
-    "onnxsim": _onnxsim,
-    "onnxslim": _onnxslim,
-    "none": _none,
-}
-
-
-def _tool(name: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
-    """The simplifier of that name, its errors as Refusals."""
-    if name not in _TOOLS:
-        raise Refusal(f"no simplifier `{name}`", did_you_mean(name, _TOOLS, "known ones"))
-
-    def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-        try:
-            return _TOOLS[name](model)
-        except Exception as error:  # both tools let C++ and assertion errors through
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Refusal(f"{_tool_version(name)} failed: {first}", _OTHER_TOOL) from error
-
-    return simplify
-
-
-def _tool_version(name: str) -> str:
-    return name if name == "none" else f"{name} {version(name)}"
-
-
 def _rewritten(model: onnx.ModelProto, names: Sequence[str]) -> tuple[list[_Step], list[Applied]]:
-    """Apply the rules in order. The steps: the model as it is, and after each rule that fired."""
+    """Apply the rules in order, those that apply by themselves first.
+
+    The steps: the model as it is, and after each rule that fired.
+    """
     graph = Graph(model)
     steps, applied = [_Step(None, model, None)], []
-    for name in names:
-        if name not in RULES:
+    for name in (*ADAPTATIONS, *names):
+        rule = ADAPTATIONS.get(name) or RULES.get(name)
+        if rule is None:
             raise Refusal(f"no rewrite `{name}`", did_you_mean(name, RULES, "known ones"))
-        applied.append(apply(RULES[name], graph))
+        applied.append(apply(rule, graph))
         if applied[-1].fired:
-            steps.append(_Step(RULES[name], graph.to_model(), graph.tail))
+            steps.append(_Step(rule, graph.to_model(), graph.tail))
     return steps, applied
+
+
+def _adapted(applied: Sequence[Applied]) -> list[str]:
+    """A sentence for each rule that applied by itself."""
+    counts = Counter(made.rule for one in applied for made in one.fired if made.rule in ADAPTATIONS)
+    return [
+        f"`{rule}` by itself, {count} time{'s' * (count > 1)}: the SDK refuses what it changes"
+        for rule, count in counts.items()
+    ]
 
 
 def _tail(last: _Step, applied: Sequence[Applied]) -> onnx.ModelProto:
@@ -217,59 +187,91 @@ def _restore_inputs(model: onnx.ModelProto, original: onnx.ModelProto) -> None:
 def _changed(
     noun: str, before: Mapping[str, TensorType], after: Mapping[str, TensorType]
 ) -> Refusal:
-    return Refusal(f"the {noun} were {_told(before)}; simplified, {_told(after)}", _OTHER_TOOL)
+    return Refusal(f"the {noun} were {_told(before)}; simplified, {_told(after)}", OTHER_TOOL)
 
 
 def _told(types: Mapping[str, TensorType]) -> str:
     return ", ".join(f"`{name}` {type_}" for name, type_ in types.items())
 
 
-def _compare(
-    original: onnx.ModelProto, steps: Sequence[_Step], job: Job, tolerance: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All graphs in onnxruntime, on random inputs and on calibration data where there is any.
+class _Proof:
+    """The original's outputs, on random inputs and calibration data, and each step held to them.
 
-    Returns how far the last is from the original, and each rule's graph from the one before.
+    by_rule: rule -> its bound, and how far its graph's outputs are from those of the one before.
     """
-    types = input_types(original)
-    runs = [FloatRun(original), *(step.run() for step in steps)]
-    samples = calibration_inputs(types, job.params["inputs"])
-    found: dict[str, dict[str, float]] = {}
-    by_rule: dict[str, dict[str, float | None]] = {
-        step.rule.name: {"bound": step.bound, "random": None, "calibration": None}
-        for step in steps
-        if step.rule
-    }
-    for kind, inputs in (
-        ("random", [random_inputs(types, draw) for draw in range(DRAWS)]),
-        ("calibration", samples),
-    ):
-        rows = [[run(one) for run in runs] for one in inputs]
-        graphs = list(zip(*rows, strict=True)) or [()] * len(runs)
-        values = differences(graphs[0], graphs[-1])
-        require_close(
-            values,
-            tolerance,
-            f"on {kind} inputs the simplified graph does not compute what the original does",
-            f"{_OTHER_TOOL}, or fewer rewrites",
-        )
-        found[kind] = {name: three_digits(value) for name, value in values.items()}
-        for step, before, after in zip(steps, graphs, graphs[1:], strict=False):
-            if step.rule and rows:
-                name, values = step.rule.name, differences(before, after)
-                require_close(
-                    values,
-                    step.bound,
-                    f"on {kind} inputs `{name}` changes more than its rounding explains",
-                    f"take `{name}` out of `simplify.rewrite`",
-                )
-                by_rule[name][kind] = three_digits(max(values.values()))
-    outputs = {
-        name: {"random": found["random"][name], "calibration": found["calibration"].get(name)}
-        for name in output_types(original)
-    }
-    samples_told = {"tolerance": tolerance, "calibration_samples": len(samples)}
-    return {**samples_told, "outputs": outputs}, by_rule
+
+    def __init__(self, original: onnx.ModelProto, job: Job) -> None:
+        types = input_types(original)
+        self._inputs = {
+            "random": [random_inputs(types, draw) for draw in range(DRAWS)],
+            "calibration": calibration_inputs(types, job.params["inputs"]),
+        }
+        self._outputs = list(output_types(original))
+        told = job.params["simplify"]["tolerance"]
+        self._tolerance = _tolerance(original) if told is None else told
+        self._expected = self._run(FloatRun(original))
+        self._found = self._expected
+        self.by_rule: dict[str, dict[str, float | None]] = {}
+        self.last = _Step(None, original, None)
+
+    def first(self, step: _Step) -> _Step:
+        """The step after the simplifier. Raises Fault where it does not compute the same."""
+        found = self._run(step.run())
+        self._require_close(found)
+        self.last, self._found = step, found
+        return step
+
+    def next(self, step: _Step) -> None:
+        """A step after a rule. Raises Fault where that changes more than it says."""
+        found = self._run(step.run())
+        self._require_close(found)
+        if step.rule is not None:
+            self._judge(step.rule.name, step.bound, found)
+        self.last, self._found = step, found
+
+    def difference(self) -> dict[str, Any]:
+        """How far the last step is from the original, for changes.json."""
+        far = {kind: differences(self._expected[kind], self._found[kind]) for kind in self._inputs}
+        outputs = {
+            name: {
+                kind: three_digits(values[name]) if name in values else None
+                for kind, values in far.items()
+            }
+            for name in self._outputs
+        }
+        count = len(self._inputs["calibration"])
+        return {"tolerance": self._tolerance, "calibration_samples": count, "outputs": outputs}
+
+    def _run(self, network: Callable[[Arrays], Results]) -> dict[str, list[Results]]:
+        return {kind: [network(one) for one in given] for kind, given in self._inputs.items()}
+
+    def _require_close(self, found: Mapping[str, Sequence[Results]]) -> None:
+        for kind, results in found.items():
+            require_close(
+                differences(self._expected[kind], results),
+                self._tolerance,
+                f"on {kind} inputs the simplified graph does not compute what the original does",
+                f"{OTHER_TOOL}, or fewer rewrites",
+            )
+
+    def _judge(self, rule: str, bound: float, found: Mapping[str, Sequence[Results]]) -> None:
+        judged: dict[str, float | None] = {"bound": bound, "random": None, "calibration": None}
+        for kind, results in found.items():
+            values = differences(self._found[kind], results)
+            require_close(
+                values,
+                bound,
+                f"on {kind} inputs `{rule}` changes more than its rounding explains",
+                f"take `{rule}` out of `simplify.rewrite`",
+            )
+            if values:
+                judged[kind] = three_digits(max(values.values()))
+        self.by_rule[rule] = judged
+
+
+def _tolerance(model: onnx.ModelProto) -> float:
+    """A thousand roundings of float32; of float16, in which simplifiers join fewer, twenty."""
+    return _HALF_TOLERANCE if is_half(model) else _TOLERANCE
 
 
 def _rewrites(applied: Sequence[Applied]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.recipe import model, vendor, wild
-from pipelines.recipe.containers import Data, Either, ListOf, MapOf, Nullable
-from pipelines.recipe.scalars import Choice, Flag, Integer, Name, Number, PathTo, Text
+from pipelines.recipe.containers import Array, Data, Either, ListOf, MapOf, Nullable
+from pipelines.recipe.scalars import Choice, Flag, Integer, Name, Number, PathTo, Scalar, Text
 from pipelines.recipe.scale import InputScale
 from pipelines.recipe.section import Key, Section
 from pipelines.where import nearest
@@ -397,8 +397,13 @@ INPUT = Section(
     "{shape: [1, 3, 224, 224], color: rgb}",
     {
         "shape": Key(
-            ListOf(Integer(1), at_least=1, example="[1, 3, 224, 224]"),
-            "Shape with its batch; images are [batch, channels, height, width].",
+            ListOf(Integer(1), example="[1, 3, 224, 224]"),
+            "Shape with its batch; images are [batch, channels, height, width]; `[]`: one number.",
+        ),
+        "value": Key(
+            Either(Scalar(), Array()),
+            "Makes the input a constant, as `sr: {value: 16000}`: it is folded into the network, "
+            "with the branches (If) that it decides, and needs no data. Of an ONNX source.",
         ),
         "dtype": Key(Choice("element type", ELEMENT_TYPES, _element_type), "Element type."),
         "mean": Key(_PER_CHANNEL, "Subtracted, in pixel units: one number, or one a channel."),
@@ -429,13 +434,18 @@ SIMPLIFY = Section(
     "How the ONNX graph is simplified.",
     "{tool: onnxsim}",
     {
-        "tool": Key(Choice("tool", ("onnxsim", "onnxslim", "none")), "The simplifier."),
+        "tool": Key(
+            Choice("tool", ("auto", "onnxsim", "onnxslim", "none")),
+            "The simplifier. `auto`: onnxsim; onnxslim above 2,000 nodes or where onnxsim fails or "
+            "spoils the graph; none where both do.",
+        ),
         "rewrite": Key(
             ListOf(Choice("rewrite", REWRITES), unique=True), "Exact graph rewrites, in order."
         ),
         "tolerance": Key(
             Number(0),
-            "Largest output difference that passes, relative to the output's largest magnitude.",
+            "Largest output difference that passes, relative to the output's largest magnitude. "
+            "Left out: 1e-4, and 1e-2 for a float16 graph.",
         ),
     },
     unknown_key,

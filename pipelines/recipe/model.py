@@ -42,6 +42,18 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """An input that is given a value, and so is none any more. shape, dtype: None for the model's.
+
+    value: a number, true or false, or an array in lists.
+    """
+
+    value: Any
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
 class Samples:
     """Data for calibration or analysis: exactly one of images, list and npy is set."""
 
@@ -54,9 +66,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Simplify:
-    tool: str = "onnxsim"  # onnxsim, onnxslim or none
+    tool: str = "auto"  # onnxsim, onnxslim, none, or auto: the first that leaves a good graph
     rewrite: tuple[str, ...] = ("fold_batch_norm",)
-    tolerance: float = 1e-4  # maximum output difference, relative to the output's largest magnitude
+    # Largest output difference, relative to the output's largest magnitude. Left out: 1e-4 for
+    # float32, 1e-2 for float16.
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +189,7 @@ class Recipe:
     marks: Mapping[str, Where]  # dotted path -> place of the key, for later messages
     limits: Limits = Limits()
     build: str = "build"  # folder for artifacts below the model's; a trial has its own
+    constants: Mapping[str, Constant] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:

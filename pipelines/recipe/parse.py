@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe import check_fixed_point, check_recipe, check_rknn, resolve
+from pipelines.recipe import check_constants, check_fixed_point, check_recipe, check_rknn, resolve
 from pipelines.recipe.definitions import RECIPE, TARGET
 from pipelines.recipe.model import Recipe
 from pipelines.recipe.paths import Paths
@@ -28,13 +28,14 @@ def load(file: Path, root: Path) -> Recipe:
     folder = file.parent.relative_to(root).as_posix()
     tree = compose(file, f"{folder}/{file.name}")
     values = RECIPE.read(tree.root, "", Reader(tree, Paths(root, folder)))
+    values, constants = check_constants.divided(tree, values)
     views = _views(tree, values)
     check_recipe.check(tree, values, file.parent.name)
     for view in views:
         CHECKS[view.get("backend") or TARGET.defaults["backend"]](view)
     if tree.problems:
         raise Problems(tree.problems)
-    return resolve.recipe(tree, values, views)
+    return resolve.recipe(tree, values, views, constants)
 
 
 def _views(tree: Tree, values: dict[str, Any]) -> list[View]:

@@ -12,6 +12,7 @@ from pipelines.recipe.definitions import DATA_SOURCES, FIXED_POINT, RKNN, SOURCE
 from pipelines.recipe.model import (
     Analyze,
     Build,
+    Constant,
     Evaluate,
     FixedPoint,
     Gates,
@@ -30,7 +31,8 @@ from pipelines.recipe.yaml_tree import Tree
 ANALYSIS_SAMPLES = 4  # one takes some 4 to 12 s, and up to 1 GB of the SDK's snapshots
 
 
-def recipe(tree: Tree, values: Values, views: list[View]) -> Recipe:
+def recipe(tree: Tree, values: Values, views: list[View], constants: Values) -> Recipe:
+    """constants: the inputs that have a value; `values` lacks them."""
     inputs = values.get("inputs", {})
     evaluate = values.get("evaluate")
     return Recipe(
@@ -39,6 +41,7 @@ def recipe(tree: Tree, values: Values, views: list[View]) -> Recipe:
         description=values.get("description", ""),
         source=source(values["source"]),
         inputs={name: network_input(name, inputs[name]) for name in inputs},
+        constants={name: constant(given) for name, given in constants.items()},
         outputs=tuple(values.get("outputs", ())),
         simplify=simplify(values.get("simplify", {})),
         evaluate=None if evaluate is None else Evaluate(**evaluate),
@@ -71,6 +74,11 @@ def network_input(name: str, values: Values) -> Input:
         if key in given:
             given[key] = _per_channel(given[key], count)
     return Input(name=name, **given)
+
+
+def constant(values: Values) -> Constant:
+    shape = values.get("shape")
+    return Constant(values["value"], None if shape is None else tuple(shape), values.get("dtype"))
 
 
 def _per_channel(numbers: Any, count: int) -> tuple[float, ...]:

@@ -136,6 +136,21 @@ class Number(Kind):
         }
 
 
+@dataclass(frozen=True)
+class Scalar(Kind):
+    """A finite number, or true or false."""
+
+    def read(self, node: Node, label: str, reader: Reader) -> Any:
+        value = scalar(node) if isinstance(node, ScalarNode) else None
+        return value if isinstance(value, bool) else Number().read(node, label, reader)
+
+    def words(self) -> str:
+        return "a number, true or false"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["number", "boolean"]}
+
+
 def _not_a_number(node: Node, label: str, reader: Reader, kind: Kind) -> Any:
     """Refuse what is no number: "5" in quotes is text, and that is said so."""
     if isinstance(node, ScalarNode) and isinstance(scalar(node), str):

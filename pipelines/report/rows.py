@@ -29,12 +29,22 @@ def lines(project: Project, selected: Sequence[str], done: Mapping[str, Done]) -
     most = terminal.data_width() or _WIDTH
     rows = [_HEAD, *(_row(project, recipe, targets, done) for recipe, targets in groups)]
     notes = [line for recipe, targets in groups for line in _accuracy(project, recipe, targets)]
+    notes += _simplified(project, groups)
     if any(len(targets) > 1 for _, targets in groups):
         notes.append(_SWEPT)
     if baselines := [_name(r, targets) for r, targets in groups if targets[0].is_baseline]:
         notes.append(f"{_BASELINE} {', '.join(baselines)}")
     table = console.table(rows, right=range(1, len(_HEAD)), most=most)
     return [*table, *(part for note in (*notes, _NOTE) for part in _wrapped(note, most))]
+
+
+def _simplified(
+    project: Project, groups: Sequence[tuple[Recipe, Sequence[Target]]]
+) -> Iterator[str]:
+    """What simplify did by itself, a line each."""
+    for recipe in {recipe.model: recipe for recipe, _ in groups}.values():
+        for note in summary.notes(project.root, recipe):
+            yield f"{recipe.model}: {note}"
 
 
 def _wrapped(note: str, most: int) -> list[str]:

@@ -29,6 +29,14 @@ class Summary:
     size_ratio: float
 
 
+def notes(root: Path, recipe: Recipe) -> list[str]:
+    """What simplify did to the model by itself, and why; none where it has not run."""
+    changes = root / recipe.folder / "build" / "simplify" / "changes.json"
+    if not changes.is_file():
+        return []
+    return list(json.loads(changes.read_text(encoding="utf-8")).get("notes", ()))
+
+
 def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     """The summary, or None where the target has not been built."""
     folder = root / recipe.folder / "build" / target.name

@@ -34,6 +34,7 @@ def step(recipe: Recipe, root: Path) -> Step:
         params = {
             "source": plain(source),
             "inputs": plain(recipe.inputs),
+            "constants": plain(recipe.constants),
             "outputs": list(recipe.outputs),
         }
         return tuple(Work(toolchain, module, params) for toolchain, module in (exporter, CHECKER))

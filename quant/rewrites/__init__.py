@@ -1,4 +1,4 @@
-"""The rewrite rules that a recipe can name. To add one: a file here, and a line in this table."""
+"""The rewrite rules. To add one: a file here, and a line in one of the two tables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Any
 from quant.rewrites.concat_on_spatial_axis import ConcatOnSpatialAxis
 from quant.rewrites.cut_postprocessing import CutPostprocessing
 from quant.rewrites.fold_batch_norm import FoldBatchNorm
+from quant.rewrites.last_state import LastState
+from quant.rewrites.layer_norm_last_axis import LayerNormLastAxis
 from quant.rewrites.merge_groups import MergeGroups
+from quant.rewrites.named_states import NamedStates
 from quant.rewrites.rule import Rule
 from quant.rewrites.slice_before_concat import SliceBeforeConcat
 from quant.rewrites.split_average_pool import SplitAveragePool
 from quant.rewrites.split_depthwise_multiplier import SplitDepthwiseMultiplier
+from quant.rewrites.split_transposed_groups import SplitTransposedGroups
+from quant.rewrites.written_bias import WrittenBias
 
+# A recipe names these.
 RULES: Mapping[str, Rule[Any]] = {
     rule.name: rule
     for rule in (
@@ -24,5 +30,17 @@ RULES: Mapping[str, Rule[Any]] = {
         SplitDepthwiseMultiplier(),
         SplitAveragePool(),
         CutPostprocessing(),
+    )
+}  # fmt: skip
+
+# These apply by themselves, before a recipe's: without them the SDK refuses the network.
+ADAPTATIONS: Mapping[str, Rule[Any]] = {
+    rule.name: rule
+    for rule in (
+        LastState(),
+        NamedStates(),
+        WrittenBias(),
+        LayerNormLastAxis(),
+        SplitTransposedGroups(),
     )
 }  # fmt: skip

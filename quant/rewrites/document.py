@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
-from quant.rewrites import RULES
+from quant.rewrites import ADAPTATIONS, RULES
+from quant.rewrites.rule import Rule
 
 FILE = "docs/rewrites.md"
 _HEAD = """\
@@ -22,15 +24,24 @@ rknn-toolkit2 2.5.0, int8.
 """
 
 
+_BY_THEMSELVES = """\
+# Rewrites that apply by themselves
+
+These apply to every network, before a recipe's: without them rknn-toolkit2 refuses what they
+change, in the versions 2.3.2 and 2.5.0. Rows of `./doit` and `build/simplify/changes.json` tell
+where one did. Bounds are checked as those above.
+"""
+
+
 def document() -> str:
     """The file's content."""
-    parts = [_HEAD]
-    for name, rule in RULES.items():
-        bound = f"at most {rule.rounding:.1e}" if rule.rounding else "none, bit for bit"
-        parts.append(
-            f"## {name}\n\nDifference: {bound}.\n\n{inspect.cleandoc(rule.__doc__ or '')}\n"
-        )
-    return "\n".join(parts)
+    named = [_described(rule) for rule in RULES.values()]
+    return "\n".join([_HEAD, *named, _BY_THEMSELVES, *map(_described, ADAPTATIONS.values())])
+
+
+def _described(rule: Rule[Any]) -> str:
+    bound = f"at most {rule.rounding:.1e}" if rule.rounding else "none, bit for bit"
+    return f"## {rule.name}\n\nDifference: {bound}.\n\n{inspect.cleandoc(rule.__doc__ or '')}\n"
 
 
 def main() -> None:

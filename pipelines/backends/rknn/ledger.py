@@ -161,7 +161,8 @@ def _constants_of_log(file: RknnFile, build: Build) -> Iterator[Tensor]:
     logged = {row["tensor"]: row["size_bytes"] for row in build.constants}
     for tensor in file.tensors[0] if file.tensors else ():
         is_data = tensor.kind not in (INPUT, OUTPUT, FEATURE, COMMANDS, TASKS)
-        if is_data and tensor.name in logged:
+        # An optional input that is left out, such as Resize's `roi`, is a constant of 0 bytes.
+        if is_data and logged.get(tensor.name):
             yield replace(tensor, bytes=logged.pop(tensor.name), offset=NOWHERE)
 
 

@@ -1,0 +1,127 @@
+"""The public simplifiers, and which of them a graph gets: a good one, whatever they make of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import onnx
+
+from pipelines.jobs.refusal import Refusal
+from quant.fault import Fault
+from quant.graph_file import read, save
+from quant.nearest import did_you_mean
+from quant.operators import nodes
+
+AUTO = "auto"
+OTHER_TOOL = "try another `simplify.tool`: onnxsim, onnxslim or none"
+# onnxsim 0.7.3 took 4 s for 1,500 nodes, 240 s and more for 5,604; onnxslim 16 s.
+_MOST_NODES = 2_000
+_IN_TURN = ("onnxsim", "onnxslim", "none")
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """tool: with its version. notes: which tool was passed over, and why."""
+
+    model: onnx.ModelProto
+    tool: str
+    notes: tuple[str, ...] = ()
+
+
+def simplified(
+    model: onnx.ModelProto, name: str, accept: Callable[[onnx.ModelProto], onnx.ModelProto]
+) -> Simplified:
+    """The model as the simplifier `name` leaves it; `auto` takes the first whose result is good.
+
+    accept: returns the result, finished, or raises Fault or Refusal where it is not good.
+    Raises Refusal where a tool that was asked for fails, Fault where its result is not good.
+    """
+    if name != AUTO:
+        return Simplified(accept(_made(name, model)), _with_version(name))
+    order, notes = _order(sum(1 for _ in nodes(model.graph)))
+    for tool in order[:-1]:
+        try:
+            return Simplified(accept(_made(tool, model)), _with_version(tool), tuple(notes))
+        except (Fault, Refusal) as error:
+            notes.append(f"{_with_version(tool)} is passed over: {error.what}")
+    return Simplified(accept(model), order[-1], tuple(notes))
+
+
+def _order(count: int) -> tuple[Sequence[str], list[str]]:
+    """Which tools to try for a graph of `count` nodes, and why not the first."""
+    if count <= _MOST_NODES:
+        return _IN_TURN, []
+    return _IN_TURN[1:], [
+        f"{_with_version('onnxsim')} is passed over: the graph has {count:,} nodes, and above "
+        f"{_MOST_NODES:,} it takes minutes"
+    ]
+
+
+def _made(name: str, model: onnx.ModelProto) -> onnx.ModelProto:
+    """The result of the simplifier of that name, its errors as Refusals."""
+    if name not in _TOOLS:
+        raise Refusal(f"no simplifier `{name}`", did_you_mean(name, _TOOLS, "known ones"))
+    try:
+        return _TOOLS[name](model)
+    except Exception as error:  # both tools let C++ and assertion errors through
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Refusal(f"{_with_version(name)} failed: {first}", OTHER_TOOL) from error
+
+
+def _onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
+    """In a process of its own: it is C++, and where that dies the job goes on."""
+    place = Path("onnxsim.onnx")
+    process = os.fork()
+    if process == 0:
+        _child(model, place)
+    status = os.waitpid(process, 0)[1]
+    if os.WIFSIGNALED(status):
+        raise RuntimeError(f"it died of signal {os.WTERMSIG(status)}")
+    told = place.with_suffix(".txt")
+    if told.exists():
+        raise RuntimeError(told.read_text(encoding="utf-8"))
+    made = read(place)
+    place.unlink()
+    return made
+
+
+def _child(model: onnx.ModelProto, place: Path) -> None:
+    """Leave the simplified model at `place`, or why there is none beside it. Never returns."""
+    try:
+        import onnxsim  # seconds to import, and not every recipe uses it
+
+        # Batch normalization is folded by the rule of that name, in float64 and on record, or not
+        # at all.
+        made, _ = onnxsim.simplify(model, skipped_optimizers=["fuse_bn_into_conv"])
+        save(made, place)
+    except BaseException as error:
+        place.with_suffix(".txt").write_text(str(error) or type(error).__name__, encoding="utf-8")
+    finally:
+        os._exit(0)
+
+
+def _onnxslim(model: onnx.ModelProto) -> onnx.ModelProto:
+    import onnxslim
+
+    skipped = ["FusionConvBN", "FusionConvTransposeBN"]
+    return cast(onnx.ModelProto, onnxslim.slim(model, skip_fusion_patterns=skipped))
+
+
+def _none(model: onnx.ModelProto) -> onnx.ModelProto:
+    return model
+
+
+_TOOLS: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
+    "onnxsim": _onnxsim,
+    "onnxslim": _onnxslim,
+    "none": _none,
+}
+
+
+def _with_version(name: str) -> str:
+    return name if name == "none" else f"{name} {version(name)}"
