@@ -9,6 +9,12 @@ if __name__ == "__main__":  # before the imports, which take longer than all the
     from pipelines import seal
 
     seal.tell_if_whole(sys.path[0], sys.argv[1:])
+    if sys.argv[1:2] == ["inspect"]:
+        from pipelines.front import inspecting
+
+        code = inspecting.main(sys.argv[2:])
+        if code is not None:
+            sys.exit(code)
 
 from pipelines.front.backend import ContentChecker
 from pipelines.front.cli import jobs_at_once, main

@@ -9,11 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Work:
-    """One job of a step: `run` of a module under pipelines.jobs, inside a toolchain."""
+    """One job of a step: `run` of a module under pipelines.jobs, inside a toolchain.
+
+    environment: variables that its process must start with; it then is no fork of the server.
+    """
 
     toolchain: str
     module: str
     params: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ class Worker:
         order = {
             "module": work.module,
             "params": work.params,
+            "environment": dict(work.environment),
             "inputs": inputs,
             "folder": str(folder),
             "log": str(log),

@@ -6,9 +6,17 @@ offsets in the table, 0 for an absent one. Source: https://flatbuffers.dev/inter
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+Bytes: TypeAlias = "bytes | mmap.mmap"
+"""Of a file: read, or mapped where it is large."""
+
+
+_KNOWN = {form: struct.Struct(form) for form in ("<B", "<H", "<I", "<i", "<Q")}
 
 
 class Damaged(ValueError):
@@ -19,11 +27,11 @@ class Damaged(ValueError):
 class Table:
     """`place` is the table's offset in `data`; every offset here is one in `data`."""
 
-    data: bytes
+    data: Bytes
     place: int
 
     @classmethod
-    def root(cls, data: bytes, start: int) -> Table:
+    def root(cls, data: Bytes, start: int) -> Table:
         """The root table of a buffer that starts at `start`."""
         return cls(data, start + number(data, start))
 
@@ -90,9 +98,10 @@ class Table:
         return Table(self.data, place + number(self.data, place))
 
 
-def number(data: bytes, place: int, form: str = "<I") -> int:
+def number(data: Bytes, place: int, form: str = "<I") -> int:
     """One number in `data`. Raises Damaged where it lies outside."""
-    if not 0 <= place <= len(data) - struct.calcsize(form):
+    known = _KNOWN[form]
+    if not 0 <= place <= len(data) - known.size:
         raise Damaged(f"a number at {place} lies outside the {len(data)} bytes")
-    found: int = struct.unpack_from(form, data, place)[0]
+    found: int = known.unpack_from(data, place)[0]
     return found

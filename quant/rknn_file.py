@@ -8,30 +8,29 @@ Root field 2: subgraphs; 20: blobs, whose field 0 is data. Of a subgraph 0: tens
 Of a tensor 0: dtype, 2: kind, 3: shape as stored (the NPU's blocks), 4: shape, 5: name, 18: blob.
 Of an operator 1: type, 2: name, 3: target, 4 and 5: indices of its inputs and outputs. Operators
 stand in the order of the log's layer table.
-In version 0x1004 (rv1103, rv1106, rk2118) the FlatBuffer stands behind the data, which it does not
-locate, so that only operators and tensors are read.
+Where data stands differs by version: see quant.rknn_parts.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quant.fault import Fault
-from quant.flatbuffer import Damaged, Table, number
+from quant.flatbuffer import Bytes, Damaged, Table, number
+from quant.rknn_parts import CONTAINERS, HEADER_BYTES, BlobParts, ListParts, Place, find
 
-HEADER_BYTES = 64
-CONTAINERS = {6: "rknn 6", 0x1004: "rknn 0x1004"}
+_CHUNK = 1 << 20
 DTYPES = {
     1: "FLOAT", 2: "UINT8", 3: "INT8", 5: "INT16", 6: "INT32", 7: "INT64", 9: "BOOL",
     10: "FLOAT16",
 }  # fmt: skip
 # An operator's tensor that is not there: an LSTM's `Y` that nobody reads, an optional input.
 _ABSENT = -1
-INPUT, OUTPUT, FEATURE, CONSTANT, CONSTANT_TOO, HIDDEN, COMMANDS, TASKS = 1, 2, 3, 4, 5, 8, 9, 10
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,6 @@ class Tensor:
     dtype: str
     shape: tuple[int, ...]
     stored_shape: tuple[int, ...]
-    blob: int
     offset: int
     bytes: int
 
@@ -69,13 +67,13 @@ class RknnFile:
     """graphs, tensors: of each subgraph (dynamic_input has several). data: the whole file.
 
     inputs, outputs: names in the order of the network that was loaded.
-    flatbuffer, trailer: where the FlatBuffer starts, and the u64 before the JSON.
+    parts: where the FlatBuffer and the data stand; trailer: where the u64 before the JSON does.
     """
 
     name: str
-    data: bytes
+    data: Bytes
     version: int
-    flatbuffer: int
+    parts: BlobParts | ListParts
     trailer: int
     end: int
     graphs: tuple[tuple[Operator, ...], ...]
@@ -88,12 +86,17 @@ class RknnFile:
         return CONTAINERS[self.version]
 
     @property
-    def locates_data(self) -> bool:
-        return self.version == 6
-
-    @property
     def root(self) -> Table:
-        return Table.root(self.data, self.flatbuffer)
+        return Table.root(self.data, self.parts.flatbuffer)
+
+    def zero_bytes(self, tensor: Tensor) -> int:
+        """How many bytes of a tensor's data are 0."""
+        end = tensor.offset + tensor.bytes
+        starts = range(tensor.offset, end, _CHUNK)
+        found = sum(self.data[one : min(one + _CHUNK, end)].count(0) for one in starts)
+        if isinstance(self.data, mmap.mmap):
+            self.data.madvise(mmap.MADV_DONTNEED)  # what was counted need not stay in memory
+        return found
 
 
 def read(path: Path) -> RknnFile:
@@ -101,16 +104,31 @@ def read(path: Path) -> RknnFile:
     return parse(path.read_bytes(), path.name)
 
 
-def parse(data: bytes, name: str) -> RknnFile:
+def read_mapped(path: Path) -> RknnFile:
+    """`read` that keeps no copy of a large file in memory. The file must not change meanwhile."""
+    with path.open("rb") as file:
+        if not file.seek(0, 2):
+            return parse(b"", path.name)
+        return parse(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path.name)
+
+
+def parse(data: Bytes, name: str) -> RknnFile:
     """`read` for bytes; name: what messages call the file."""
-    if not data.startswith(b"RKNN"):
-        raise Fault(
-            f"`{name}` is no .rknn file: it does not start with `RKNN`", "build the model again"
-        )
+    if data[:4] != b"RKNN":
+        raise _foreign(data, name)
     try:
         return _parse(data, name)
     except Damaged as damage:
         raise damaged(name, len(data), damage) from None
+
+
+def _foreign(data: Bytes, name: str) -> Fault:
+    if data[:4] == b"RKNX":
+        return Fault(f"`{name}` is for RKNPU3", "npumake reads files of rknn-toolkit2")
+    return Fault(
+        f"`{name}` is no .rknn file: it does not start with `RKNN`",
+        "an encrypted one does not either: name the file that was encrypted, or build it again",
+    )
 
 
 def damaged(name: str, length: int, damage: Damaged) -> Fault:
@@ -121,7 +139,7 @@ def damaged(name: str, length: int, damage: Damaged) -> Fault:
     )
 
 
-def _parse(data: bytes, name: str) -> RknnFile:
+def _parse(data: Bytes, name: str) -> RknnFile:
     version = number(data, 8, "<Q")
     if version not in CONTAINERS:
         known = ", ".join(CONTAINERS.values())
@@ -133,21 +151,18 @@ def _parse(data: bytes, name: str) -> RknnFile:
     if end > len(data):
         raise Damaged(f"its JSON at {trailer + 8} should end at {end}")
     told = _told(data[trailer + 8 : end], trailer + 8)
-    flatbuffer = data.find(b"RKNN", 8, trailer) - 4
-    if flatbuffer < 0:
-        raise Damaged("it has no FlatBuffer with the identifier `RKNN`")
-    root = Table.root(data, flatbuffer)
-    blobs = [blob.vector(0) for blob in root.tables(20)]
+    parts = find(data, version, trailer)
     graphs, tensors = [], []
-    for subgraph in root.tables(2):
-        tensors.append(tuple(_tensor(table, blobs) for table in subgraph.tables(0)))
+    for subgraph in Table.root(data, parts.flatbuffer).tables(2):
+        held = subgraph.tables(0)
+        tensors.append(tuple(map(_tensor, held, parts.places(held))))
         names = [tensor.name for tensor in tensors[-1]]
         graphs.append(tuple(_operator(table, names) for table in subgraph.tables(1)))
     return RknnFile(
         name=name,
         data=data,
         version=version,
-        flatbuffer=flatbuffer,
+        parts=parts,
         trailer=trailer,
         end=end,
         graphs=tuple(graphs),
@@ -178,11 +193,8 @@ def _ends(told: Mapping[str, Any], side: str, place: int) -> tuple[str, ...]:
         raise Damaged(f"the JSON at {place + 8} does not name the {side}s") from None
 
 
-def _tensor(table: Table, blobs: list[tuple[int, int]]) -> Tensor:
-    blob = table.scalar(18)
-    if blob and blob >= len(blobs):
-        raise Damaged(f"the tensor at {table.place} has blob {blob} of {len(blobs)}")
-    offset, length = blobs[blob] if blob else (0, 0)
+def _tensor(table: Table, place: Place) -> Tensor:
+    offset, length = place
     code = table.scalar(0, "<B")
     return Tensor(
         name=table.text(5),
@@ -190,7 +202,6 @@ def _tensor(table: Table, blobs: list[tuple[int, int]]) -> Tensor:
         dtype=DTYPES.get(code, f"type {code}"),
         shape=table.numbers(4),
         stored_shape=table.numbers(3),
-        blob=blob,
         offset=offset,
         bytes=length,
     )

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from quant.flatbuffer import Damaged, Table
-from quant.rknn_file import HEADER_BYTES, RknnFile, damaged
+from quant.flatbuffer import Bytes, Damaged, Table, number
+from quant.rknn_file import RknnFile, damaged
+from quant.rknn_parts import VERSION_6, VERSION_1004
 
 # FlatBuffers align tables and lists to at most 8 bytes; blobs stand at multiples of 64.
 LARGEST_PADDING = 63
@@ -59,6 +60,9 @@ class Chosen:
 
 
 TEXT, DATA = 0, -1
+# Scales, of 4 bytes each, and the tensor's largest and smallest values in two lists behind them, as
+# long as the scales, that no field leads to.
+RANGES = -2
 TENSOR = {
     3: 4, 4: 4, 5: TEXT, 6: TEXT, 7: TEXT, 8: 4, 9: 4, 10: 4, 11: 4, 15: 4, 16: 4, 17: 4, 19: 4,
     20: 4,
@@ -86,6 +90,16 @@ ROOT: Mapping[int, Form] = {
     21: 4,
 }  # fmt: skip
 
+SUBGRAPH_1004: Mapping[int, Form] = {
+    0: Many({3: 4, 4: 4, 5: TEXT, 6: RANGES, 7: 4, 12: 4}, "tensor"),
+    1: Many({1: TEXT, 2: TEXT, 4: 4, 5: 4, 8: 1, 9: 1, 10: 4, 11: 4, 12: One({})}, "operator"),
+    2: 4, 3: 4, 4: Many(NORMALIZING), 5: Many(PATCHES, "patches"), 6: Many(SHAPES), 7: Many(SHAPES),
+}  # fmt: skip
+ROOT_1004: Mapping[int, Form] = {
+    1: TEXT, 2: Many(SUBGRAPH_1004, "subgraph"), 3: TEXT, 5: TEXT, 6: TEXT, 7: TEXT, 8: TEXT,
+}  # fmt: skip
+FORMS = {VERSION_6: ROOT, VERSION_1004: ROOT_1004}
+
 
 def spans(file: RknnFile) -> list[Span]:
     """The whole file but the tensors' data, in order. Raises Fault as rknn_file.read does."""
@@ -96,12 +110,13 @@ def spans(file: RknnFile) -> list[Span]:
 
 
 def _spans(file: RknnFile) -> list[Span]:
-    found = [Span(0, HEADER_BYTES, "metadata"), Span(file.trailer, file.end, "metadata")]
-    if file.locates_data:
-        found.append(Span(file.flatbuffer, file.flatbuffer + 8, "metadata"))
-        found += _Walk(file).table(file.root, ROOT, Span(0, 0, "metadata"))
-    else:
-        found.append(Span(file.flatbuffer, file.trailer, "metadata"))
+    start, length = file.parts.header
+    found = [
+        Span(start, length, "metadata"),
+        Span(file.trailer, file.end, "metadata"),
+        Span(file.parts.flatbuffer, file.parts.flatbuffer + 8, "metadata"),
+        *_Walk(file).table(file.root, FORMS[file.version], Span(0, 0, "metadata")),
+    ]
     kept = _without_overlaps(sorted(set(found), key=lambda span: (span.start, -span.end)))
     return sorted([*kept, *_between(file, kept)], key=lambda span: span.start)
 
@@ -136,8 +151,20 @@ class _Walk:
                 yield from self.table(inner, form.fields, _owned(form.owner, i, inner, owned))
         else:
             start, count = table.vector(index, max(form, 1))
-            held = {TEXT: count + bool(count), DATA: 0}.get(form, count * form)
+            if form == RANGES:
+                held = _ranges(table.data, start, count)
+            else:
+                held = {TEXT: count + bool(count), DATA: 0}.get(form, count * form)
             yield _at(owned, start - 4, 4 + held)
+
+
+def _ranges(data: Bytes, start: int, count: int) -> int:
+    """Bytes from the first scale to the end of the last list."""
+    length = 4 * count
+    for _ in range(2 if count else 0):
+        if number(data, start + length) == count:
+            length += 4 + 4 * count
+    return length
 
 
 def _fields(table: Table, form: One | Chosen) -> Mapping[int, Form]:
@@ -167,7 +194,7 @@ def _without_overlaps(found: list[Span]) -> list[Span]:
     for span in found:
         start = max(span.start, kept[-1].end) if kept else span.start
         if start < span.end:
-            kept.append(replace(span, start=start))
+            kept.append(span if start == span.start else replace(span, start=start))
     return kept
 
 

@@ -5,18 +5,27 @@ it copies. What stood there before goes into the file: addresses, pieces of text
 Measured with 2.5.0 and 2.3.2 by building 8 networks in processes of other addresses, paths and
 fills of fresh memory: each kind of place that is cleared was seen to change by itself, so that it
 can't mean anything. MALLOC_PERTURB_ (see pipelines.worker) settles what comes from fresh memory.
+
+In version 0x1004 operators' attributes are never filled, and a field that happens to be 0 is left
+out, so that the file's length varies: those builds need a process with ENVIRONMENT.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from quant import rknn_bias
 from quant.rknn_file import RknnFile, Tensor, parse
+from quant.rknn_parts import VERSION_1004
 
-# Root field 2, subgraphs; of one, 8 and 9: what an input is given, whose field 1 are tasks. By the
-# NPU: of a task, the field and which of its two u32 were never filled.
+# What glibc keeps in its cache of a thread is not filled by MALLOC_PERTURB_. Elsewhere the SDK dies
+# without that cache.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
+# Root field 2, subgraphs; of one, 8 and 9 (6 and 7 in version 0x1004): what an input is given,
+# whose field 1 are tasks. By the NPU: of a task, the field and which of its two u32 were never
+# filled.
 _GIVEN, _TASKS_OF, _TASKS = 8, 9, 1
 _BOTH = (0, 4)
 _LEFT: dict[str, dict[int, dict[int, tuple[int, ...]]]] = {
@@ -25,6 +34,11 @@ _LEFT: dict[str, dict[int, dict[int, tuple[int, ...]]]] = {
     "rk3576": {_TASKS_OF: {11: (0,), 12: (0,)}},
 }
 _LEFT |= {"rk3568": _LEFT["rk3566"], "rv1126b": _LEFT["rk3576"]}
+_PLAIN, _B_FORMS = ("rv1103", "rv1106"), ("rv1103b", "rv1106b")
+_LEFT |= {platform: {6: {2: _BOTH}} for platform in _PLAIN}
+_LEFT |= {platform: {7: dict.fromkeys(range(6, 10), _BOTH)} for platform in _B_FORMS}
+# Of the header in version 0x1004: the high halves of u64 that hold u32, and three addresses.
+_HEADER_LEFT = ((24, 48), (52, 56))
 _HALF_BYTES = 4
 
 _ITEM_BYTES = {"INT8": 1, "INT16": 2, "FLOAT16": 2}
@@ -36,18 +50,22 @@ _TOO_LONG = re.compile(
 _ONE_OF_TWO = re.compile(r"_weight_0int8_1_1_1_1$")
 
 
-def cleared(data: bytes, platform: str) -> bytes:
-    """The file with zeros there. data: of an .rknn. Raises Fault where it is none.
+def environment(platform: str) -> dict[str, str]:
+    """What the process that builds for a platform must start with."""
+    return ENVIRONMENT if platform in (*_PLAIN, *_B_FORMS) else {}
 
-    Containers that are not decoded (rv1103, rv1106, rk2118) stay as they are.
-    """
+
+def cleared(data: bytes, platform: str) -> bytes:
+    """The file with zeros there. data: of an .rknn. Raises Fault where it is none."""
     file = parse(data, "model.rknn")
-    if not file.locates_data:
-        return data
     clean = bytearray(data)
-    for start, end in (*_fields(file, platform), *_tails(file)):
+    for start, end in (*_header(file), *_fields(file, platform), *_tails(file), *_shifts(file)):
         clean[start:end] = bytes(end - start)
     return bytes(clean)
+
+
+def _header(file: RknnFile) -> Sequence[tuple[int, int]]:
+    return _HEADER_LEFT if file.version == VERSION_1004 else ()
 
 
 def _fields(file: RknnFile, platform: str) -> Iterator[tuple[int, int]]:
@@ -68,6 +86,12 @@ def _tails(file: RknnFile) -> Iterator[tuple[int, int]]:
             filled = _filled_bytes(tensor)
             if filled < tensor.bytes:
                 yield tensor.offset + filled, tensor.offset + tensor.bytes
+
+
+def _shifts(file: RknnFile) -> Iterator[tuple[int, int]]:
+    for tensor in (tensor for tensors in file.tensors for tensor in tensors):
+        if file.version == VERSION_1004 and rknn_bias.is_in_blocks(tensor):
+            yield rknn_bias.unfilled(tensor)
 
 
 def _filled_bytes(tensor: Tensor) -> int:

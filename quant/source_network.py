@@ -1,16 +1,10 @@
-"""What a report needs to know of an ONNX network: nodes by name, their constants, their outputs."""
+"""What a report needs to know of a network: nodes by name, their constants, their outputs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import onnx
-
-from quant.graph_names import uses
-from quant.graph_weights import constants
-from quant.operators import label, operator
 
 
 @dataclass(frozen=True)
@@ -23,7 +17,7 @@ class Weight:
 
     @property
     def elements(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -52,13 +46,6 @@ class SourceNetwork:
         for node in nodes:
             for name in node.reads:
                 self._readers.setdefault(name, []).append(node)
-
-    @classmethod
-    def of(cls, model: onnx.ModelProto) -> SourceNetwork:
-        """The main graph of a model. Constant nodes count as weights."""
-        nodes = [_node(node) for node in model.graph.node if node.op_type != "Constant"]
-        weights = {name: _weight(name, tensor) for name, tensor in constants(model)}
-        return cls(nodes, weights, [value.name for value in model.graph.output])
 
     def maker(self, tensor: str) -> Node | None:
         """The node that makes a tensor."""
@@ -92,23 +79,3 @@ class SourceNetwork:
                 found.add(node.name)
                 left += node.reads
         return found
-
-
-def _weight(name: str, tensor: onnx.TensorProto) -> Weight:
-    floats = (
-        *(onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16),
-        onnx.TensorProto.BFLOAT16,
-    )
-    return Weight(name, tuple(tensor.dims), tensor.data_type in floats)
-
-
-def _node(node: onnx.NodeProto) -> Node:
-    group = next((one.i for one in node.attribute if one.name == "group"), 1)
-    return Node(
-        name=label(node),
-        op=operator(node),
-        inputs=tuple(node.input),
-        outputs=tuple(node.output),
-        reads=frozenset(uses(node)),
-        group=int(group),
-    )

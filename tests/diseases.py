@@ -147,3 +147,20 @@ def ssd_head(classes: int = 2) -> bytes:
         net.name_output(net.op("Concat", *parts, axis=1), name)
     count = sum(level * level * boxes for level, boxes in SSD_LEVELS)
     return net.end(80, {"boxes": (1, count, 4), "scores": (1, count, classes)})
+
+
+def lstm(steps: int = 4, numbers: int = 8, units: int = 16) -> bytes:
+    """One LSTM `lstm` that reads `x` [steps, 1, numbers]; weights `w`, `r` and `b`."""
+    random = np.random.default_rng(0)
+    weights = {
+        "w": random.normal(0, 0.3, (1, 4 * units, numbers)).astype(np.float32),
+        "r": random.normal(0, 0.3, (1, 4 * units, units)).astype(np.float32),
+        "b": np.zeros((1, 8 * units), np.float32),
+    }
+    names = ["all", "last", "cell"]
+    node = helper.make_node("LSTM", ["x", *weights], names, "lstm", hidden_size=units)
+    last = (1, 1, units)
+    outputs: dict[str, Sequence[int | str]] = {
+        "all": (steps, *last), "last": last, "cell": last,
+    }  # fmt: skip
+    return model_bytes([node], weights, {"x": (steps, 1, numbers)}, outputs)

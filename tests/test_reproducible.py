@@ -19,6 +19,7 @@ from tests.workspace import Workspace
 MODELS = ("ssd_detector", "sample_reshape")
 TARGETS: dict[str, Any] = {
     **{platform: {} for platform in ("rk3588", "rk3566", "rk3562", "rk3576", "rv1126b")},
+    **{platform: {} for platform in ("rv1106", "rv1103b")},
     "half": {"platform": "rk3588", "quantize": {"dtype": "float16"}},
     "single": {"platform": "rk3588", "quantize": {"rknn": {"single_core_mode": True}}},
     "old": {"platform": "rk3588", "toolchain": "rknn-2.3.2"},

@@ -27,7 +27,9 @@ from pipelines.where import Problems
 
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
 USAGE = 3  # doit's exit code for what is wrong before any task runs
-_NEEDS_NO_RECIPES = {"test", "help", "toolchains", "tabcompletion", "schema", "quantize"}
+_NEEDS_NO_RECIPES = {
+    *("test", "help", "toolchains", "tabcompletion", "schema", "quantize", "inspect"),
+}
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
 _BYTES_A_JOB = 2_000_000_000
 
@@ -135,7 +137,7 @@ def _execute(doit: DoitMain, words: list[str]) -> int:
 
 OWN = {
     *("test", "why", "infer", "doctor", "step", "plan", "toolchains", "forget"),
-    *("quantize", "table", "info", "clean"),
+    *("quantize", "table", "info", "clean", "inspect"),
 }
 
 

@@ -55,9 +55,8 @@ from pipelines.jobs.accuracy import Scores, accuracy, scores
 from pipelines.jobs.job import Job
 from pipelines.jobs.prepared_samples import LabelledSamples, PreparedSamples
 from pipelines.jobs.refusal import Refusal
-from quant import graph_file, layer_error, rknn_file
+from quant import graph_file, layer_error, rknn_file, source_network_onnx
 from quant.layer_error import LayerReport
-from quant.source_network import SourceNetwork
 
 SNAPSHOT = Path("snapshot")
 _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {images: FOLDER}`"
@@ -175,11 +174,10 @@ def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict
         source_bytes=source_bytes,
         dtype=job.params["quantize"]["dtype"],
         rules=build["rules"],
-        constants=build["constants"],
     )
     source = None
     if job.params["source_kind"] == "onnx":
-        source = SourceNetwork.of(graph_file.parse(job.inputs["model"], "model"))
+        source = source_network_onnx.read(graph_file.parse(job.inputs["model"], "model"))
     bytes_json = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
     return {**bytes_json, "findings": findings_of(bytes_json, build)}
 

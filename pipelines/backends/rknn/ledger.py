@@ -2,8 +2,6 @@
 
 file_bytes, source_bytes   of the .rknn, and of the network in ONNX before quantization
 container                  the file's format
-is_decoded                 false where the file does not say where its data stands; the sizes of
-                           constants are then the log's, and the rest is unexplained
 weight_bits, is_integer    width that the build asks for; whether it asks for integers throughout
 kinds                      kind -> bytes, see quant.ledger; they add up to file_bytes
 unexplained                the bytes of that kind
@@ -22,28 +20,17 @@ rules                      {rule, removed, added, nodes}: rewrites of the SDK, a
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipelines.backends.rknn.provenance import Provenance
-from quant import rknn_commands, rknn_layout
+from quant import rknn_bias, rknn_commands, rknn_layout
 from quant.ledger import KINDS, Entry, Ledger, split
-from quant.rknn_file import (
-    COMMANDS,
-    CONSTANT,
-    CONSTANT_TOO,
-    FEATURE,
-    HIDDEN,
-    INPUT,
-    OUTPUT,
-    TASKS,
-    RknnFile,
-    Tensor,
-)
+from quant.rknn_file import RknnFile, Tensor
+from quant.rknn_parts import BETWEEN, COMMANDS, CONSTANT, CONSTANT_TOO, HIDDEN, TASKS
 from quant.source_network import Node, SourceNetwork, Weight
 
 BITS = {
@@ -51,19 +38,22 @@ BITS = {
     "FLOAT16": 16,
 }  # fmt: skip
 WHOLE_NUMBERS = ("INT64", "BOOL")  # what shapes and axes are in
-NOWHERE = -1
+RECURRENT = (
+    "LSTM",
+    "GRU",
+    "RNN",
+)  # their weights' shapes in the file are one gate's, or two gates'
 PART = re.compile(r"(?P<whole>.+)_(?:tile|branch)\d+")
 INPUT_OF = re.compile(r"(?P<layer>.+)_i(?P<index>\d+)")
 
 
 @dataclass(frozen=True)
 class Build:
-    """What the build told. rules, constants: of build.json. dtype: the recipe's quantize.dtype."""
+    """What the build told. rules: of build.json. dtype: the recipe's quantize.dtype."""
 
     source_bytes: int
     dtype: str
     rules: Sequence[Mapping[str, Any]]
-    constants: Sequence[Mapping[str, Any]]
 
     @property
     def weight_bits(self) -> int:
@@ -79,36 +69,36 @@ class Build:
         return self.dtype in ("w8a8", "prequantized") or "16i" in self.dtype
 
 
-def make(file: RknnFile, source: SourceNetwork | None, build: Build) -> dict[str, Any]:
+def make(
+    file: RknnFile, source: SourceNetwork | None, build: Build, *, counts_zeros: bool = True
+) -> dict[str, Any]:
     """bytes.json as data. Raises Fault on a damaged file, LedgerError on one byte too few.
+
+    counts_zeros: else zero_bytes is null but for hidden tensors, which is faster.
 
     source: what the SDK loaded, None where that is no ONNX: compiled layers then stand for nodes.
     """
     network = source or _compiled_network(file)
     origin = Provenance(network, build.rules, file.graphs)
-    constants = list(_constants(file, build))
+    constants = list(_constants(file))
     shares = _shares(constants, network, origin)
     entries = [
         *_outside(file, origin),
         *(entry for one in constants for entry in _constant(one, shares, build, origin)),
         *_commands(file, origin),
     ]
-    missing = len(file.data) - sum(entry.bytes for entry in entries)
-    if not file.locates_data and missing > 0:
-        entries.append(Entry("unexplained", missing))
     ledger = Ledger(len(file.data), entries)
     layers = _layers(file, origin)
     return {
         "file_bytes": ledger.file_bytes,
         "source_bytes": build.source_bytes,
         "container": file.container,
-        "is_decoded": file.locates_data,
         "weight_bits": build.weight_bits,
         "is_integer": build.is_integer,
         "kinds": ledger.kinds(),
         "unexplained": ledger.kinds()["unexplained"],
         "nodes": [_node_row(row, network, layers) for row in ledger.nodes()],
-        "tensors": list(_tensor_rows(file, constants, ledger, origin)),
+        "tensors": list(_tensor_rows(file, constants, ledger, origin, counts_zeros)),
         "layers": layers,
         "outputs": list(_output_rows(network, ledger)),
         "rules": [_rule(rule, origin) for rule in build.rules],
@@ -137,11 +127,8 @@ def _compiled_network(file: RknnFile) -> SourceNetwork:
     return SourceNetwork(nodes, weights, file.outputs)
 
 
-def _constants(file: RknnFile, build: Build) -> Iterator[Tensor]:
+def _constants(file: RknnFile) -> Iterator[Tensor]:
     """Tensors with data of their own; subgraphs share theirs."""
-    if not file.locates_data:
-        yield from _constants_of_log(file, build)
-        return
     seen = set()
     for tensors in file.tensors:
         seen |= {tensor.offset for tensor in _lists(tensors) if tensor}
@@ -155,15 +142,6 @@ def _lists(tensors: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
     """A subgraph's commands and tasks."""
     commands = next((t for t in tensors if t.kind == COMMANDS and t.bytes), None)
     return commands, next((t for t in tensors if t.kind == TASKS and t.bytes), None)
-
-
-def _constants_of_log(file: RknnFile, build: Build) -> Iterator[Tensor]:
-    logged = {row["tensor"]: row["size_bytes"] for row in build.constants}
-    for tensor in file.tensors[0] if file.tensors else ():
-        is_data = tensor.kind not in (INPUT, OUTPUT, FEATURE, COMMANDS, TASKS)
-        # An optional input that is left out, such as Resize's `roi`, is a constant of 0 bytes.
-        if is_data and logged.get(tensor.name):
-            yield replace(tensor, bytes=logged.pop(tensor.name), offset=NOWHERE)
 
 
 def _shares(
@@ -183,6 +161,10 @@ def _shares(
             found.setdefault(key, []).append(tensor)
     shares = {}
     for key, tensors in found.items():
+        is_recurrent = key[1] in network.nodes and network.nodes[key[1]].op in RECURRENT
+        if is_recurrent and len(tensors) == 1:
+            shares[tensors[0].name] = weights[key].elements
+            continue
         held = [_elements(tensor) for tensor in tensors]
         left, room = min(weights[key].elements, sum(held)), sum(held)
         for tensor, size in zip(tensors, held, strict=True):
@@ -220,7 +202,7 @@ def _same_elements(tensor: Tensor, network: SourceNetwork, origin: Provenance) -
 
 
 def _elements(tensor: Tensor) -> int:
-    return int(np.prod(tensor.shape, dtype=np.int64))
+    return math.prod(tensor.shape)
 
 
 def _constant(
@@ -241,16 +223,19 @@ def _kinds(tensor: Tensor, own: int | None, bits: int, filling: str) -> dict[str
     if own is None:
         return {"compiler_constant": tensor.bytes}
     stored_bits = BITS.get(tensor.dtype, bits)
-    elements = _elements(tensor)
+    elements = max(_elements(tensor), own)
     total, payload = _bytes(elements, stored_bits), _bytes(own, min(bits, stored_bits))
     filled = _bytes(elements, min(bits, stored_bits)) - payload
     is_bias = tensor.dtype == "INT32" and len(tensor.shape) == 1
-    has_scales = is_bias and tensor.bytes >= 2 * total
+    if rknn_bias.is_in_blocks(tensor):
+        scales = elements * rknn_bias.SCALE_BYTES
+    else:
+        scales = total if is_bias and tensor.bytes >= 2 * total else 0
     needs = {
         "payload": payload,
         filling: filled,
         "widening": total - payload - filled,
-        "channel_scales": total if has_scales else 0,
+        "channel_scales": scales,
     }
     return split(needs, tensor.bytes, "alignment")
 
@@ -262,8 +247,6 @@ def _bytes(elements: int, bits: int) -> int:
 def _outside(file: RknnFile, origin: Provenance) -> Iterator[Entry]:
     """Header, tables and padding."""
     for span in rknn_layout.spans(file):
-        if span.what == "unexplained" and not file.locates_data:
-            continue
         node = None
         if span.owner and span.owner[0] == "operator":
             node = origin.of_operator(span.graph, int(span.owner[1]))
@@ -296,8 +279,7 @@ def _layers(file: RknnFile, origin: Provenance) -> list[dict[str, Any]]:
     """The layers of the first subgraph, as build.json has them."""
     if not file.graphs:
         return []
-    between = (INPUT, OUTPUT, FEATURE)
-    shapes = {t.name: list(t.shape) for t in file.tensors[0] if t.kind in between}
+    shapes = {t.name: list(t.shape) for t in file.tensors[0] if t.kind in BETWEEN}
     rows = []
     for i, operator in enumerate(file.graphs[0]):
         node = origin.of_operator(0, i)
@@ -331,33 +313,31 @@ def _node_row(
 
 
 def _tensor_rows(
-    file: RknnFile, constants: Sequence[Tensor], ledger: Ledger, origin: Provenance
+    file: RknnFile,
+    constants: Sequence[Tensor],
+    ledger: Ledger,
+    origin: Provenance,
+    counts_zeros: bool,
 ) -> Iterator[dict[str, Any]]:
     kinds = ledger.tensors()
     lists = [tensor for ts in file.tensors for tensor in _lists(ts) if tensor]
     once = {tensor.offset: tensor for tensor in lists}
     for tensor in sorted([*constants, *once.values()], key=lambda one: (one.offset, one.name)):
         held = kinds[tensor.name, tensor.offset]
-        is_list = tensor.offset in once
+        is_list, is_hidden = tensor.offset in once, tensor.kind == HIDDEN
         node = None if is_list else origin.of_tensor(tensor.name)
-        is_located = tensor.offset != NOWHERE
         yield {
             "name": tensor.name,
-            "offset": tensor.offset if is_located else None,
+            "offset": tensor.offset,
             "bytes": tensor.bytes,
             "kind": max(KINDS, key=lambda kind: held.get(kind, 0)),
             "kinds": held,
             "dtype": tensor.dtype,
             "shape": list(tensor.shape),
             "node": node.name if node else None,
-            "is_hidden": tensor.kind == HIDDEN,
-            "zero_bytes": _zeros(file.data, tensor) if is_located else None,
+            "is_hidden": is_hidden,
+            "zero_bytes": file.zero_bytes(tensor) if counts_zeros or is_hidden else None,
         }
-
-
-def _zeros(data: bytes, tensor: Tensor) -> int:
-    held = np.frombuffer(data, np.uint8, tensor.bytes, tensor.offset)
-    return tensor.bytes - int(np.count_nonzero(held))
 
 
 def _output_rows(network: SourceNetwork, ledger: Ledger) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ from pipelines.stages.stage import (
     sections,
     version,
 )
+from quant import rknn_leaks
 
 
 def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
@@ -133,7 +134,8 @@ def _build(recipe: Recipe, target: Target, root: Path) -> Step:
     def work() -> tuple[Work, ...]:
         params = _params(recipe, target, samples)
         prepare = (Work("core", "pipelines.jobs.samples", params),) if samples else ()
-        return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_build", params))
+        needed = rknn_leaks.environment(params["platform"])
+        return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_build", params, needed))
 
     return Step(
         model=recipe.model,

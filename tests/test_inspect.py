@@ -1,0 +1,103 @@
+"""./doit inspect: what an .rknn tells by itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.backends.rknn.inspection import inspect
+from quant.fault import Fault
+from tests.conftest import ROOT
+from tests.test_ledger import built_diseases as built_diseases
+from tests.test_ledger import file_bytes, report
+from tests.workspace import Workspace
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-s", str(ROOT / "dodo.py"), "inspect", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_every_byte_of_a_small_file(tmp_path: Path) -> None:
+    (tmp_path / "m.rknn").write_bytes(file_bytes())
+    ran = run("m.rknn", "--json", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["file_bytes"] == sum(told["kinds"].values()) == len(file_bytes())
+    assert [end["name"] for end in told["inputs"]] == ["x"]
+    assert told["inputs"][0]["shape"] == [1, 3, 8, 8]
+    assert [(one["op"], one["name"]) for one in told["layers"]] == [("Conv", "conv")]
+    plain = run("m.rknn", cwd=tmp_path)
+    assert "[1, 3, 8, 8]" in plain.stdout
+    assert "m.rknn" in run("m.rknn", "m.rknn", cwd=tmp_path).stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "is no .rknn file: it does not start with `RKNN`"),
+        (b"ONNX" + bytes(100), "an encrypted one does not either"),
+        (b"RKNX" + bytes(100), "is for RKNPU3"),
+        (b"RKNN" + bytes(4) + b"\5" + bytes(100), "version 0x5, which is not known"),
+        (file_bytes()[:900], "is truncated or damaged"),
+        (b"RKNN" + bytes(4) + b"\4\x10" + bytes(70), "is truncated or damaged"),
+    ],
+)
+def test_files_that_are_none(tmp_path: Path, data: bytes, told: str) -> None:
+    (tmp_path / "m.rknn").write_bytes(data)
+    with pytest.raises(Fault) as error:
+        inspect(tmp_path / "m.rknn")
+    assert told in str(error.value)
+    (tmp_path / "good.rknn").write_bytes(file_bytes())
+    ran = run("m.rknn", "good.rknn", cwd=tmp_path)
+    assert ran.returncode == 3
+    assert told in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "good.rknn" in ran.stdout  # the others are told
+
+
+def test_a_damaged_file_is_never_a_traceback(tmp_path: Path) -> None:
+    """Every byte of a small file, set to 255."""
+    whole = file_bytes()
+    for place in range(0, len(whole), 3):
+        data = bytearray(whole)
+        data[place] ^= 255
+        (tmp_path / "m.rknn").write_bytes(data)
+        try:
+            told = inspect(tmp_path / "m.rknn")
+        except Fault:
+            continue
+        assert sum(told["kinds"].values()) == len(whole)
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    ran = run("no.rknn", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (3, "no.rknn: No such file or directory\n")
+    assert run("--jsn", "no.rknn", cwd=tmp_path).returncode == 3
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("target", ["rk3588", "rk3566", "rv1106", "rv1103b", "half"])
+def test_real_files(built_diseases: Workspace, target: str) -> None:
+    """Against what the build's own log and the ledger with the source say."""
+    told = inspect(built_diseases.built("ssd_head", f"{target}/model.rknn"))
+    build: Any = json.loads(built_diseases.built("ssd_head", f"{target}/build.json").read_text())
+    held = report(built_diseases, "ssd_head", target)
+    assert (told["platform"], told["toolkit"]) == (build["platform"], "2.5.0")
+    keys = ("op_type", "full_name", "target")
+    logged = [tuple(row[key] for key in keys) for row in build["layers"]]
+    assert [row["op"] for row in told["layers"]] == [row[0] for row in logged]
+    assert [row["target"] for row in told["layers"][1:]] == [row[2] for row in logged[1:]]
+    for kind in ("commands", "tasks", "metadata", "unexplained"):
+        assert told["kinds"][kind] == held["kinds"][kind]
+    assert [end["name"] for end in told["outputs"]] == ["boxes", "scores"]
+    causes = [one["name"] for one in told["findings"] if one["is_cause"]]
+    assert causes[0] == "unaligned_concat"
+    if target != "half":
+        scale = told["inputs"][0]["scale"]
+        assert scale == pytest.approx(1 / 128, rel=0.05)
