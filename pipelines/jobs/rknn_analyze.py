@@ -1,23 +1,25 @@
 """analyze for the rknn backend: every layer, and the whole network (an rknn toolchain).
 
-params: as for rknn_build.
+params: as for rknn_build; sdk_analysis (the SDK's own in any case).
 inputs: build.json and artifact.rknn (what build made), model (what the SDK loaded, at step 1 where
 there was one), quantize (where build had it), and float (the ONNX model before quantization), which
 a prequantized source does not have.
 Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; for a
 model that one call quantizes, calibration/ in the same form where that is other data.
 
-Compiles the network again in this process, since the SDK only analyzes what it has just compiled,
-and one sample at a time, since it silently uses no more than the first.
+Compiles the network again in this process, since the SDK only simulates what it has just compiled.
 
 Writes out/report/: layers.json and layers.csv (see quant.layer_error), error_analysis.txt (the
-SDK's own, one after the other, a heading for each sample), bytes.json (where the file's bytes are,
-see pipelines.backends.rknn.ledger, and `findings`, see pipelines.findings) and metrics.json:
+SDK's own, one after the other, a heading for each sample, or why it did not run), bytes.json (where
+the file's bytes are, see pipelines.backends.rknn.ledger, and `findings`, see pipelines.findings)
+and metrics.json:
     samples                    how many were analyzed
     worst_cosine, worst_layer  lowest *entire* cosine of a tensor over all samples; null, with the
                                tensor's name, where one is not finite; both null for no comparison
     worst_single_cosine, worst_single_layer   the same of *single*
     mean_cosine                mean of the tensors' mean *entire* cosines
+    simulation                 {by, reason}: whose figures these are, `npumake` (see
+                               pipelines.backends.rknn.simulation) or `rknn-toolkit2`, and then why
     outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
                                max_abs_difference} of the simulator against onnxruntime, which runs
                                the float network or, of a prequantized source in ONNX, that itself
@@ -33,32 +35,23 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import (
-    compiled_graph,
-    end_to_end,
-    error_analysis,
-    layer_report,
-    ledger,
-    sdk_samples,
-)
+from pipelines.backends.rknn import analyses, compiled_graph, layer_report, ledger
 from pipelines.backends.rknn.compile import Compiled, compile_network
 from pipelines.backends.rknn.compiled_graph import CompiledFile
 from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
 from pipelines.findings.table import findings as findings_of
 from pipelines.jobs import prepared_samples
-from pipelines.jobs.accuracy import Scores, accuracy, scores
+from pipelines.jobs.accuracy import Network, Scores, accuracy, scores
 from pipelines.jobs.job import Job
-from pipelines.jobs.prepared_samples import LabelledSamples, PreparedSamples
+from pipelines.jobs.prepared_samples import LabelledSamples
 from pipelines.jobs.refusal import Refusal
 from quant import graph_file, layer_error, rknn_file, source_network_onnx
 from quant.layer_error import LayerReport
 
-SNAPSHOT = Path("snapshot")
 _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {images: FOLDER}`"
 
 
@@ -67,26 +60,27 @@ def run(job: Job) -> None:
     compiled = compile_network(job, verbose=False)
     file = _same_file(job, compiled)
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
-    texts = _analyses(job, compiled, samples)
-    report = layer_report.make(build, [error_analysis.read(text) for text in texts])
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = _reference(job, file.outputs)
-    outputs, findings = end_to_end.compare(_pairs(samples, network, simulator) if network else ())
+    found = analyses.analyze(job, compiled.sdk, simulator, samples, network)
+    report = layer_report.make(build, found.rows)
+    outputs, findings = found.outputs, found.findings
     if samples.is_random:
         findings = [*findings, _RANDOM]
     metrics = _metrics(report, len(samples), outputs)
+    metrics["simulation"] = found.simulation
     metrics["bytes"] = sizes = _bytes(job)
     metrics["size_ratio"] = sizes["rknn"] / sizes["onnx"]
     labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
     if labelled:
         has_float = "float" in job.inputs
-        metrics["accuracy"] = _accuracy(labelled, network if has_float else None, simulator)
+        metrics["accuracy"] = _accuracy(labelled, network if has_float else None, found.run)
     folder = job.out / "report"
     folder.mkdir(parents=True)
     report = _with_findings(report, findings)
     (folder / "layers.json").write_text(layer_error.to_json(report))
     (folder / "layers.csv").write_text(layer_error.to_csv(report))
-    (folder / "error_analysis.txt").write_text(_concatenated(texts))
+    (folder / "error_analysis.txt").write_text(found.text)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     bytes_json = _bytes_report(job, build, sizes["onnx"])
     (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
@@ -115,24 +109,6 @@ def _same_file(job: Job, compiled: Compiled) -> CompiledFile:
         )
     again.unlink()
     return file
-
-
-def _analyses(job: Job, compiled: Compiled, samples: PreparedSamples) -> list[str]:
-    """error_analysis.txt of each sample. None for a prequantized source: the SDK refuses those."""
-    if job.params["quantize"]["dtype"] == "prequantized":
-        return []
-    texts = []
-    for row in sdk_samples.for_sdk(samples, job.params).rows:
-        texts.append(compiled.sdk.accuracy_analysis([str(file) for file in row], SNAPSHOT))
-        shutil.rmtree(SNAPSHOT)
-    return texts
-
-
-def _pairs(
-    samples: PreparedSamples, network: FloatNetwork, simulator: Simulator
-) -> Iterator[tuple[end_to_end.Outputs, end_to_end.Outputs]]:
-    for arrays in samples.arrays():
-        yield network(samples.inputs, arrays), simulator(arrays)
 
 
 def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,7 +159,7 @@ def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict
 
 
 def _accuracy(
-    labelled: LabelledSamples, network: FloatNetwork | None, simulator: Simulator
+    labelled: LabelledSamples, network: FloatNetwork | None, simulator: Network
 ) -> dict[str, Any]:
     """Share of labelled samples whose output is highest at the label."""
     runs: dict[str, Scores] = {}
@@ -202,9 +178,3 @@ def _with_findings(report: LayerReport, findings: Sequence[str]) -> LayerReport:
         rows=report.rows,
         findings=(*report.findings, *findings),
     )
-
-
-def _concatenated(texts: Sequence[str]) -> str:
-    if not texts:
-        return "rknn-toolkit2 compares no layers of a network that was quantized before.\n"
-    return "".join(f"===== sample {i} =====\n{text}\n" for i, text in enumerate(texts))

@@ -206,6 +206,11 @@ ANALYZE = Section(
             Integer(1),
             "How many: the first N, in sorted order. Left out: 4, or the calibration's if fewer.",
         ),
+        "sdk": Key(
+            Flag(),
+            "The SDK's own accuracy_analysis too, where our simulation is equal to it: "
+            "`error_analysis.txt` then stands beside the report.",
+        ),
     },
     unknown_key,
     at_most_one_of=DATA_SOURCES,

@@ -103,7 +103,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Analyze:
+    """sdk: the vendor's own analysis in any case, beside ours."""
+
     samples: Samples | None = None  # the calibration data where the recipe names none
+    sdk: bool = False
 
 
 @dataclass(frozen=True)

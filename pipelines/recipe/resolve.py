@@ -156,13 +156,14 @@ def build(view: View) -> Build:
 def analyze(view: View) -> Analyze:
     """The analysis data: its own, else the calibration data."""
     own: dict[str, Any] = dict(view.section("analyze"))
+    sdk = bool(own.get("sdk"))
     data = view.get("quantize", "calibration") or {}
     if has_source(own):
-        return Analyze(_few(samples(own), ANALYSIS_SAMPLES))
+        return Analyze(_few(samples(own), ANALYSIS_SAMPLES), sdk)
     if not has_source(data):
-        return Analyze()
+        return Analyze(sdk=sdk)
     most = min(ANALYSIS_SAMPLES, data.get("samples", ANALYSIS_SAMPLES))
-    return Analyze(_few(samples({**data, "samples": own.get("samples")}), most))
+    return Analyze(_few(samples({**data, "samples": own.get("samples")}), most), sdk)
 
 
 def _few(found: Samples | None, most: int) -> Samples | None:

@@ -43,7 +43,10 @@ class Call:
         """The second input on a symmetric grid over the same range."""
         if self.held is None:
             return values
-        return self.held[self.node.input[1]].symmetric().rounded(values)
+        name = self.node.input[1]
+        if name not in self.held:
+            raise Unknown(f"`{name}` has no parameters")
+        return self.held[name].symmetric().rounded(values)
 
 
 def swish(call: Call, inputs: Sequence[Array]) -> Array:

@@ -187,6 +187,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     def work() -> tuple[Work, ...]:
         params = {**_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
         params["random"] = _RANDOM_SAMPLES
+        params["sdk_analysis"] = target.analyze.sdk
         prepare = [Work("core", "pipelines.jobs.samples", params)]
         if needs_calibration:
             again = {**params, "calibration": plain(calibration)}
