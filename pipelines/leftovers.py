@@ -47,9 +47,20 @@ def _found(root: Path) -> Iterator[Path]:
             swapped = [name for name in folders if _is_swapped(Path(parent, name))]
             folders[:] = [name for name in folders if name not in swapped]
             yield from (Path(parent, name) for name in swapped)
+    for pulled in _folders_of_tracked(root):
+        entries = (e for e in _entries(pulled) if e.is_dir(follow_symlinks=False))
+        yield from (Path(e) for e in entries if _is_swapped(Path(e)))
     objects, runs = cache(root).objects, cache(root).runs
     for folder in (objects, *objects.glob("*/"), *runs.glob("*/*/")):
         yield from (Path(e) for e in _entries(folder) if _CACHED.fullmatch(e.name))
+
+
+def _folders_of_tracked(root: Path) -> Iterator[str]:
+    """Where inputs are pulled to: beside what describes them. Not into build/."""
+    for parent, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name[0] != "." and name != "build"]
+        if any(name.endswith(".dvc") for name in files):
+            yield parent
 
 
 def _is_alive(process: str) -> bool:
@@ -65,7 +76,7 @@ def _is_alive(process: str) -> bool:
     return state != "Z"  # dead, and its parent has not asked yet
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)

@@ -45,7 +45,7 @@ class Store:
 
     def __init__(self, cache: Cache) -> None:
         self.objects = cache.objects
-        self._runs = cache.runs
+        self.runs = cache.runs
         self._links = cache.links
         # DVC's modes of a cache that a group shares. Source: dvc_data.hashfile.db.local.
         self._folder_mode = 0o2775 if cache.is_shared else None
@@ -96,6 +96,24 @@ class Store:
             replace(made, path)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def adopt(self, file: Path, md5: str) -> bool:
+        """Move a file that came from elsewhere into the cache, if its content is `md5`'s."""
+        if md5_of(file) != md5.removesuffix(".dir"):
+            return False
+        file.chmod(0o444)
+        self._put(str(file), md5)
+        return True
+
+    def adopt_run(self, file: Path, place: Path) -> None:
+        """Copy an entry of another run-cache to its place in this one."""
+        atomic.write(
+            place,
+            file.read_bytes(),
+            is_synced=False,
+            mode=self._run_mode,
+            folder_mode=self._folder_mode,
+        )
 
     def remember(self, step: Step, entry: Entry) -> None:
         """Note in the run-cache that these facts gave these outputs."""
@@ -149,7 +167,7 @@ class Store:
         return Path(f"{self.objects}/{md5[:2]}/{md5[2:]}")
 
     def _run_folder(self, key: str) -> str:
-        return f"{self._runs}/{key[:2]}/{key}"
+        return f"{self.runs}/{key[:2]}/{key}"
 
     def _parts(self, content: Content) -> Iterator[str]:
         yield content.md5

@@ -103,7 +103,8 @@ def dispatch(arguments: list[str]) -> int:
     is_pulling = name in (None, "run") and "--pull" in rest
     if is_pulling:
         rest = [word for word in rest if word != "--pull"]
-        dvc_pull.pull_sources_for(CURRENT, rest)
+        with RunLock(CURRENT.root):
+            dvc_pull.pull_sources_for(CURRENT, rest)
     if name not in _NEEDS_NO_RECIPES:
         CURRENT.plan  # noqa: B018 - every error of every recipe, before anything else
     if name in _WITHOUT_USE:
