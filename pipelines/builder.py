@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.confined import link_above
+from pipelines.confined import link_above, way_out
 from pipelines.content import Contents
 from pipelines.dvc_repo import cache
 from pipelines.facts import Change, Facts, changes, observe
@@ -77,6 +78,7 @@ class Builder:
         facts = observe(step, self.contents)
         _require(facts)
         self._require_no_link(step)
+        self._require_inside(step)
         result = self.worker.run(step, self.log_of(step))
         try:
             self._require_same(step, facts)
@@ -132,6 +134,7 @@ class Builder:
         return True
 
     def _run(self, step: Step, facts: Facts) -> None:
+        self._require_inside(step)
         result = self.worker.run(step, self.log_of(step))
         try:
             self._require_same(step, facts)
@@ -148,6 +151,21 @@ class Builder:
                 raise Failed(
                     f"{link} is a link, and outputs are not written through one\n"
                     "  put a folder in its place; DVC's cache may be elsewhere (docs/dvc.md)"
+                )
+
+    def _require_inside(self, step: Step) -> None:
+        """What a step reads is in the project or in DVC's cache, but where the recipe says so."""
+        homes = [os.path.realpath(place) for place in (self.root, self.store.objects)]
+        for name, path in step.inputs.items():
+            named_by = step.inputs["data"] if name.startswith("listed/") else path
+            if any(
+                f"{each}/".startswith(f"{o}/") for each in (path, named_by) for o in step.outside
+            ):
+                continue
+            if (real := way_out(f"{self.root}/{path}", homes)) is not None:
+                raise Failed(
+                    f"{path} leads out of the project, to {real}\n"
+                    f"  copy it here, or name it in {step.folder}/recipe.yaml under `outside`"
                 )
 
     def _require_same(self, step: Step, before: Facts) -> None:

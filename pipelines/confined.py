@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -70,6 +70,25 @@ def require_count(number: Any) -> int:
     if type(number) is not int or number < 0:
         raise Refused(f"{str(number)[:40]!r} is no size")
     return number
+
+
+def way_out(path: str, homes: Sequence[str]) -> str | None:
+    """Where a link, at or below `path`, leads that is in none of `homes`, which are real paths.
+
+    Links to folders are not looked behind: nothing counts what is there (content.members).
+    """
+    if not _is_in(real := os.path.realpath(path), homes):
+        return real
+    for parent, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            place = f"{parent}/{name}"
+            if os.path.islink(place) and not _is_in(real := os.path.realpath(place), homes):  # noqa: PTH114
+                return real
+    return None
+
+
+def _is_in(real: str, homes: Sequence[str]) -> bool:
+    return any(real == home or real.startswith(f"{home}/") for home in homes)
 
 
 def link_above(root: str, path: str) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines.backends.table import BACKENDS
 from pipelines.recipe.model import Recipe, Target
 from pipelines.stages import export, simplify
+from pipelines.stages.stage import as_allowed
 from pipelines.step import Step
 
 
@@ -92,4 +93,4 @@ def _steps(recipe: Recipe, root: Path) -> Iterator[Step]:
             needed |= set(step.inputs.values())
         else:
             shared.remove(step)
-    yield from (*shared, *own)
+    yield from (as_allowed(step, recipe) for step in (*shared, *own))

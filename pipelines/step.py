@@ -28,6 +28,7 @@ class Step:
     outputs:  name below the job's `out/` -> path where it is kept.
     sections: dotted recipe path -> value as written, for all that the step reads of the recipe.
     version:  raised when the stage's output changes for the same input.
+    outside:  inputs that may lead out of the project by a link, or folders above them.
     work:     makes the jobs, in order; they share one working folder.
     limit_s:  how long they may run together; what they make doesn't depend on it.
     """
@@ -42,6 +43,7 @@ class Step:
     version_key: str
     version: int
     toolchains: tuple[str, ...]
+    outside: tuple[str, ...] = field(default=(), kw_only=True)
     work: Callable[[], tuple[Work, ...]] = field(compare=False, repr=False)
     limit_s: float | None = None
 

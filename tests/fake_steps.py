@@ -28,6 +28,7 @@ def make_step(
     sections: Mapping[str, Any] | None = None,
     outputs: Mapping[str, str] | None = None,
     model: str = "m",
+    outside: tuple[str, ...] = (),
 ) -> Step:
     """One step of model `m` in the fake toolchain; its parameter `value` is its only section."""
     read = {"value": 1} if sections is None else sections
@@ -42,5 +43,6 @@ def make_step(
         version_key=stage,
         version=1,
         toolchains=("fake",),
+        outside=outside,
         work=lambda: (Work("fake", module, dict(read)),),
     )

@@ -20,6 +20,7 @@ from pipelines.facts import Facts
 from pipelines.lock import Entry, Locks
 from pipelines.recipe.model import Recipe, Target
 from pipelines.stages import simplify
+from pipelines.stages.stage import as_allowed
 from pipelines.step import Step
 from pipelines.store import Store
 from pipelines.worker import Failed
@@ -111,7 +112,8 @@ def as_it_is(root: Path, recipe: Recipe, target: Target) -> Result:
 
 def steps(root: Path, recipe: Recipe, target: Target) -> list[Step]:
     """All but export, which the trial shares with the build itself."""
-    return [simplify.step(recipe, root), *BACKENDS[target.backend].steps(recipe, target, root)]
+    own = [simplify.step(recipe, root), *BACKENDS[target.backend].steps(recipe, target, root)]
+    return [as_allowed(step, recipe) for step in own]
 
 
 def vary(recipe: Recipe, target: Target, remedy: Remedy) -> tuple[Recipe, Target]:

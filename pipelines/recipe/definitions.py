@@ -504,6 +504,11 @@ RECIPE = Section(
         "gates": Key(GATES, GATES.doc),
         "limits": Key(LIMITS, LIMITS.doc),
         "rknn": Key(RKNN, RKNN.doc),
+        "outside": Key(
+            ListOf(PathTo("file or folder"), at_least=1, unique=True),
+            "Paths of this recipe that may lead out of the project by a link, with all below them; "
+            "of a list file, all that it names.",
+        ),
         "targets": Key(
             MapOf("target", TARGET, at_least=1, example="{rk3588: {}}"),
             "What to build for.",

@@ -24,7 +24,8 @@ A recipe is `models/NAME/recipe.yaml`. Its first line lets editors complete and 
 ```
 
 - Paths start from the model's folder, may lead to other folders of the project (`../../data/x`),
-  and must exist.
+  and must exist. A link that leads out of the project, at a path or below it, is refused unless
+  `outside` names the path (or a folder above it). Links into DVC's cache are DVC's own.
 - A target's `quantize`, `build`, `analyze`, `rknn` and `gates` override the recipe's key by key,
   and options (`rknn`, `hybrid`, `layers`) one by one. Naming other calibration data replaces the
   data. `null` takes an option back to the SDK's default.

@@ -191,6 +191,7 @@ class Recipe:
     raw: Mapping[str, Any]
     marks: Mapping[str, Where]  # dotted path -> place of the key, for later messages
     limits: Limits = Limits()
+    outside: tuple[str, ...] = ()  # paths that may lead out of the project by a link
     build: str = "build"  # folder for artifacts below the model's; a trial has its own
     constants: Mapping[str, Constant] = field(default_factory=dict)
 

@@ -27,7 +27,7 @@ def load(file: Path, root: Path) -> Recipe:
     """The recipe in `file`, below the project `root`. Raises Problems with all that is wrong."""
     folder = file.parent.relative_to(root).as_posix()
     tree = compose(file, f"{folder}/{file.name}")
-    values = RECIPE.read(tree.root, "", Reader(tree, Paths(root, folder)))
+    values = RECIPE.read(tree.root, "", Reader(tree, Paths(root, folder, _outside(tree))))
     values, constants = check_constants.divided(tree, values)
     views = _views(tree, values)
     check_recipe.check(tree, values, file.parent.name)
@@ -36,6 +36,12 @@ def load(file: Path, root: Path) -> Recipe:
     if tree.problems:
         raise Problems(tree.problems)
     return resolve.recipe(tree, values, views, constants)
+
+
+def _outside(tree: Tree) -> tuple[str, ...]:
+    """What the recipe says may lead out of the project; other paths are judged by it."""
+    given = tree.raw.get("outside") if isinstance(tree.raw, Mapping) else None
+    return tuple(path for path in given if isinstance(path, str)) if type(given) is list else ()
 
 
 def _views(tree: Tree, values: dict[str, Any]) -> list[View]:

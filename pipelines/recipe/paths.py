@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,10 +13,14 @@ _LONGEST = 1000  # characters; file systems refuse paths of 4,096 bytes, and par
 
 @dataclass(frozen=True)
 class Paths:
-    """root: the project. folder: the model's folder below it, such as models/tiny."""
+    """root: the project. folder: the model's folder below it, such as models/tiny.
+
+    outside: paths below the folder that may lead out of the project by a link.
+    """
 
     root: Path
     folder: str
+    outside: tuple[str, ...] = ()
 
     def problem(self, path: str, what: str) -> tuple[str, str] | None:
         """What is wrong with `path`, and what to do; None if it is a `what` that exists.
@@ -30,14 +35,15 @@ class Paths:
         parts = self._normal(path)
         if parts is None:
             advice = f"copy the data into {self.folder}, or make a link to it there"
+            advice += " and name that under `outside`"
             return f"`{path}` is outside the project", advice
         if (problem := self._generated(path, parts, what)) is not None:
             return problem
         found = self.root.joinpath(*parts)
-        if what == "file" and found.is_file():
-            return None
-        if what != "file" and (found.is_dir() or (what != "folder" and found.is_file())):
-            return None
+        if found.is_file() if what == "file" else found.is_dir():
+            return self._leading_out(path, parts)
+        if what == "file or folder" and found.is_file():
+            return self._leading_out(path, parts)
         if found.exists():
             other = "a file" if what == "folder" else "a folder"
             return f"`{path}` is {other}", f"name a {what}"
@@ -54,6 +60,23 @@ class Paths:
             else:
                 parts.append(part)
         return tuple(parts)
+
+    def _leading_out(self, path: str, parts: tuple[str, ...]) -> tuple[str, str] | None:
+        """Builder looks below folders too, before a step runs."""
+        home, real = (os.path.realpath(place) for place in (self.root, self.root.joinpath(*parts)))
+        if real == home or real.startswith(f"{home}/") or self._is_allowed(parts):
+            return None
+        what = f"`{path}` leads out of the project by a link, to {real}"
+        return what, f"copy the data into {self.folder}, or say so: `outside: [{path}]`"
+
+    def _is_allowed(self, parts: tuple[str, ...]) -> bool:
+        """By the recipe; what DVC keeps may be a link into its cache, wherever that is."""
+        allowed = {self._normal(path) for path in self.outside}
+        above = [parts[:end] for end in range(1, len(parts) + 1)]
+        return any(
+            each in allowed or self.root.joinpath(*each[:-1], f"{each[-1]}.dvc").is_file()
+            for each in above
+        )
 
     def _generated(self, path: str, parts: tuple[str, ...], what: str) -> tuple[str, str] | None:
         if parts[:1] == ("models",) and parts[2:3] == ("build",):

@@ -49,6 +49,7 @@ def recipe(tree: Tree, values: Values, views: list[View], constants: Values) -> 
         limits=Limits(**values.get("limits", {})),
         targets={target.name: target for view in views for target in targets(view)},
         raw=tree.raw,
+        outside=tuple(values.get("outside", ())),
         marks=tree.marks,
         calibration=samples(values.get("quantize", {}).get("calibration")),
     )

@@ -64,6 +64,14 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def as_allowed(step: Step, recipe: Recipe) -> Step:
+    """The step, with what the recipe lets lead out of the project."""
+    if not recipe.outside:
+        return step
+    paths = (in_folder(recipe, path) for path in recipe.outside)
+    return dataclasses.replace(step, outside=tuple(paths))
+
+
 def data_inputs(recipe: Recipe, samples: Samples | None, root: Path) -> dict[str, str]:
     """The files and folders that `samples` names, by the names that jobs.samples knows."""
     if samples is None:
@@ -105,6 +113,7 @@ def _listed(recipe: Recipe, path: str, root: Path) -> dict[str, str]:
 __all__ = [
     "Step",
     "Work",
+    "as_allowed",
     "built",
     "data_inputs",
     "evaluate_inputs",
