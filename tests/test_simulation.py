@@ -60,8 +60,9 @@ def test_weights_are_rounded_as_in_rational_numbers() -> None:
     found = weights.rounded(values, 0)
     for channel, (given, made) in enumerate(zip(values, found, strict=True)):
         low, high = min(0.0, float(given.min())), max(0.0, float(given.max()))
-        step = Fraction(float(np.float32((high - low) / 255))) or Fraction(1)
-        zero = max(-128, min(127, round(-128 - Fraction(low) / step)))
+        exact = Fraction((high - low) / 255) or Fraction(1)
+        zero = max(-128, min(127, round(-128 - Fraction(low) / exact)))
+        step = Fraction(float(np.float32(float(exact))))
         for one, other in zip(given.ravel(), made.ravel(), strict=True):
             assert float(other) == pytest.approx(float(exactly(float(one), step, zero)), rel=1.2e-7)
         assert (channel == 2) == (not made.any())

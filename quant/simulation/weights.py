@@ -20,12 +20,13 @@ def steps(weights: Array, axis: int | None) -> Array:
 
 
 def rounded(weights: Array, axis: int | None) -> Array:
-    """w -> (clip(rint(w / s) + z, -128, 127) - z) s, asymmetric, s in float32."""
+    """w -> (clip(rint(w / s) + z, -128, 127) - z) s, asymmetric; s in float32, z from float64."""
     low, _ = _range(weights, axis)
-    scale = steps(weights, axis).astype(np.float32)
-    scale[scale == 0] = 1
-    zero = np.clip(np.rint(-128 - low.astype(np.float32) / scale), -128, 127)
-    scale, zero = (_along(one, weights.ndim, axis) for one in (scale, zero))
+    step = steps(weights, axis)
+    step[step == 0] = 1
+    # In float32, a few zero points would be the other neighbour of a tie.
+    zero = np.clip(np.rint(-128 - low / step), -128, 127)
+    scale, zero = (_along(one.astype(np.float32), weights.ndim, axis) for one in (step, zero))
     codes = np.divide(weights, scale, dtype=np.float32)
     np.rint(codes, out=codes)
     np.clip(codes, -128 - zero, 127 - zero, out=codes)  # whole numbers: the same without + z - z
