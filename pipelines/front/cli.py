@@ -138,7 +138,7 @@ def _execute(doit: DoitMain, words: list[str]) -> int:
 
 OWN = {
     *("test", "why", "infer", "doctor", "step", "plan", "toolchains", "forget"),
-    *("quantize", "table", "info", "clean", "inspect"),
+    *("quantize", "table", "info", "clean", "inspect", "runtime"),
 }
 
 

@@ -1,0 +1,62 @@
+"""What `./doit runtime` prints of runtime.json."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.console import table, wrap
+
+
+def lines(name: str, told: Mapping[str, Any], build: Mapping[str, Any] | None) -> Iterator[str]:
+    """build: build.json, where there is one."""
+    runtime = told["runtime"]
+    whose = "the pinned one" if runtime["is_pinned"] else runtime["file"]
+    yield f"{name}: {told['verdict']} (librknnrt {runtime['version'] or '?'}, {whose})"
+    if told["because"]:
+        yield from wrap(f"  {told['because']}", "  ")
+    rows = [
+        [side, one["name"], str(one["shape"]), one["layout"], one["dtype"], _scale(one)]
+        for side in ("inputs", "outputs")
+        for one in told[side]
+    ]
+    if rows:
+        yield ""
+        yield from table(rows)
+    yield ""
+    yield from _memory(told["memory"], build)
+    if told["layers"]:
+        yield _layers(told["layers"])
+    if told["custom_string"]:
+        yield f"custom string: {told['custom_string']}"
+    yield f"needs {told['least_runtime']}"
+    for difference in told["differences"]:
+        yield f"differs: {difference}"
+    yield told["not_told"]
+
+
+def _scale(one: Mapping[str, Any]) -> str:
+    if one["scale"] is None:
+        return ""
+    return f"scale {one['scale']:.9g}, zero point {one['zero_point']}"
+
+
+def _memory(memory: Mapping[str, Any], build: Mapping[str, Any] | None) -> Iterator[str]:
+    totals = (build or {}).get("totals") or {}
+    for key in ("weights", "internal"):
+        size = memory[f"{key}_bytes"]
+        if size is not None:
+            logged = totals.get(f"{'weight' if key == 'weights' else key}_bytes")
+            beside = f" ({int(logged):,} by the build's log)" if logged is not None else ""
+            yield f"{key}: {size:,} bytes{beside}"
+
+
+def _layers(layers: list[Mapping[str, Any]]) -> str:
+    on_cpu = Counter(
+        one["op"]
+        for one in layers
+        if one["target"] == "CPU" and one["op"] not in ("InputOperator", "OutputOperator")
+    )
+    told = ", ".join(f"{count} {name}" for name, count in on_cpu.most_common())
+    return f"{len(layers)} layers; on the CPU: {told or 'none'}"
