@@ -7,6 +7,7 @@ from typing import Any
 import onnx
 
 from quant.graph import Graph
+from quant.graph_light import byte_size
 from quant.graph_weights import parameter_count
 from quant.operators import nodes, operator_counts
 from quant.shape_chains import ShapeChain, shape_chains
@@ -23,7 +24,7 @@ def graph_changes(before: onnx.ModelProto, after: onnx.ModelProto) -> dict[str, 
         "operators": _pair(*map(operator_counts, sides)),
         "nodes": _pair(*(sum(1 for _ in nodes(model.graph)) for model in sides)),
         "parameters": _pair(*map(parameter_count, sides)),
-        "bytes": _pair(*(model.ByteSize() for model in sides)),
+        "bytes": _pair(*map(byte_size, sides)),
         "shape_chains": _shape_chains(before, after),
     }
 
@@ -34,9 +35,9 @@ def _pair(before: Any, after: Any) -> dict[str, Any]:
 
 def _shape_chains(before: onnx.ModelProto, after: onnx.ModelProto) -> dict[str, Any]:
     still = {name for node in after.graph.node for name in node.output}
-    chains = shape_chains(Graph(before))
+    chains = shape_chains(Graph(before, is_copied=False))
     removed = [chain for chain in chains if not still.intersection(chain.tensors)]
-    left = shape_chains(Graph(after))
+    left = shape_chains(Graph(after, is_copied=False))
     return {
         **_pair(len(chains), len(left)),
         "removed": [_described(chain) for chain in removed],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from quant.fault import Fault
+from quant.graph_tensors import tensors
 from quant.side_files import LARGEST_BYTES, embed
 
 _GET_AGAIN = "copy or download it again"
@@ -65,7 +67,9 @@ def _bytes(path: Path, name: str) -> bytes:
 
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Write one self-contained file; the same model always gives the same bytes."""
-    if model.ByteSize() > LARGEST_BYTES:
+    numbers = sum(math.prod(tensor.dims) for tensor in tensors(model.graph))
+    # ByteSize writes the whole model to count it.
+    if 16 * numbers > LARGEST_BYTES and model.ByteSize() > LARGEST_BYTES:
         raise Fault(
             f"the model has {model.ByteSize():,} bytes, more than one ONNX file can hold",
             "NPU toolkits read single files below 2 GiB; use a smaller network or float16 weights",

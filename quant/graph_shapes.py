@@ -10,6 +10,7 @@ import onnx
 from onnx import shape_inference
 
 from quant.fault import Fault
+from quant.graph_light import large_weights, put_back, without
 from quant.graph_run import run_random
 from quant.graph_types import Dim, input_values, output_types, shape_text, tensor_type
 from quant.operators import label, nodes
@@ -63,15 +64,18 @@ def _settle_symbols(model: onnx.ModelProto, known: Mapping[str, int]) -> None:
 
 
 def renew_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with the shapes of the tensors in between inferred anew.
+    """The model with the shapes of the tensors in between inferred anew; its own are dropped.
 
     onnxsim 0.7.3 leaves wrong ones where it removes a node (a scalar's, on UltraFace), and onnx's
     checker then refuses the graph.
     """
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    del bare.graph.value_info[:]
-    return shape_inference.infer_shapes(bare, data_prop=True)
+    weights = large_weights(model)
+    light = without(model, weights)
+    del light.graph.value_info[:]
+    inferred = shape_inference.infer_shapes(light, data_prop=True)
+    order = [tensor.name for tensor in model.graph.initializer]
+    put_back(inferred, weights, order)
+    return inferred
 
 
 def settle_outputs(model: onnx.ModelProto) -> list[str]:

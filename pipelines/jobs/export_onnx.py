@@ -20,6 +20,7 @@ from quant.constant_inputs import constant, make_constant
 from quant.fault import Fault
 from quant.graph_check import check_graph
 from quant.graph_file import parse, save
+from quant.graph_light import large_weights, without
 from quant.graph_names import select_outputs
 from quant.graph_run import FloatRun
 from quant.graph_shapes import fix_inputs, settle_outputs
@@ -101,10 +102,11 @@ def _drop_wrong_shapes(model: onnx.ModelProto) -> list[str]:
     Simplifiers leave such ones (see quant.graph_shapes.renew_shapes); they are no part of what the
     graph computes. Anything else that the full check objects to is left for check_onnx to tell.
     """
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
+    if not model.graph.value_info or _passes(model):
+        return []
+    bare = without(model, large_weights(model))
     del bare.graph.value_info[:]
-    if not model.graph.value_info or _passes(model) or not _passes(bare):
+    if not _passes(bare):
         return []
     del model.graph.value_info[:]
     return ["shapes of tensors in between were wrong and are dropped"]

@@ -14,6 +14,7 @@ import onnx
 from pipelines.jobs.refusal import Refusal
 from quant.fault import Fault
 from quant.graph_file import read, save
+from quant.graph_light import put_back, unfolded_weights, without
 from quant.nearest import did_you_mean
 from quant.operators import nodes
 
@@ -76,9 +77,12 @@ def _made(name: str, model: onnx.ModelProto) -> onnx.ModelProto:
 def _onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
     """In a process of its own: it is C++, and where that dies the job goes on."""
     place = Path("onnxsim.onnx")
+    # It writes and parses the graph time and again; what it doesn't compute with stays here.
+    weights = unfolded_weights(model)
+    light = without(model, weights)
     process = os.fork()
     if process == 0:
-        _child(model, place)
+        _child(light, place)
     status = os.waitpid(process, 0)[1]
     if os.WIFSIGNALED(status):
         raise RuntimeError(f"it died of signal {os.WTERMSIG(status)}")
@@ -87,6 +91,7 @@ def _onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
         raise RuntimeError(told.read_text(encoding="utf-8"))
     made = read(place)
     place.unlink()
+    put_back(made, weights, [tensor.name for tensor in model.graph.initializer])
     return made
 
 
