@@ -29,6 +29,7 @@ DOIT_CONFIG = {
     "par_type": "thread",  # doit's processes hang for ever when a worker dies hard
     "num_process": jobs_at_once(),
     "verbosity": 0,
+    "continue": True,  # a step that fails stops those that need it, and no other model
 }
 
 __all__ = ["DOIT_CONFIG", "task_models"]

@@ -18,3 +18,4 @@ class Done:
 
 
 DONE: dict[str, Done] = {}
+UNDONE: dict[str, str] = {}  # step that ran to no end -> failed, interrupted or ignored

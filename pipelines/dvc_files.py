@@ -12,13 +12,20 @@ from pipelines import atomic, dvc_yaml
 from pipelines.plan import Plan
 from pipelines.step import Step
 
+REGISTRY = "dvc.yaml"
 
-def write_all(root: Path, plan: Plan) -> list[str]:
-    """Write what is absent or older than its recipe. Returns the paths written."""
+
+def write_all(root: Path, plan: Plan, *, is_whole: bool = True) -> list[str]:
+    """Write what is absent or older than its recipe. Returns the paths written.
+
+    is_whole: the plan is of every model; else the registry, which tells of all, stays as it is.
+    """
     written = []
     memory = root / ".npumake" / "dvc_yaml.json"
     known, now = _known(memory), {}
     for path, facts, make in _files(plan):
+        if path == REGISTRY and not is_whole:
+            continue
         now[path] = [facts, _digest(_read(root / path))]
         if known.get(path) == now[path]:  # YAML takes ten times as long as this
             continue
@@ -48,7 +55,7 @@ def _files(plan: Plan) -> Iterator[tuple[str, str, Callable[[], str]]]:
         yield f"{recipe.folder}/dvc.yaml", digests[-1], partial(dvc_yaml.model_text, steps)
     told = [(recipe.description, list(recipe.targets.items())) for recipe in plan.recipes.values()]
     facts = _digest(f"{digests}{told}")
-    yield "dvc.yaml", facts, partial(dvc_yaml.registry_text, plan)
+    yield REGISTRY, facts, partial(dvc_yaml.registry_text, plan)
 
 
 def _known(memory: Path) -> dict[str, list[str]]:

@@ -11,7 +11,6 @@ from pipelines.content import Content
 from pipelines.dvc_remote import ADVICE, PullError, Remote
 from pipelines.project import Project
 from pipelines.store import Damaged, Store
-from pipelines.where import Problems
 
 __all__ = ["PullError", "pull_outputs", "pull_sources_for"]
 
@@ -48,15 +47,14 @@ def pull_sources_for(project: Project, arguments: Sequence[str]) -> None:
     words = (word for word in arguments if not word.startswith("-"))
     models = [re.split("[/:@]", word.removeprefix("models/"))[0] for word in words]
     _pull_sources(project, models or None)
+    if not project.broken:
+        return
     try:
-        project.plan  # noqa: B018
-    except Problems as problems:
-        try:
-            if _pull_sources(project, None):
-                return
-        except PullError as error:
-            raise PullError(f"{error}\n{problems}") from error
-        raise
+        if _pull_sources(project, None):
+            project.read_again()
+    except PullError as error:
+        told = "\n".join(map(str, project.broken.values()))
+        raise PullError(f"{error}\n{told}") from error
 
 
 def _pull_sources(project: Project, models: Sequence[str] | None) -> bool:

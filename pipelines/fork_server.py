@@ -170,6 +170,7 @@ def report(order: dict[str, Any], error: BaseException) -> None:
     told = {
         "what": str(what),
         "advice": getattr(error, "advice", ""),
+        "cure": getattr(error, "cure", {}),
         "is_refusal": hasattr(error, "what"),
     }
     if isinstance(error, OSError):

@@ -11,6 +11,7 @@ from pipelines.builder import Builder
 from pipelines.plan import Plan
 from pipelines.recipe import parse
 from pipelines.recipe.model import Recipe
+from pipelines.where import Problems
 
 # A plan of thousands of steps holds no garbage: by default it is searched after every 700 objects.
 gc.set_threshold(200_000)
@@ -21,9 +22,23 @@ class Project:
         self.root = root
 
     @cached_property
+    def _read(self) -> tuple[dict[str, Recipe], dict[str, Problems]]:
+        return parse.load_each(self.root)
+
+    @property
     def recipes(self) -> dict[str, Recipe]:
-        """Every model's recipe. Raises Problems with all that is wrong in all of them."""
-        return parse.load_all(self.root)
+        """Every model's recipe, but for those with mistakes."""
+        return self._read[0]
+
+    @property
+    def broken(self) -> dict[str, Problems]:
+        """Folder of models/ -> what is wrong with its recipe."""
+        return self._read[1]
+
+    def read_again(self) -> None:
+        """After files came that recipes name."""
+        for name in ("_read", "plan"):
+            vars(self).pop(name, None)
 
     @cached_property
     def plan(self) -> Plan:

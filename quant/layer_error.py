@@ -20,14 +20,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Distance:
-    """One tensor, one sample. NaN where the float or the quantized tensor isn't finite."""
+    """One tensor, one sample. NaN where the float or the quantized tensor isn't finite.
+
+    euclidean: None where it is not told.
+    """
 
     cosine: float
-    euclidean: float
+    euclidean: float | None
 
     @property
     def is_finite(self) -> bool:
-        return math.isfinite(self.cosine) and math.isfinite(self.euclidean)
+        return math.isfinite(self.cosine) and math.isfinite(self.euclidean or 0.0)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Error:
     """One tensor, all samples: lowest and mean cosine, highest and mean euclidean distance.
 
     Where a sample's tensor isn't finite, `finite` is False and the four numbers are None: a mean of
-    the others would hide it.
+    the others would hide it. Distances are None too where no sample's is told.
     """
 
     finite: bool
@@ -103,14 +106,13 @@ def over_samples(distances: Sequence[Distance]) -> Error:
     if not all(distance.is_finite for distance in distances):
         return Error(False, None, None, None, None)
     cosines = [distance.cosine for distance in distances]
-    euclideans = [distance.euclidean for distance in distances]
-    count = len(distances)
+    euclideans = [one.euclidean for one in distances if one.euclidean is not None]
     return Error(
         finite=True,
         cosine_worst=min(cosines),
-        cosine_mean=math.fsum(cosines) / count,
-        euclidean_worst=max(euclideans),
-        euclidean_mean=math.fsum(euclideans) / count,
+        cosine_mean=math.fsum(cosines) / len(cosines),
+        euclidean_worst=max(euclideans, default=None),
+        euclidean_mean=math.fsum(euclideans) / len(euclideans) if euclideans else None,
     )
 
 

@@ -80,6 +80,13 @@ ROWS = {
     "[Conv] a     0.99990 | 0.54805   0.99994 | 0.42243   0.99989 | 0.60000   1.00000 | 0.1": row(
         "Conv", "a", 0.9999, 0.54805, 0.99994, 0.42243
     ),
+    # all 0 in float, and in int8 alone
+    "[Input] x                   f_zero |  f_zero    f_zero |  f_zero       ": Row(
+        "Input", "x", None, None, is_zero=True
+    ),
+    "[Conv] c_int8               q_zero |  q_zero   0.99994 | 0.42243       ": Row(
+        "Conv", "c_int8", Distance(0, None), Distance(0.99994, 0.42243)
+    ),
     # fused away
     "[Conv] /m.1/Conv_output_0              ": Row("Conv", "/m.1/Conv_output_0", None, None),
     "[Conv] out put a               ": Row("Conv", "out put a", None, None),
@@ -104,7 +111,7 @@ def test_values_that_are_not_finite(printed: str) -> None:
     assert found.entire is not None
     assert found.single is not None
     assert all(
-        math.isnan(value)
+        value is not None and math.isnan(value)
         for one in (found.entire, found.single)
         for value in (one.cosine, one.euclidean)
     )

@@ -70,7 +70,7 @@ def found(
         "rules": [],
         **given,
     }
-    usual: dict[str, Any] = {"errors": [], "warnings": [], "hybrid": {}}
+    usual: dict[str, Any] = {"errors": [], "warnings": [], "hybrid": {}, "left_out": []}
     outputs = [[f"t{i}"] for i in range(len(told))]
     rows = findings(report, {"layers": told, "outputs": outputs, **usual, **(build or {})})
     return {row["name"]: row for row in rows}

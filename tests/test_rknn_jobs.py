@@ -92,6 +92,7 @@ class Network:
     def params(self, **changes: Any) -> dict[str, Any]:
         """Parameters of a step for rk3588, with parts of them replaced."""
         params: dict[str, Any] = {
+            "target": "rk3588",
             "platform": "rk3588",
             "source_kind": "onnx",
             "inputs": {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.backends.fixed_point import stages as fixed_point
 from pipelines.backends.rknn import stages as rknn
+from pipelines.backends.rknn.notes import notes
 from pipelines.recipe.model import Recipe, Target
 from pipelines.step import Step
 
@@ -19,6 +20,7 @@ class Backend:
     artifacts: kind -> name of a built file below build/TARGET; reports count the first.
     bytes_key: what metrics.json calls that one's bytes. runs, in_words: what runs it, as
     metrics.json and people call it.
+    notes: build/TARGET and the target's name -> sentences for its row.
     infer_step: a step outside the plan that writes comparison.json, float.npz and `runs`.npz.
     """
 
@@ -28,11 +30,14 @@ class Backend:
     bytes_key: str
     runs: str
     in_words: str
+    notes: Callable[[Path, str], Iterable[str]] = lambda folder, target: ()
 
 
 BACKENDS: dict[str, Backend] = {
     "rknn": Backend(
-        rknn.steps, rknn.artifacts, rknn.infer_step, "rknn", "simulator", "the simulator"
+        *(rknn.steps, rknn.artifacts, rknn.infer_step),
+        *("rknn", "simulator", "the simulator"),
+        notes,
     ),
     "fixed_point": Backend(
         *(fixed_point.steps, fixed_point.artifacts, fixed_point.infer_step),

@@ -6,6 +6,7 @@ import errno
 import fnmatch
 import getopt
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from pipelines.toolchain import Environments, ToolchainError
 from pipelines.where import Problems
 
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
-USAGE = 3  # doit's exit code for what is wrong before any task runs
+FAILURE, ERROR, USAGE = 1, 2, 3  # doit's exit codes; the last: wrong before any task runs
 _NEEDS_NO_RECIPES = {
     *("test", "help", "toolchains", "tabcompletion", "schema", "quantize", "inspect"),
 }
@@ -55,7 +56,8 @@ class UsageError(Exception):
 def main(arguments: list[str]) -> int:
     """Run one command line. Returns the process's exit code."""
     os.chdir(CURRENT.root)
-    return guarded(lambda: dispatch(arguments))
+    code = guarded(lambda: dispatch(arguments))
+    return code or (USAGE if _LEFT_OUT else 0)
 
 
 def guarded(act: Callable[[], int]) -> int:
@@ -106,7 +108,7 @@ def dispatch(arguments: list[str]) -> int:
         with RunLock(CURRENT.root):
             dvc_pull.pull_sources_for(CURRENT, rest)
     if name not in _NEEDS_NO_RECIPES:
-        CURRENT.plan  # noqa: B018 - every error of every recipe, before anything else
+        _tell_broken(rest)
     if name in _WITHOUT_USE:
         raise UsageError(f"doit's `{name}` has no use here\n  {_WITHOUT_USE[name]}")
     if name in OWN:
@@ -134,6 +136,27 @@ def _execute(doit: DoitMain, words: list[str]) -> int:
         return int(command.parse_execute(words[1:]) or 0)
     except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask) as error:
         raise UsageError(str(error)) from error
+
+
+_LEFT_OUT: list[str] = []  # models that were asked for, and whose recipes are wrong
+
+
+def _tell_broken(words: Sequence[str]) -> None:
+    """Say every error of every recipe, before anything else; the other models go on.
+
+    Raises Problems where a word names such a model, or no other is there.
+    """
+    broken = CURRENT.broken
+    names = [word.removeprefix("models/") for word in words if not word.startswith("-")]
+    asked = {re.split("[:@/]", name)[0] for name in names}
+    if wanted := [broken[name] for name in broken if name in asked or not CURRENT.recipes]:
+        raise Problems(problem for each in wanted for problem in each.problems)
+    for name, problems in broken.items():
+        console.say(str(problems), "red")
+        if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in asked):
+            _LEFT_OUT.append(name)
+    if _LEFT_OUT:
+        console.say(f"left out: {', '.join(_LEFT_OUT)}", "red")
 
 
 OWN = {
@@ -177,11 +200,13 @@ def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling:
     CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
     selected = with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
-        write_all(CURRENT.root, CURRENT.plan)
+        write_all(CURRENT.root, CURRENT.plan, is_whole=not CURRENT.broken)
         if is_pulling:
             dvc_pull.pull_outputs(CURRENT, selected)
         _make_toolchains(selected, is_pulling)
         code = _execute(doit, ["run", *options, *names])
+    if code == ERROR and not any(each.has_errors for each in reporter.LAST):
+        code = FAILURE  # doit calls it an error that others need a step that failed
     failed_gates = any(each.has_gate_failures for each in reporter.LAST)
     return code or (1 if failed_gates else 0)
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from pipelines import console
 from pipelines.builder import Outcome
-from pipelines.done import DONE, Done
+from pipelines.done import DONE, UNDONE, Done
 from pipelines.facts import Change
 from pipelines.front import sealing
+from pipelines.front.tasks import STOPPED
 from pipelines.project import CURRENT
 from pipelines.report import gates, rows
+from pipelines.report.rows import Run
 
 _NAME_WIDTH, _MOST_WIDTH = 30, 44
 
@@ -31,6 +33,7 @@ class StepReporter:
         self._name_width = _NAME_WIDTH
         self.interrupted: list[str] = []
         self.has_gate_failures = False
+        self.has_errors = False  # something else than a step's own failure
         self._is_clean = True  # nothing was told that a run with nothing to do would not tell
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
@@ -65,9 +68,13 @@ class StepReporter:
         self._is_clean = False
         self._ended(task)
         what = fail.get_msg().strip()
-        if type(fail).__name__ == "UnmetDependency":
-            self._line(task.name, f"not run: it needs {fail.message}", "yellow")
+        kind = type(fail).__name__
+        if kind == "UnmetDependency":
+            if task.actions:  # else a group
+                self._line(task.name, f"not run: it needs {fail.message}", "yellow")
             return
+        self.has_errors |= kind != "TaskFailed"
+        UNDONE[task.name] = "interrupted" if what.endswith(STOPPED) else "failed"
         self._line(task.name, "FAILED", "red")
         self._say("  " + what.removeprefix("ERROR: ").replace("\n", "\n"))
 
@@ -78,6 +85,7 @@ class StepReporter:
 
     def skip_ignore(self, task: Any) -> None:
         self._is_clean = False
+        UNDONE[task.name] = "ignored"
         self._line(task.name, "ignored (./doit forget --ignored to end that)")
 
     def cleanup_error(self, exception: Any) -> None:
@@ -96,18 +104,22 @@ class StepReporter:
             self.interrupted = list(self._running)
             self._running.clear()
             self._show()
+        UNDONE.update(dict.fromkeys(self.interrupted, "interrupted"))
         steps = [name for name in self._selected if name in CURRENT.plan.steps]
-        for line in rows.lines(CURRENT, steps, DONE):
+        run = Run(steps, DONE, UNDONE)
+        for line in rows.lines(CURRENT, run):
             console.tell(line)
-        for line in gates.failures(CURRENT, steps):
+        for line in gates.failures(CURRENT, run):
             self.has_gate_failures = True
             console.say(line, "red")
         if (problem := CURRENT.builder.locks.unwritten) is not None:
             self.has_gate_failures = True
             console.say(f"dvc.lock is not written yet, the next ./doit does it: {problem}", "red")
-        if self._is_clean and not self.has_gate_failures and DONE.keys() >= set(steps):
+        is_clean = self._is_clean and not CURRENT.broken
+        if is_clean and not self.has_gate_failures and DONE.keys() >= set(steps):
             idle = dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0))
-            sealing.write(ASKED, steps, rows.lines(CURRENT, steps, idle))
+            if rows.is_whole(CURRENT, Run(steps, idle)):  # else a later run may tell more
+                sealing.write(ASKED, steps, rows.lines(CURRENT, Run(steps, idle)))
         LAST.append(self)
 
     def _ended(self, task: Any) -> None:

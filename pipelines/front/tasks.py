@@ -15,6 +15,8 @@ from pipelines.step import Step
 from pipelines.where import Problems
 from pipelines.worker import Failed, Stopped
 
+STOPPED = "stopped"  # what a step says that was interrupted
+
 
 class BringUpToDate(BaseAction):  # type: ignore[misc]
     """The one action of a step's task. Never prints: doit's threads share sys.stdout."""
@@ -33,7 +35,7 @@ class BringUpToDate(BaseAction):  # type: ignore[misc]
         except (Failed, OSError, Problems) as error:
             return TaskFailed(str(error))
         except Stopped:
-            return TaskFailed("stopped")
+            return TaskFailed(STOPPED)
         DONE[self.step.name] = Done(outcome, why, time.monotonic() - began)
         return None
 

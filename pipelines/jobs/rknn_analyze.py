@@ -42,6 +42,7 @@ from typing import Any
 from pipelines.backends.rknn import analyses, compiled_graph, layer_report, ledger
 from pipelines.backends.rknn.compile import Compiled, compile_network
 from pipelines.backends.rknn.compiled_graph import CompiledFile
+from pipelines.backends.rknn.diagnosis import diagnosed
 from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
 from pipelines.findings.table import findings as findings_of
 from pipelines.jobs import prepared_samples
@@ -62,7 +63,8 @@ def run(job: Job) -> None:
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = _reference(job, file.outputs)
-    found = analyses.analyze(job, compiled.sdk, simulator, samples, network)
+    with diagnosed(compiled.patient):
+        found = analyses.analyze(job, compiled.sdk, simulator, samples, network)
     report = layer_report.make(build, found.rows)
     outputs, findings = found.outputs, found.findings
     if samples.is_random:

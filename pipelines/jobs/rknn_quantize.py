@@ -5,8 +5,9 @@ params: platform, source_kind (onnx, torchscript, tflite), inputs (name -> Input
 inputs: model. Data: samples/, as jobs.samples leaves it.
 
 Writes out/quantize/: model.model, model.data and model.quantization.cfg (the SDK's, what step 2
-reads), rules.json (rewrites that fired), config.json (arguments of every SDK call) and
-calibration.json. All are the same bytes in any folder.
+reads), rules.json (rewrites that fired), config.json (arguments of every SDK call, and left_out:
+graph rules of the SDK that fail on this network and were disabled for it) and calibration.json. All
+are the same bytes in any folder.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn import log, options, sdk_samples
+from pipelines.backends.rknn.left_out import tried_without
+from pipelines.backends.rknn.patient import patient
 from pipelines.backends.rknn.sdk import Sdk, version
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.job import Job
@@ -33,13 +36,18 @@ def run(job: Job) -> None:
     names = options.input_names(job.params, model)
     samples = prepared_samples.read(Path("samples"), names)
     sdk_samples.write_list(sdk_samples.for_sdk(samples, job.params), Path("dataset.txt"))
-    config = options.config_options(job.params, names)
     step1 = options.step1_options(job.params)
 
-    sdk = Sdk()
-    sdk.config(**config)
-    options.load(sdk, job.params, model)
-    sdk.hybrid_step1("dataset.txt", **step1)
+    def calibrate(config: dict[str, Any]) -> tuple[Sdk, dict[str, Any]]:
+        sdk = Sdk()
+        sdk.config(**config)
+        options.load(sdk, job.params, model)
+        sdk.hybrid_step1("dataset.txt", **step1)
+        return sdk, config
+
+    (sdk, config), left_out = tried_without(
+        options.config_options(job.params, names), calibrate, patient(job)
+    )
 
     folder = job.out / "quantize"
     folder.mkdir(parents=True)
@@ -55,6 +63,7 @@ def run(job: Job) -> None:
             "config": config,
             "load": options.load_options(job.params),
             "step1": step1,
+            "left_out": left_out,
         },
     )
 

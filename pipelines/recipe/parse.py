@@ -56,18 +56,24 @@ def load_all(root: Path) -> dict[str, Recipe]:
 
     Raises Problems with all that is wrong in all of them.
     """
+    recipes, broken = load_each(root)
+    if broken:
+        raise Problems(problem for found in broken.values() for problem in found.problems)
+    return recipes
+
+
+def load_each(root: Path) -> tuple[dict[str, Recipe], dict[str, Problems]]:
+    """The sound recipes by model, and folder of models/ -> what is wrong with the others."""
     models = root / MODELS
     recipes: dict[str, Recipe] = {}
-    problems: list[Problem] = []
+    broken: dict[str, Problems] = {}
     for folder in sorted(models.iterdir()) if models.is_dir() else ():
         try:
             if (file := _recipe_file(folder)) is not None:
                 recipes[folder.name] = load(file, root)
         except Problems as found:
-            problems += found.problems
-    if problems:
-        raise Problems(problems)
-    return recipes
+            broken[folder.name] = found
+    return recipes, broken
 
 
 def _recipe_file(folder: Path) -> Path | None:

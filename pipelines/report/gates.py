@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.backends.table import BACKENDS
 from pipelines.project import Project
 from pipelines.recipe.model import Target
 from pipelines.report import summary
+from pipelines.report.rows import Run, trouble
 from pipelines.report.summary import Summary
 from pipelines.stages.stage import built
 
 _FINDINGS = {"max_cpu_layers": "cpu_layers", "max_float_layers": "float_fallback"}
 
 
-def failures(project: Project, selected: Sequence[str]) -> Iterator[str]:
-    """One message a gate that a built target of the selected models fails."""
-    chosen = set(selected)
+def failures(project: Project, run: Run) -> Iterator[str]:
+    """One message a gate that a built target of the selected models fails.
+
+    Where a step has no result in this run, the reports are of another network, and judge nothing.
+    """
+    chosen = set(run.selected)
     for recipe, target in project.plan.targets():
         steps = project.plan.of(recipe.model, target.name)
         if not any(step.name in chosen for step in steps):
+            continue
+        if trouble(project, recipe, target, run):
             continue
         found = summary.read(project.root, recipe, target)
         for gate, said in _judge(target, found) if found else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipelines import console, terminal
 from pipelines.backends.table import BACKENDS
@@ -13,6 +14,7 @@ from pipelines.project import Project
 from pipelines.recipe.model import Recipe, Target
 from pipelines.report import summary
 from pipelines.report.summary import Summary
+from pipelines.stages.stage import built
 
 _WIDTH = 80  # where the terminal does not say
 _HEAD = ("model@target", "steps", "onnx", "artifact", "ratio", "cosine", "cpu", "float", "time")
@@ -21,21 +23,88 @@ _SWEPT = "(N): a sweep of N targets, its largest artifact and worst cosine; ./do
 _BASELINE = "bad on purpose, for comparison:"
 
 
-def lines(project: Project, selected: Sequence[str], done: Mapping[str, Done]) -> list[str]:
-    """The table's lines for the selected steps' models and targets; none where none was built."""
-    groups = list(_groups(project, selected))
+_LAST = "analyze"  # the stage that makes no artifact
+
+
+@dataclass(frozen=True)
+class Run:
+    """selected: names of steps. done: of those with a result. undone: why others have none."""
+
+    selected: Sequence[str]
+    done: Mapping[str, Done]
+    undone: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The first step of a target without a result of this run, and what became of it."""
+
+    stage: str
+    what: str
+
+    @property
+    def is_built(self) -> bool:
+        return self.stage == _LAST
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.what}"
+
+
+def lines(project: Project, run: Run) -> list[str]:
+    """The table's lines for the selected steps' models and targets; none where there are none.
+
+    A target with a step that has no result in this run shows that, and no numbers of an earlier
+    build.
+    """
+    groups = list(_groups(project, run.selected))
     if not groups:
         return []
     most = terminal.data_width() or _WIDTH
-    rows = [_HEAD, *(_row(project, recipe, targets, done) for recipe, targets in groups)]
-    notes = [line for recipe, targets in groups for line in _accuracy(project, recipe, targets)]
+    rows = [_HEAD, *(_row(project, recipe, targets, run) for recipe, targets in groups)]
+    notes = [line for r, targets in groups for line in _accuracy(project, r, targets, run)]
     notes += _simplified(project, groups)
     if any(len(targets) > 1 for _, targets in groups):
         notes.append(_SWEPT)
     if baselines := [_name(r, targets) for r, targets in groups if targets[0].is_baseline]:
         notes.append(f"{_BASELINE} {', '.join(baselines)}")
     table = console.table(rows, right=range(1, len(_HEAD)), most=most)
-    return [*table, *(part for note in (*notes, _NOTE) for part in _wrapped(note, most))]
+    told = (part for note in (*notes, _NOTE) for part in _wrapped(note, most))
+    # A line to be copied is not wrapped.
+    return [*table, *(line for r, t in groups for line in _told(project, r, t, run)), *told]
+
+
+def trouble(project: Project, recipe: Recipe, target: Target, run: Run) -> Trouble | None:
+    """Why the target's recorded reports are not of what is there now; None where they are."""
+    own = (None, target.family, target.name)
+    steps = [step for step in project.plan.of(recipe.model) if step.target in own]
+    chosen = set(run.selected)
+    for step in steps:
+        if step.name in chosen and step.name not in run.done:
+            return Trouble(step.stage, run.undone.get(step.name, "not reached"))
+    if steps[-1].name not in chosen and project.builder.why(steps[-1]):
+        return Trouble(steps[-1].stage, "not asked for")
+    return None
+
+
+def is_whole(project: Project, run: Run) -> bool:
+    """Whether no row tells of trouble."""
+    return not any(
+        trouble(project, recipe, target, run)
+        for recipe, targets in _groups(project, run.selected)
+        for target in targets
+    )
+
+
+def _told(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) -> Iterator[str]:
+    """What a backend says of a target that is built, and of a sweep what has no result."""
+    for target in targets:
+        found = trouble(project, recipe, target, run)
+        if found and len(targets) > 1:
+            yield f"{recipe.model}@{target.name}: {found}"
+        if found is None or found.is_built:
+            folder = project.root / built(recipe, target.name)
+            notes = BACKENDS[target.backend].notes(folder, target.name)
+            yield from (f"{recipe.model}@{target.name}: {line}" for line in notes)
 
 
 def _simplified(
@@ -68,10 +137,14 @@ def _name(recipe: Recipe, targets: Sequence[Target]) -> str:
     return f"{recipe.model}@{name}"
 
 
-def _accuracy(project: Project, recipe: Recipe, targets: Sequence[Target]) -> Iterator[str]:
+def _accuracy(
+    project: Project, recipe: Recipe, targets: Sequence[Target], run: Run
+) -> Iterator[str]:
     """Of a target that is no sweep, and has labelled data."""
+    if len(targets) > 1 or trouble(project, recipe, targets[0], run):
+        return
     found = summary.read(project.root, recipe, targets[0])
-    if len(targets) > 1 or found is None:
+    if found is None:
         return
     if found.accuracy is not None and found.accuracy_float is not None:
         words = BACKENDS[targets[0].backend].in_words
@@ -81,23 +154,48 @@ def _accuracy(project: Project, recipe: Recipe, targets: Sequence[Target]) -> It
         )
 
 
-def _row(
-    project: Project, recipe: Recipe, targets: Sequence[Target], done: Mapping[str, Done]
-) -> Sequence[str]:
+def _row(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) -> Sequence[str]:
     own = {None, *(name for target in targets for name in (target.family, target.name))}
     steps = [step for step in project.plan.of(recipe.model) if step.target in own]
-    ended = [done[step.name] for step in steps if step.name in done]
-    outcomes = [each.outcome for each in ended]
-    ran, restored = outcomes.count(Outcome.RAN), outcomes.count(Outcome.RESTORED)
-    counts = f"{ran}/{restored}/{outcomes.count(Outcome.UP_TO_DATE)}"
-    read = (summary.read(project.root, recipe, target) for target in targets)
+    ended = [run.done[step.name] for step in steps if step.name in run.done]
+    time = f"{sum(each.elapsed_s for each in ended):.1f} s"
+    troubles = [trouble(project, recipe, target, run) for target in targets]
+    whole = [target for target, found in zip(targets, troubles, strict=True) if not found]
+    read = (summary.read(project.root, recipe, target) for target in whole)
     found = [each for each in read if each is not None]
     name = _name(recipe, targets)
     if len(targets) > 1:
         name += f" ({len(targets)})" if len(found) == len(targets) else f" ({len(found)} built)"
-    if not found:
-        return (name, counts, "not built", *[""] * 6)
-    return (name, counts, *_figures(found), f"{sum(each.elapsed_s for each in ended):.1f} s")
+    start = (name, _counts(ended))
+    if found:
+        return (*start, *_figures(found), time)
+    first = next((each for each in troubles if each), None)
+    if first is None:
+        return (*start, "not built", *[""] * 6)
+    sizes = _sizes(project, recipe, targets[0]) if first.is_built else None
+    if sizes is None:
+        return (*start, f"{first.what}:", first.stage, *[""] * 4, time)
+    return (*start, *sizes, first.what, "", "", time)
+
+
+def _counts(ended: Sequence[Done]) -> str:
+    outcomes = [each.outcome for each in ended]
+    kinds = (Outcome.RAN, Outcome.RESTORED, Outcome.UP_TO_DATE)
+    return "/".join(str(outcomes.count(kind)) for kind in kinds)
+
+
+def _sizes(project: Project, recipe: Recipe, target: Target) -> tuple[str, str, str] | None:
+    """Bytes of the exported network and of the artifact, and their ratio, from the files."""
+    made = next(iter(BACKENDS[target.backend].artifacts(recipe, target).values()))
+    places = (built(recipe, "export/model.onnx"), built(recipe, f"{target.name}/{made}"))
+    network, artifact = (project.root / place for place in places)
+    if not artifact.is_file():
+        return None
+    after = artifact.stat().st_size
+    if not network.is_file():
+        return "", console.quantity(after), ""
+    before = network.stat().st_size
+    return console.quantity(before), console.quantity(after), f"{after / before:.2f}"
 
 
 def _figures(found: Sequence[Summary]) -> Iterator[str]:

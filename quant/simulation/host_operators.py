@@ -96,6 +96,8 @@ def _normed(call: Call, x: Array, axes: tuple[int, ...]) -> Array:
 
 def matmul(call: Call, inputs: Sequence[Array]) -> Array:
     """[B, K, 1, M] and [B, K, 1, N] -> [B, M, 1, N]"""
+    if len(inputs) != 2:  # one more where the SDK fused what came after
+        raise Unknown(f"exMatMul of {len(inputs)} inputs")
     one, other = inputs
     return _product(one, call.second_operand(other))
 

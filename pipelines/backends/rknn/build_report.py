@@ -7,6 +7,8 @@ constants, totals          dynamic_input those of the largest shape
 other_shapes               the same four for each further shape of dynamic_input
 outputs                    for each layer, in order: the names of the tensors that it makes
 rules                      rewrites that fired: {rule, removed, added}
+left_out                   rules of the SDK that fail on the network and were disabled for it:
+                           {rule, node, error}
 hybrid                     tensor -> dtype, as the recipe asks (build.layers)
 config, load               arguments of the SDK's config and load_*
 warnings, errors           sentences; errors are those that the SDK printed and went on after
@@ -57,6 +59,7 @@ def make(compiled: Compiled, model: Path, asked: Mapping[str, str]) -> dict[str,
         "other_shapes": [asdict(run) for run in runs[1:]],
         "outputs": [list(operator.outputs) for operator in graphs[0]],
         "rules": [*compiled.rules, *(asdict(rule) for rule in log.rules(printed))],
+        "left_out": compiled.left_out,
         "hybrid": dict(asked),
         "warnings": [*unheeded, *_telling(log.warnings(printed))],
         "errors": _telling(log.errors(printed)),

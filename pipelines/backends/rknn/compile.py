@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn import hybrid, options, sdk_samples
+from pipelines.backends.rknn.diagnosis import Patient, diagnosed, names_of
+from pipelines.backends.rknn.left_out import tried_without, without
+from pipelines.backends.rknn.patient import patient
 from pipelines.backends.rknn.sdk import Sdk
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.job import Job
@@ -19,8 +22,9 @@ from pipelines.jobs.job import Job
 class Compiled:
     """inputs: names in the SDK's order. config, load: arguments that were used.
 
-    For a network that was compiled from step 1's files, rules: rewrites that fired there, and
-    renamed: of hybrid.output_names.
+    left_out: rules of the SDK that fail on the network, rows of LeftOut. For a network that was
+    compiled from step 1's files, rules: rewrites that fired there, and renamed: of
+    hybrid.output_names. patient: the network, for what a later call refuses.
     """
 
     sdk: Sdk
@@ -29,6 +33,8 @@ class Compiled:
     load: Mapping[str, Any]
     rules: list[Mapping[str, Any]]
     renamed: Mapping[str, str]
+    left_out: list[Mapping[str, Any]]
+    patient: Patient
 
 
 def compile_network(job: Job, *, verbose: bool = True) -> Compiled:
@@ -38,11 +44,12 @@ def compile_network(job: Job, *, verbose: bool = True) -> Compiled:
     gdq, dynamic_input. Raises Refusal.
     """
     if "quantize" in job.inputs:
-        return _from_step1(job.inputs["quantize"], job.params["build"]["layers"], verbose)
+        return _from_step1(job, job.inputs["quantize"], verbose)
     return _in_one_call(job, verbose)
 
 
-def _from_step1(folder: Path, layers: Mapping[str, str], verbose: bool) -> Compiled:
+def _from_step1(job: Job, folder: Path, verbose: bool) -> Compiled:
+    layers = job.params["build"]["layers"]
     told = json.loads((folder / "config.json").read_text())
     names = ("model.model", "model.data", "model.quantization.cfg")
     for name in names:
@@ -52,17 +59,21 @@ def _from_step1(folder: Path, layers: Mapping[str, str], verbose: bool) -> Compi
         hybrid.check_names(layers, graph)
         config = Path("model.quantization.cfg")
         config.write_text(hybrid.set_layers(config.read_text(), layers))
-    sdk = Sdk(verbose=verbose)
-    sdk.hybrid_step2(*names)
     rules = json.loads((folder / "rules.json").read_text())
+    left_out = told["left_out"]
+    network = names_of(rules, (node.name for node in graph.node))
+    who = Patient(network, job.params["target"], rules, told["config"].get("disable_rules") or ())
+    sdk = Sdk(verbose=verbose)
+    with diagnosed(who):
+        sdk.hybrid_step2(*names)
     renamed = hybrid.output_names(graph)
-    return Compiled(sdk, told["inputs"], told["config"], told["load"], rules, renamed)
+    config, load = told["config"], told["load"]
+    return Compiled(sdk, told["inputs"], config, load, rules, renamed, left_out, who)
 
 
 def _in_one_call(job: Job, verbose: bool) -> Compiled:
     model = options.place_model(job.params["source_kind"], job.inputs["model"])
     names = options.input_names(job.params, model)
-    config = options.config_options(job.params, names)
     dataset = None
     if options.is_quantized(job.params):
         dataset = "calibration.txt"
@@ -70,8 +81,25 @@ def _in_one_call(job: Job, verbose: bool) -> Compiled:
         folder = Path("calibration" if Path("calibration").is_dir() else "samples")
         samples = prepared_samples.read(folder, names)
         sdk_samples.write_list(sdk_samples.for_sdk(samples, job.params), Path(dataset))
-    sdk = Sdk(verbose=verbose)
-    sdk.config(**config)
-    options.load(sdk, job.params, model)
-    sdk.build(**options.build_options(job.params, dataset))
-    return Compiled(sdk, names, config, options.load_options(job.params), [], {})
+
+    def build(config: dict[str, Any]) -> tuple[Sdk, dict[str, Any]]:
+        sdk = Sdk(verbose=verbose)
+        sdk.config(**config)
+        options.load(sdk, job.params, model)
+        sdk.build(**options.build_options(job.params, dataset))
+        return sdk, config
+
+    known = left_out_before(job)
+    given = without(options.config_options(job.params, names), known)
+    who = patient(job)
+    (sdk, config), found = tried_without(given, build, who)
+    load, left_out = options.load_options(job.params), [*known, *found]
+    now = who(config.get("disable_rules") or [])
+    return Compiled(sdk, names, config, load, [], {}, left_out, now)
+
+
+def left_out_before(job: Job) -> list[Mapping[str, Any]]:
+    """What build had left out, for a job after it, which compiles the same again."""
+    if "build.json" not in job.inputs:
+        return []
+    return list(json.loads(job.inputs["build.json"].read_text())["left_out"])

@@ -9,7 +9,8 @@
 
 2.5.0 prints five decimals and at most 9999999; 2.3.2 cuts the distance to six characters
 (`18219.`, at most 999999). A tensor that is fused away has no values. `f_nan`, `q_inf` stand where
-the float or the quantized tensor isn't finite. With a board, further columns follow; not read here.
+the float or the quantized tensor isn't finite, `f_zero` and `q_zero` where one is 0 everywhere, and
+so has no direction. With a board, further columns follow; not read here.
 """
 
 from __future__ import annotations
@@ -25,28 +26,32 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a tensor of the simulator is from the float one. NaN where either isn't finite."""
+    """How far a tensor of the simulator is from the float one. NaN where either isn't finite.
+
+    Where the simulator's is all 0 and the float one is not, cosine is 0 and euclidean not told.
+    """
 
     cosine: float
-    euclidean: float
+    euclidean: float | None
 
 
 @dataclass(frozen=True)
 class Row:
     """One tensor. entire: errors add up from the input; single: this operator's alone.
 
-    Both are None for a tensor that is fused away.
+    Both are None for a tensor that is fused away, and for one that is_zero: all 0 in float.
     """
 
     op_type: str
     tensor: str
     entire: Distance | None
     single: Distance | None
+    is_zero: bool = False
 
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-COSINE = r"-?\d\.\d{1,5}|[a-z]*_?(?:nan|inf)"
-EUCLIDEAN = r"\d+(?:\.\d{0,5})?|[a-z]*_?(?:nan|inf)"
+COSINE = r"-?\d\.\d{1,5}|[a-z]*_?(?:nan|inf)|[fq]_zero"
+EUCLIDEAN = r"\d+(?:\.\d{0,5})?|[a-z]*_?(?:nan|inf)|[fq]_zero"
 PAIR = rf"({COSINE})\s*\|\s*({EUCLIDEAN})"
 ROW = re.compile(rf"\[(?P<op>[^\]]+)\] (?P<tensor>\S.*?)\s+{PAIR}\s*{PAIR}(?:\s.*|)$")
 FUSED = re.compile(r"\[(?P<op>[^\]]+)\] (?P<tensor>[^|]*\S)\s*$")
@@ -66,17 +71,22 @@ def read(text: str) -> list[Row]:
 def _row(line: str) -> Row:
     match = ROW.match(line)
     if match:
-        cosine, euclidean, single_cosine, single_euclidean = match.groups()[2:]
-        return Row(
-            match["op"],
-            match["tensor"],
-            Distance(_number(cosine), _number(euclidean)),
-            Distance(_number(single_cosine), _number(single_euclidean)),
-        )
+        cells = match.groups()[2:]
+        entire, single = _distance(*cells[:2]), _distance(*cells[2:])
+        return Row(match["op"], match["tensor"], entire, single, "f_zero" in cells)
     fused = FUSED.match(line)
     if not fused:
         raise Unreadable(f"a row of error_analysis.txt can't be read: {line}")
     return Row(fused["op"], fused["tensor"], None, None)
+
+
+def _distance(cosine: str, euclidean: str) -> Distance | None:
+    """None where the float tensor is all 0: the SDK then looks no further."""
+    if "f_zero" in (cosine, euclidean):
+        return None
+    if "q_zero" in (cosine, euclidean):
+        return Distance(0.0, None)
+    return Distance(_number(cosine), _number(euclidean))
 
 
 def _number(printed: str) -> float:

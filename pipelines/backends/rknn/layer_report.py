@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.backends.rknn import error_analysis
+from pipelines.findings.finding import listed
 from quant.layer_error import Distance, Error, LayerReport, Row, not_finite, over_samples
 
 NOT_COMPARED = "the SDK compares no layers of a network that was quantized before"
@@ -32,7 +33,7 @@ def make(build: Mapping[str, Any], analyses: Sequence[Sequence[error_analysis.Ro
         platform=build["platform"],
         samples=len(analyses),
         rows=tuple(rows),
-        findings=tuple(_findings(rows) if analyses else [NOT_COMPARED]),
+        findings=tuple(_all_findings(rows, analyses) if analyses else [NOT_COMPARED]),
     )
 
 
@@ -51,7 +52,8 @@ def _by_tensor(analyses: Sequence[Sequence[error_analysis.Row]]) -> dict[str, Er
 
 def _errors(rows: Sequence[error_analysis.Row]) -> Errors:
     """One tensor's rows, one for each sample."""
-    return rows[0].op_type, _error([r.entire for r in rows]), _error([r.single for r in rows])
+    told = [row for row in rows if not row.is_zero]
+    return rows[0].op_type, _error([r.entire for r in told]), _error([r.single for r in told])
 
 
 def _error(found: Sequence[error_analysis.Distance | None]) -> Error | None:
@@ -121,13 +123,32 @@ def compared_layers(rows: Sequence[Row]) -> list[Row]:
     return [row for row in compute_layers(rows) if row.entire]
 
 
-def _findings(rows: Sequence[Row]) -> Iterator[str]:
+def _all_findings(
+    rows: Sequence[Row], analyses: Sequence[Sequence[error_analysis.Row]]
+) -> Iterator[str]:
     for tensor in not_finite(rows):
         yield f"`{tensor}` holds NaN or infinities, in the float network or in the quantized one"
-    layers, compared = compute_layers(rows), compared_layers(rows)
-    if len(compared) < len(layers):
-        left_out = ", ".join(row.name or row.op for row in layers if not row.entire)
+    yield from (sentence for i, one in enumerate(analyses) for sentence in _zeros(i, one))
+    layers = compute_layers(rows)
+    zeros = {row.tensor for analysis in analyses for row in analysis if row.is_zero}
+    missing = [row for row in layers if not row.entire and row.tensor not in zeros]
+    if missing:
+        left_out = ", ".join(row.name or row.op for row in missing)
         yield (
-            f"{len(layers) - len(compared)} of {len(layers)} layers have no error values, for the "
+            f"{len(missing)} of {len(layers)} layers have no error values, for the "
             f"SDK's simulator has no such tensors: {left_out}"
+        )
+
+
+def _zeros(number: int, analysis: Sequence[error_analysis.Row]) -> Iterator[str]:
+    """Of one sample: which tensors hold nothing but 0 in float."""
+    zeros = [row for row in analysis if row.is_zero]
+    inputs = [f"`{row.tensor}`" for row in zeros if row.op_type == "Input"]
+    if inputs:
+        yield f"sample {number} is all 0 at the input {', '.join(inputs)}: is that meant?"
+    if zeros:
+        yield (
+            f"in sample {number} the float network is all 0 at "
+            f"{listed([str(row.tensor) for row in zeros])}: that has no direction, so the sample "
+            "does not count for the cosines there"
         )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipelines.backends.rknn import log, spared
 from pipelines.backends.rknn.capture import captured
+from pipelines.backends.rknn.sdk_refusal import SdkRefusal
 from pipelines.jobs.refusal import Refusal
 
 # Read when tqdm is imported; its bars would be most of the log.
@@ -155,14 +156,17 @@ class Sdk:
         self.log += printed.text
         fatal = [line for line in log.errors(printed.text) if FATAL.search(line)]
         if fatal:
-            raise Refusal(
+            raise SdkRefusal(
                 f"rknn-toolkit2 {version()} printed an error in {name} and went on: {fatal[0]}",
                 "a file made like this fails on the board; change or split the layer that the log "
                 "names before it",
+                sentence=fatal[0],
+                printed=printed.text,
+                seen=self.log,
             )
         return result
 
-    def _refusal(self, name: str, fault: str, printed: str) -> Refusal:
+    def _refusal(self, name: str, fault: str, printed: str) -> SdkRefusal:
         """What the SDK says last that means something, else the bare fault."""
         said = [line for line in log.errors(printed) if not NOISE.search(line)]
         last = [line.strip() for line in fault.splitlines() if line.strip()] or ["no reason given"]
@@ -173,7 +177,10 @@ class Sdk:
         else:
             sentence = (*log.warnings(printed), last[-1])[0]
         sentence = sentence.removeprefix(f"{name}: ").removeprefix("ValueError: ")
-        return Refusal(f"rknn-toolkit2 {version()} refused {name}: {sentence}", _hint(sentence))
+        what = f"rknn-toolkit2 {version()} refused {name}: {sentence}"
+        return SdkRefusal(
+            what, _hint(sentence), sentence=sentence, printed=f"{printed}\n{fault}", seen=self.log
+        )
 
 
 # What to do about refusals that the SDK words without saying it.

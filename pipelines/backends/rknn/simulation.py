@@ -68,7 +68,7 @@ class Simulation:
     def analysis(self, arrays: Sequence[Array]) -> Analysis:
         """All layers of one sample."""
         feeds = self._feeds(arrays)
-        rows = [Row("Input", name, EXACT, EXACT) for name in feeds]
+        rows = [_input_row(name, feed) for name, feed in feeds.items()]
         outputs: dict[str, Array] = {}
         for layer in self._layers(feeds):
             if layer.entire is None or layer.single is None:
@@ -76,6 +76,9 @@ class Simulation:
                 continue
             if layer.tensor in self._layers.graph.outputs:
                 outputs[layer.tensor] = layer.entire
+            if not layer.float.any():
+                rows.append(Row(layer.op_type, layer.tensor, None, None, is_zero=True))
+                continue
             entire, single = distances(layer.float, layer.entire, layer.single)
             rows.append(Row(layer.op_type, layer.tensor, Distance(*entire), Distance(*single)))
         made = [outputs[name] for name in self._layers.graph.outputs]
@@ -100,6 +103,12 @@ class Simulation:
             name: array.reshape(shape)
             for array, (name, shape) in zip(made, self._shapes.items(), strict=True)
         }
+
+
+def _input_row(name: str, feed: Array) -> Row:
+    if not feed.any():
+        return Row("Input", name, None, None, is_zero=True)
+    return Row("Input", name, EXACT, EXACT)
 
 
 _KEYS = ("mean", "std")

@@ -73,6 +73,7 @@ def _params(recipe: Recipe, target: Target, samples: Samples | None = None) -> d
     if file := quantize["rknn"].get(_CONTROL):
         quantize["rknn"][_CONTROL] = f"in/{_CONTROL}{PurePosixPath(file).suffix}"
     return {
+        "target": target.name,
         "platform": target.platform,
         "source_kind": recipe.source.kind if is_direct(target) else "onnx",
         "inputs": plain(recipe.inputs),

@@ -21,7 +21,7 @@ class ShowPlan(OwnCommand):
 
     def act(self, arguments: argparse.Namespace) -> int:
         chosen = steps_named(arguments.names)
-        for path in write_all(CURRENT.root, CURRENT.plan):
+        for path in write_all(CURRENT.root, CURRENT.plan, is_whole=not CURRENT.broken):
             console.say(f"wrote {path}")
         for step in CURRENT.plan.steps.values():
             if step.name in chosen:

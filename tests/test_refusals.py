@@ -1,0 +1,155 @@
+"""What the SDK refuses, as a sentence: the rule, the node of the user's network, what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.detector_parts import attention, distances
+from tests.graph_builder import parsed
+from tests.job_runner import ToolchainJobs
+from tests.test_rknn_jobs import Bench, Done, Network, Toolchain
+
+pytestmark = pytest.mark.toolchain
+
+SDPA = "fuse_exmatmul_add_mul_exsoftmax13_exmatmul_to_sdpa"
+SPLIT = "seperate_conv_rs_split"
+INDEX = "IndexError: list index out of range"
+
+
+@pytest.fixture(scope="module")
+def newest(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Toolchain]:
+    server = ToolchainJobs.start("rknn-2.5.0", request, tmp_path_factory.mktemp("server") / "log")
+    yield Toolchain("2.5.0", server)
+    server.close()
+
+
+def bench(toolchain: Toolchain, model: onnx.ModelProto, folder: Path) -> Bench:
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in model.graph.input
+    }
+    random = np.random.default_rng(0)
+    samples = {
+        name: random.normal(size=(2, *shape[1:])).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    return Bench(toolchain, Network(model.SerializeToString(), samples), folder)
+
+
+def left_out(done: Done) -> list[dict[str, Any]]:
+    return list(done.read("quantize/config.json")["left_out"])
+
+
+BROKEN = {
+    "attention": (attention, {"rule": SDPA, "node": "MatMul `scores`", "error": INDEX}),
+    "distances": (distances, {"rule": SPLIT, "node": "Conv `mean`", "error": INDEX}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_quantize_goes_on_without_a_rule_that_fails(
+    name: str, newest: Toolchain, tmp_path: Path
+) -> None:
+    make, row = BROKEN[name]
+    at = bench(newest, make(), tmp_path)
+    quantized = at.quantize()
+    assert left_out(quantized) == [row]
+    built = at.build(quantized)
+    assert built.read("build.json")["left_out"] == [row]
+    assert built.read("build.json")["config"]["disable_rules"] == [row["rule"]]
+    analyzed = at.analyze(built, quantized)
+    outputs = analyzed.read("report/metrics.json")["outputs"]
+    assert outputs["y"]["cosine"]["worst"] > 0.99
+    (finding,) = (
+        one
+        for one in analyzed.read("report/bytes.json")["findings"]
+        if one["name"] == "left_out_rules"
+    )
+    assert row["rule"] in finding["message"]
+    assert row["node"] in finding["message"]
+
+
+def test_float16_goes_on_without_it_too(newest: Toolchain, tmp_path: Path) -> None:
+    at = bench(newest, attention(), tmp_path)
+    built, analyzed = at.in_one_call(quantize={"dtype": "float16"})
+    assert built.read("build.json")["left_out"] == [BROKEN["attention"][1]]
+    assert analyzed.read("report/metrics.json")["outputs"]["y"]["cosine"]["worst"] > 0.9999
+
+
+def test_a_rule_that_only_build_fails_in_is_named_with_the_line(
+    newest: Toolchain, tmp_path: Path
+) -> None:
+    """An axis of 8,820 over 8,192: a register of the chip, told of in the compiler alone."""
+    at = bench(newest, distances(side=84), tmp_path)
+    refused = at.build(at.quantize()).refusal
+    assert refused is not None
+    what, advice = refused
+    assert what.startswith("an axis of 8,820 is over the NPU's 8,192, first at `softmax` (6 ")
+    assert "limit: 0x1fff, value: 0x2273" in what
+    assert "cut_postprocessing" in advice
+
+
+WEIGHTS = {"w": np.full((8, 3, 3, 3), 0.1, np.float32), "zero": np.zeros(1, np.float32)}
+DROPPED = parsed(
+    """g (float[1,3,8,8] x, float[1,8,1,1] scale) => (float[1,8,8,8] y) {
+      [conv] c = Conv<pads=[1,1,1,1]>(x, w)
+      [nothing] z = Mul(scale, zero)
+      [sum] y = Add(c, z)
+    }""",
+    WEIGHTS,
+)
+OPEN = parsed(
+    "g (float[n,3,8,8] x) => (float[n,8,8,8] y) { [conv] y = Conv<pads=[1,1,1,1]>(x, w) }",
+    {"w": WEIGHTS["w"]},
+)
+# network -> what the refusal says, and its advice
+TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
+    "an input that changes nothing": (
+        DROPPED,
+        "the input has no effect on any output: `scale`; the SDK dropped it",
+        "leave it out of `inputs`",
+    ),
+    "an open shape": (
+        OPEN,
+        "the input `x` has the open shape ['n', 3, 8, 8], and the SDK compiles fixed ones",
+        "inputs: {x: {shape: [...]}}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_refused_with_the_node_or_input(name: str, newest: Toolchain, tmp_path: Path) -> None:
+    model, what, advice = TOLD[name]
+    refused = bench(newest, model, tmp_path).quantize().refusal
+    assert refused is not None
+    assert what in refused[0]
+    assert advice in refused[1]
+
+
+def test_a_sample_of_zeros_is_told_and_counts_for_no_cosine(
+    newest: Toolchain, tmp_path: Path
+) -> None:
+    model = parsed(
+        "g (float[1,3,8,8] x) => (float[1,8,8,8] y) { [conv] y = Conv<pads=[1,1,1,1]>(x, w) }",
+        {"w": WEIGHTS["w"]},
+    )
+    at = bench(newest, model, tmp_path)
+    at.network.samples["x"][0] = 0
+    _, analyzed = at.whole()
+    report = analyzed.read("report/layers.json")
+    assert report["findings"] == [
+        "sample 0 is all 0 at the input `x`: is that meant?",
+        "in sample 0 the float network is all 0 at `x`, `x_int8`, `y_int8`, `y`: that has no "
+        "direction, so the sample does not count for the cosines there",
+    ]
+    (conv,) = (row for row in report["layers"] if row["name"] == "Conv:conv")
+    assert conv["entire"]["cosine"]["worst"] == conv["entire"]["cosine"]["mean"] > 0.999
+    assert analyzed.read("report/metrics.json")["outputs"]["y"]["cosine"]["worst"] > 0.999
