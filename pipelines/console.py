@@ -79,16 +79,18 @@ def table(
 ) -> list[str]:
     """Aligned lines; `right` are the columns set flush right. No trailing blanks.
 
-    most: the lines' length, where one is wished: first cells too long for it get a line of their
-    own.
+    most: the lines' length, where one is wished: columns move closer, and first cells that are
+    too long even so get a line of their own.
     """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    gap = "  "
     if most is not None and sum(widths) + 2 * (len(widths) - 1) > most:
-        room = most - sum(widths[1:]) - 2 * (len(widths) - 1)
+        gap = " "
+        room = most - sum(widths[1:]) - (len(widths) - 1)
         rows = [part for row in rows for part in _parts(row, room)]
         widths[0] = max(len(row[0]) for row in rows if len(row) > 1)
     return [
-        "  ".join(
+        gap.join(
             cell.rjust(w) if i in right else cell.ljust(w)
             for i, (cell, w) in enumerate(zip(row, widths, strict=False))
         ).rstrip()

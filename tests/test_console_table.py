@@ -13,10 +13,10 @@ ROWS = [
 
 def test_a_long_name_gets_a_line_of_its_own() -> None:
     assert table(ROWS, right=(1, 2), most=22) == [
-        "name   steps    bytes",
-        "short  5/0/0   1.0 KB",
+        "name  steps   bytes",
+        "short 5/0/0  1.0 KB",
         "a_name_that_is_far_longer",
-        "       0/0/5  40.2 MB",
+        "      0/0/5 40.2 MB",
     ]
 
 

@@ -12,6 +12,7 @@ import yaml
 from pipelines.front.cli import OWN
 from pipelines.recipe.check_recipe import COMMANDS
 from pipelines.recipe.vendor import TOOLCHAINS
+from pipelines.report import rows
 from tests.conftest import ROOT
 
 ENGLISH = (ROOT / "README.md").read_text()
@@ -56,6 +57,14 @@ def test_the_readmes_show_the_same_code_and_headings() -> None:
         assert len(re.findall(pattern, ENGLISH)) == len(re.findall(pattern, CHINESE)), pattern
     figures = r"```\n(model@target.*?)```"
     assert re.findall(figures, ENGLISH, re.S) == re.findall(figures, CHINESE, re.S)
+
+
+def test_the_first_table_is_as_printed() -> None:
+    for readme in (ENGLISH, CHINESE):
+        first = readme[readme.index("model@target") :].partition("```")[0].splitlines()
+        assert first[0].split() == list(rows.HEAD)
+        assert first[-1] == rows.NOTE
+        assert max(map(len, first)) <= 80
 
 
 @pytest.mark.parametrize("name", ["", *commands_of_doit()])

@@ -17,8 +17,8 @@ from pipelines.report.summary import Summary
 from pipelines.stages.stage import built
 
 _WIDTH = 80  # where the terminal does not say
-_HEAD = ("model@target", "steps", "onnx", "artifact", "ratio", "cosine", "cpu", "float", "time")
-_NOTE = "steps: run/restored/up to date; cosine: worst layer; cpu, float: layers"
+HEAD = ("model@target", "steps", "onnx", "artifact", "ratio", "cosine", "cpu", "float", "time")
+NOTE = "steps: run/restored/up to date; cosine: worst layer; cpu, float: layers"
 _SWEPT = "(N): a sweep of N targets, its largest artifact and worst cosine; ./doit table"
 _BASELINE = "bad on purpose, for comparison:"
 
@@ -60,15 +60,15 @@ def lines(project: Project, run: Run) -> list[str]:
     if not groups:
         return []
     most = terminal.data_width() or _WIDTH
-    rows = [_HEAD, *(_row(project, recipe, targets, run) for recipe, targets in groups)]
+    rows = [HEAD, *(_row(project, recipe, targets, run) for recipe, targets in groups)]
     notes = [line for r, targets in groups for line in _accuracy(project, r, targets, run)]
     notes += _simplified(project, groups)
     if any(len(targets) > 1 for _, targets in groups):
         notes.append(_SWEPT)
     if baselines := [_name(r, targets) for r, targets in groups if targets[0].is_baseline]:
         notes.append(f"{_BASELINE} {', '.join(baselines)}")
-    table = console.table(rows, right=range(1, len(_HEAD)), most=most)
-    told = (part for note in (*notes, _NOTE) for part in _wrapped(note, most))
+    table = console.table(rows, right=range(1, len(HEAD)), most=most)
+    told = (part for note in (*notes, NOTE) for part in _wrapped(note, most))
     # A line to be copied is not wrapped.
     return [*table, *(line for r, t in groups for line in _told(project, r, t, run)), *told]
 
@@ -158,7 +158,7 @@ def _row(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) 
     own = {None, *(name for target in targets for name in (target.family, target.name))}
     steps = [step for step in project.plan.of(recipe.model) if step.target in own]
     ended = [run.done[step.name] for step in steps if step.name in run.done]
-    time = f"{sum(each.elapsed_s for each in ended):.1f} s"
+    time = _seconds(sum(each.elapsed_s for each in ended))
     troubles = [trouble(project, recipe, target, run) for target in targets]
     whole = [target for target, found in zip(targets, troubles, strict=True) if not found]
     read = (summary.read(project.root, recipe, target) for target in whole)
@@ -176,6 +176,10 @@ def _row(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) 
     if sizes is None:
         return (*start, f"{first.what}:", first.stage, *[""] * 4, time)
     return (*start, *sizes, first.what, "", "", time)
+
+
+def _seconds(elapsed_s: float) -> str:
+    return f"{elapsed_s:.1f} s" if elapsed_s < 99.95 else f"{elapsed_s:.0f} s"
 
 
 def _counts(ended: Sequence[Done]) -> str:
