@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from pipelines import atomic, console
 from pipelines.where import Problem, Problems, Where
+from quant.image_names import is_image
 
 IGNORE = ".dvcignore"
 _CONTROL = {".git", ".hg", ".dvc"}  # DVC never looks into these
@@ -23,6 +24,7 @@ _CHUNK = 1 << 20
 # A file changed again within one tick of the kernel's clock keeps its times (CONFIG_HZ=100: 10 ms),
 # so a hash of a file this young is not remembered.
 _RACY_NS = 20_000_000
+_PICTURES = "//"  # before an MD5 in the memory: no path begins so
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,21 @@ class Contents:
                 raise Problems([Problem(Where(f"{folder}/{below}"), what, advice)])
             found[below] = content
         md5s = {below: content.md5 for below, content in found.items()}
-        return folder_content(md5s, sum(content.size for content in found.values()))
+        content = folder_content(md5s, sum(content.size for content in found.values()))
+        self._remember_pictures(content.md5, md5s)
+        return content
+
+    def pictures(self, md5: str) -> str | None:
+        """MD5 of what a folder of that MD5 holds of pictures; None where it was not looked into."""
+        return next(iter(self._load().get(_PICTURES + md5, ())), None)
+
+    def _remember_pictures(self, md5: str, members: Mapping[str, str]) -> None:
+        if _PICTURES + md5 in self._load():
+            return
+        held = {path: each for path, each in members.items() if is_image(path.rpartition("/")[2])}
+        with self._lock:
+            self._load()[_PICTURES + md5] = [folder_content(held, 0).md5]
+            self._is_changed = True
 
     def _of_file(self, path: str, status: os.stat_result) -> Content:
         if stat.S_ISDIR(status.st_mode):

@@ -41,6 +41,9 @@ class Change:
         return f"{self.kind} {self.name} {self.before or '(none)'} -> {self.after or '(none)'}"
 
 
+NEVER = Change("never", "built")
+
+
 def observe(step: Step, contents: Contents) -> Facts:
     """What the step's facts are now."""
     return Facts(
@@ -56,7 +59,7 @@ def observe(step: Step, contents: Contents) -> Facts:
 def changes(old: Facts | None, new: Facts) -> list[Change]:
     """Every fact that differs; empty means that the step's outputs are what it would make again."""
     if old is None:
-        return [Change("never", "built")]
+        return [NEVER]
     if _is_same(old, new):
         return []
     before, after = dict(_leaves(old)), dict(_leaves(new))

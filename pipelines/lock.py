@@ -6,7 +6,7 @@ import hashlib
 import os
 import posixpath
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -87,15 +87,21 @@ class _Edit:
     text: str | None  # None: it goes away
 
 
+Order = Callable[[str], Iterable[str]]
+
+
 class Locks:
     """All models' lock files: read when first asked for, written when a run ends.
 
     Until then every record is a line of the journal; what a killed process left there is written
     before anything is read.
+
+    order: model's folder -> names of its stages, as they should stand.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, order: Order = lambda folder: ()) -> None:
         self._root = root
+        self.order = order
         self._base = f"{root}/"  # joining thousands of Paths takes longer than reading them
         self._stages: dict[str, dict[str, Any]] = {}
         self._texts: dict[str, str | None] = {}  # of the files that were read
@@ -240,10 +246,16 @@ class Locks:
                     stages.pop(name, None)
                 else:
                     stages[name] = edit.text
+            stages = self._in_order(folder, stages)
             new = lock_text.join(stages.values()) if stages or text is not None else None
             if new is not None and new != text:
                 atomic.write(f"{self._base}{folder}/dvc.lock", new.encode())
             return new
+
+    def _in_order(self, folder: str, stages: dict[str, str]) -> dict[str, str]:
+        """As the plan has them, so that equal builds give equal files; then what no plan has."""
+        known = (name for name in self.order(folder) if name in stages)
+        return {name: stages[name] for name in dict.fromkeys([*known, *stages])}
 
 
 def _is_gone(folder: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pipelines import plan
 from pipelines.builder import Builder
@@ -46,7 +47,11 @@ class Project:
 
     @cached_property
     def builder(self) -> Builder:
-        return Builder(self.root)
+        return Builder(self.root, order=self._order)
+
+    def _order(self, folder: str) -> Iterator[str]:
+        """Names of a model's stages in its dvc.lock."""
+        return (step.lock_name for step in self.plan.of(PurePath(folder).name))
 
 
 CURRENT = Project(Path(__file__).resolve().parent.parent)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from quant.fault import Fault
+from quant.image_names import SUFFIXES, is_image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")  # by content: Pillow's other decoders stay unused
 # A header of a few bytes can promise any size. Cameras make up to 150 million pixels (450 MB here),
 # networks look at a few million. Pillow has a limit of its own, of 179 million.
@@ -70,11 +70,6 @@ def list_images(folder: Path, name: str = "") -> list[Path]:
             f"put images there: {', '.join(SUFFIXES)}",
         )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def is_image(name: str) -> bool:
-    """Whether a file is an image by its name."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def load(path: Path, frame: Frame, name: str = "") -> tuple[NDArray[np.uint8], bool]:

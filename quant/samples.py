@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from quant.dataset import read_list
 from quant.fault import Fault
-from quant.images import SUFFIXES, is_image, list_images, load
+from quant.image_names import SUFFIXES, is_image
+from quant.images import list_images, load
 from quant.input_form import InputForm
 from quant.npy_file import NpyFile, converted, open_npy
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines import console
 from pipelines.builder import Outcome
 from pipelines.done import DONE, UNDONE, Done
-from pipelines.facts import Change
+from pipelines.facts import NEVER
 from pipelines.front import sealing
 from pipelines.front.tasks import STOPPED
 from pipelines.project import CURRENT
@@ -62,7 +62,7 @@ class StepReporter:
         if done is None or done.outcome is Outcome.UP_TO_DATE:
             return
         what = "restored" if done.outcome is Outcome.RESTORED else f"{done.elapsed_s:.1f} s"
-        self._line(task.name, f"{what:>8}  {_because(done.why, task.name)}")
+        self._line(task.name, f"{what:>8}  {_because(done, task.name)}")
 
     def add_failure(self, task: Any, fail: Any) -> None:
         self._is_clean = False
@@ -160,9 +160,11 @@ LAST: list[StepReporter] = []
 ASKED: list[str] = []  # the arguments of the present run: a command of ours may start one too
 
 
-def _because(why: tuple[Change, ...], name: str) -> str:
+def _because(done: Done, name: str) -> str:
     """The first reason, paths counted from the model's folder; `./doit why` tells them all."""
-    model = name.partition(":")[0]
+    model, why = name.partition(":")[0], done.why
     first = str(why[0]) if why else "asked for by -a"
+    if why == (NEVER,) and done.outcome is Outcome.RESTORED:
+        first = "not in this dvc.lock, but built before"
     first = first.replace(f"models/{model}/build/", "").replace(f"models/{model}/", "")
     return first + (f" (+{len(why) - 1})" if len(why) > 1 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from pathlib import Path
 
 from pipelines.recipe.model import Recipe
@@ -20,6 +21,10 @@ _EXPORTERS = {
 CHECKER = ("core", "pipelines.jobs.check_onnx")
 
 
+# DVC takes dots and brackets apart, and reads other odd names otherwise.
+_ADDRESSABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
 def step(recipe: Recipe, root: Path) -> Step:
     source = recipe.source
     exporter = _EXPORTERS[source.kind]
@@ -33,8 +38,11 @@ def step(recipe: Recipe, root: Path) -> Step:
     def work() -> tuple[Work, ...]:
         params = {
             "source": plain(source),
-            "inputs": plain(recipe.inputs),
             "constants": plain(recipe.constants),
+            "inputs": {
+                name: {"shape": plain(each.shape), "dtype": each.dtype}
+                for name, each in recipe.inputs.items()
+            },
             "outputs": list(recipe.outputs),
         }
         return tuple(Work(toolchain, module, params) for toolchain, module in (exporter, CHECKER))
@@ -49,9 +57,22 @@ def step(recipe: Recipe, root: Path) -> Step:
             "model.onnx": built(recipe, "export/model.onnx"),
             "export.json": built(recipe, "export/export.json"),
         },
-        sections=sections(recipe.raw, "source", "inputs", "outputs"),
+        sections=sections(recipe.raw, "source", "outputs", *_of_inputs(recipe)),
         version_key="export",
         version=version("export"),
         toolchains=tuple(sorted({exporter[0], CHECKER[0]})),
         work=work,
     )
+
+
+def _of_inputs(recipe: Recipe) -> list[str]:
+    """What export reads of `inputs`: shapes and element types; another mean repeats nothing.
+
+    All of it where an input has a value, where its name can't be told apart from a path, or where
+    it has no shape: then nothing else would tell that the input is there.
+    """
+    names = list(recipe.inputs)
+    is_told = all(_ADDRESSABLE.fullmatch(n) and recipe.inputs[n].shape is not None for n in names)
+    if recipe.constants or not is_told:
+        return ["inputs"]
+    return [f"inputs.{name}.{key}" for name in names for key in ("shape", "dtype")]
