@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from pipelines.jobs import simplifiers, simplify
+from pipelines.jobs import simplifiers, simplify_proof
 from quant.graph_check import check_graph
 from quant.graph_names import rename
 from quant.graph_run import FloatRun
@@ -34,7 +36,7 @@ def run(
     model: onnx.ModelProto,
     tool: str = "none",
     rewrite: tuple[str, ...] = ("fold_batch_norm",),
-    tolerance: float = 1e-4,
+    tolerance: float | None = 1e-4,
     inputs: dict[str, Any] | None = None,
     samples: list[dict[str, Any]] | None = None,
 ) -> tuple[Told, Work]:
@@ -260,7 +262,7 @@ def test_calibration_data_is_normalised_and_counts(tmp_path: Path) -> None:
             return super().__call__(given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simplify, "FloatRun", Spy)
+        patch.setattr(simplify_proof, "FloatRun", Spy)
         told, work = run(run_here, tmp_path, parsed(text), inputs=inputs, samples=samples)
     assert told == Told()
     both = [[1.0, 1.0], [1.5, 1.25]]
@@ -384,3 +386,106 @@ def test_a_rule_that_changes_more_than_it_says_is_noticed(
     )
     assert told.advice == "take `fold_batch_norm` out of `simplify.rewrite`"
     assert not list(work.out.iterdir())
+
+
+# auto: the first tool whose graph is good
+
+
+def with_tools(monkeypatch: pytest.MonkeyPatch, **tools: Any) -> None:
+    monkeypatch.setattr(simplifiers, "_TOOLS", {**simplifiers._TOOLS, **tools})
+    # Not all are installed where the tests run.
+    monkeypatch.setattr(simplifiers, "_with_version", lambda name: f"{name} 1")
+
+
+def auto(folder: Path, model: onnx.ModelProto, **given: Any) -> tuple[str, list[str]]:
+    """The tool that was taken, and the notes."""
+    told, work = run(run_here, folder, model, "auto", **given)
+    assert told == Told()
+    changes = work.json("changes.json")
+    assert FloatRun(saved(work))
+    return changes["tool"].split()[0], changes["notes"]
+
+
+def broken(model: onnx.ModelProto) -> onnx.ModelProto:
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0]) * np.float32(1.5)
+    model.graph.initializer[0].CopyFrom(
+        onnx.numpy_helper.from_array(weights, model.graph.initializer[0].name)
+    )
+    return model
+
+
+def invalid(model: onnx.ModelProto) -> onnx.ModelProto:
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model.graph.node[0].input[0] = "nothing"
+    return model
+
+
+def raising(model: onnx.ModelProto) -> onnx.ModelProto:
+    raise RuntimeError("no luck")
+
+
+def test_a_tool_that_fails_or_spoils_the_graph_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bad, why in (
+        (broken, "on random inputs the simplified graph does not compute what the original does"),
+        (invalid, "the graph is not valid ONNX"),
+        (raising, "onnxsim 1 failed: no luck"),
+    ):
+        with_tools(monkeypatch, onnxsim=bad, onnxslim=lambda model: model)
+        tool, (note,) = auto(tmp_path, conv_norm())
+        assert tool == "onnxslim"
+        assert note.startswith(f"onnxsim 1 is passed over: {why}")
+    with_tools(monkeypatch, onnxsim=broken, onnxslim=raising)
+    tool, notes = auto(tmp_path, conv_norm())
+    assert (tool, len(notes)) == ("none", 2)
+
+
+def test_a_large_graph_gets_the_quicker_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simplifiers, "_MOST_NODES", 2)
+    with_tools(monkeypatch, onnxsim=raising, onnxslim=lambda model: model)
+    tool, (note,) = auto(tmp_path, conv_norm())
+    assert tool == "onnxslim"
+    assert "the graph has 3 nodes, and above 2 it takes minutes" in note
+
+
+def test_a_tool_that_dies_takes_nothing_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard against a crash, with a child that kills itself."""
+    monkeypatch.setattr(simplifiers, "_child", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with_tools(monkeypatch, onnxslim=lambda model: model)
+    tool, (note,) = auto(tmp_path, conv_norm())
+    assert (tool, note.rpartition(": ")[2]) == ("onnxslim", "it died of signal 9")
+
+
+def test_what_rounding_of_the_inputs_explains_is_not_held_against_a_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sine of 100,000 x has no more than three digits in float32, in whatever order."""
+    whole = "g (float[1,64] x) => (float[1,64] y) { a = Mul(x, many) y = Sin(a) }"
+    parts = "g (float[1,64] x) => (float[1,64] y) { a = Mul(x, few) b = Mul(a, more) y = Sin(b) }"
+    values = {"many": 1e5, "few": 1e2, "more": 1e3, "wrong": 1.0002e3}
+    weights = {name: np.array(value, np.float32) for name, value in values.items()}
+    model, other, wrong = (
+        parsed(text, weights) for text in (whole, parts, parts.replace("more", "wrong"))
+    )
+    for made, taken in ((other, "onnxsim"), (wrong, "none")):
+        with_tools(monkeypatch, onnxsim=lambda model, made=made: made, onnxslim=raising)
+        tool, notes = auto(tmp_path, model, tolerance=None)
+        assert tool == taken, notes
+    told, _ = run(run_here, tmp_path, model, "onnxsim", tolerance=None)
+    assert "does not compute what the original does" in told.what
+
+
+def test_float16_rounds_more(tmp_path: Path) -> None:
+    b = Builder(0, "float16")
+    made = b.batch_norm(b.op("Conv", "x", b.weight(4, 3, 3, 3)), 4)
+    half = b.model({"x": (1, 3, 8, 8)}, [made])
+    for model, tolerance in ((half, 1e-2), (conv_norm(), 1e-4)):
+        told, work = run(run_here, tmp_path, model, "none", tolerance=None)
+        assert told == Told()
+        assert work.json("changes.json")["difference"]["tolerance"] == tolerance

@@ -4,42 +4,31 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx
 
-from pipelines.jobs.calibration_inputs import calibration_inputs
 from pipelines.jobs.job import Job
 from pipelines.jobs.refusal import Refusal
 from pipelines.jobs.simplifiers import OTHER_TOOL, simplified
-from quant.compare import differences, require_close, three_digits
-from quant.cut_run import CutRun
+from pipelines.jobs.simplify_proof import Proof, Step
 from quant.graph import Graph
 from quant.graph_changes import graph_changes
 from quant.graph_check import check_graph
 from quant.graph_file import read, save
-from quant.graph_run import Arrays, FloatRun, Results
 from quant.graph_shapes import renew_shapes
 from quant.graph_types import TensorType, input_types, input_values, output_types
-from quant.graph_weights import is_half
 from quant.nearest import did_you_mean
-from quant.random_inputs import DRAWS, random_inputs
 from quant.rewrites import ADAPTATIONS, RULES
 from quant.rewrites.apply import Applied, apply
 from quant.rewrites.cut_postprocessing import CutPostprocessing
-from quant.rewrites.rule import Rule
 
 CUT = CutPostprocessing.name
 # onnx 1.16.1, which rknn-toolkit2 2.3.2 is used with, reads no newer one.
 _NEWEST_IR = 10
 # Since this version a weight need not be a graph input as well.
 _OLDEST_IR = 4
-# float16 rounds by 2^-11, float32 by 2^-24.
-_HALF_FOR_SINGLE = 2.0**13
-# What rounding explains, relative to an output's largest magnitude: 2^-24 is 6e-8, 2^-11 5e-4.
-_TOLERANCE, _HALF_TOLERANCE = 1e-4, 1e-2
 
 
 def run(job: Job) -> None:
@@ -51,11 +40,11 @@ def run(job: Job) -> None:
     told = job.params["simplify"]
     original = read(job.inputs["model"])
     check_graph(original)
-    proof = _Proof(original, job)
+    proof = Proof(original, job)
     chosen = simplified(
         _with_constant_weights(original),
         told["tool"],
-        lambda model: proof.first(_finished(_Step(None, model, None), original)).model,
+        lambda model: proof.first(_finished(Step(None, model, None), original)).model,
     )
     steps, applied = _rewritten(chosen.model, told["rewrite"])
     for step in steps[1:]:
@@ -75,28 +64,6 @@ def run(job: Job) -> None:
     (job.out / "changes.json").write_text(text + "\n", encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class _Step:
-    """The graph after the simplifier, or after one rule. rule: None for the simplifier."""
-
-    rule: Rule[Any] | None
-    model: onnx.ModelProto
-    tail: onnx.ModelProto | None
-
-    def run(self) -> FloatRun | CutRun:
-        return CutRun(self.model, self.tail) if self.tail else FloatRun(self.model)
-
-    @property
-    def outputs(self) -> dict[str, TensorType]:
-        return output_types(self.model) | (output_types(self.tail) if self.tail else {})
-
-    @property
-    def bound(self) -> float:
-        """The largest difference that the rule's rounding explains."""
-        rounding = self.rule.rounding if self.rule else 0.0
-        return rounding * (_HALF_FOR_SINGLE if is_half(self.model) else 1)
-
-
 def _with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy whose weights are no graph inputs: as inputs they could change, so nothing folds."""
     copy = onnx.ModelProto()
@@ -109,20 +76,20 @@ def _with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _rewritten(model: onnx.ModelProto, names: Sequence[str]) -> tuple[list[_Step], list[Applied]]:
+def _rewritten(model: onnx.ModelProto, names: Sequence[str]) -> tuple[list[Step], list[Applied]]:
     """Apply the rules in order, those that apply by themselves first.
 
     The steps: the model as it is, and after each rule that fired.
     """
     graph = Graph(model)
-    steps, applied = [_Step(None, model, None)], []
+    steps, applied = [Step(None, model, None)], []
     for name in (*ADAPTATIONS, *names):
         rule = ADAPTATIONS.get(name) or RULES.get(name)
         if rule is None:
             raise Refusal(f"no rewrite `{name}`", did_you_mean(name, RULES, "known ones"))
         applied.append(apply(rule, graph))
         if applied[-1].fired:
-            steps.append(_Step(rule, graph.to_model(), graph.tail))
+            steps.append(Step(rule, graph.to_model(), graph.tail))
     return steps, applied
 
 
@@ -135,7 +102,7 @@ def _adapted(applied: Sequence[Applied]) -> list[str]:
     ]
 
 
-def _tail(last: _Step, applied: Sequence[Applied]) -> onnx.ModelProto:
+def _tail(last: Step, applied: Sequence[Applied]) -> onnx.ModelProto:
     if last.tail is not None:
         return last.tail
     refused = [no for one in applied for no in one.refused if no.rule == CUT]
@@ -146,12 +113,12 @@ def _tail(last: _Step, applied: Sequence[Applied]) -> onnx.ModelProto:
     raise Refusal(f"the graph can't be cut: {why}", f"take `{CUT}` out of `simplify.rewrite`")
 
 
-def _finished(step: _Step, original: onnx.ModelProto) -> _Step:
+def _finished(step: Step, original: onnx.ModelProto) -> Step:
     """With what is not a simplifier's to change put back, and checked."""
     _require_outputs(step, original)
     _restore_inputs(step.model, original)
     parts = [_renewed(part, original) for part in (step.model, step.tail) if part is not None]
-    return _Step(step.rule, parts[0], parts[1] if step.tail is not None else None)
+    return Step(step.rule, parts[0], parts[1] if step.tail is not None else None)
 
 
 def _renewed(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
@@ -166,7 +133,7 @@ def _renewed(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelPro
     return model
 
 
-def _require_outputs(step: _Step, original: onnx.ModelProto) -> None:
+def _require_outputs(step: Step, original: onnx.ModelProto) -> None:
     """Raise Refusal where an output is not what it was, or of a cut graph, not there."""
     before, after = output_types(original), step.outputs
     found = {name: after.get(name) for name in before} if step.tail else after
@@ -192,86 +159,6 @@ def _changed(
 
 def _told(types: Mapping[str, TensorType]) -> str:
     return ", ".join(f"`{name}` {type_}" for name, type_ in types.items())
-
-
-class _Proof:
-    """The original's outputs, on random inputs and calibration data, and each step held to them.
-
-    by_rule: rule -> its bound, and how far its graph's outputs are from those of the one before.
-    """
-
-    def __init__(self, original: onnx.ModelProto, job: Job) -> None:
-        types = input_types(original)
-        self._inputs = {
-            "random": [random_inputs(types, draw) for draw in range(DRAWS)],
-            "calibration": calibration_inputs(types, job.params["inputs"]),
-        }
-        self._outputs = list(output_types(original))
-        told = job.params["simplify"]["tolerance"]
-        self._tolerance = _tolerance(original) if told is None else told
-        self._expected = self._run(FloatRun(original))
-        self._found = self._expected
-        self.by_rule: dict[str, dict[str, float | None]] = {}
-        self.last = _Step(None, original, None)
-
-    def first(self, step: _Step) -> _Step:
-        """The step after the simplifier. Raises Fault where it does not compute the same."""
-        found = self._run(step.run())
-        self._require_close(found)
-        self.last, self._found = step, found
-        return step
-
-    def next(self, step: _Step) -> None:
-        """A step after a rule. Raises Fault where that changes more than it says."""
-        found = self._run(step.run())
-        self._require_close(found)
-        if step.rule is not None:
-            self._judge(step.rule.name, step.bound, found)
-        self.last, self._found = step, found
-
-    def difference(self) -> dict[str, Any]:
-        """How far the last step is from the original, for changes.json."""
-        far = {kind: differences(self._expected[kind], self._found[kind]) for kind in self._inputs}
-        outputs = {
-            name: {
-                kind: three_digits(values[name]) if name in values else None
-                for kind, values in far.items()
-            }
-            for name in self._outputs
-        }
-        count = len(self._inputs["calibration"])
-        return {"tolerance": self._tolerance, "calibration_samples": count, "outputs": outputs}
-
-    def _run(self, network: Callable[[Arrays], Results]) -> dict[str, list[Results]]:
-        return {kind: [network(one) for one in given] for kind, given in self._inputs.items()}
-
-    def _require_close(self, found: Mapping[str, Sequence[Results]]) -> None:
-        for kind, results in found.items():
-            require_close(
-                differences(self._expected[kind], results),
-                self._tolerance,
-                f"on {kind} inputs the simplified graph does not compute what the original does",
-                f"{OTHER_TOOL}, or fewer rewrites",
-            )
-
-    def _judge(self, rule: str, bound: float, found: Mapping[str, Sequence[Results]]) -> None:
-        judged: dict[str, float | None] = {"bound": bound, "random": None, "calibration": None}
-        for kind, results in found.items():
-            values = differences(self._found[kind], results)
-            require_close(
-                values,
-                bound,
-                f"on {kind} inputs `{rule}` changes more than its rounding explains",
-                f"take `{rule}` out of `simplify.rewrite`",
-            )
-            if values:
-                judged[kind] = three_digits(max(values.values()))
-        self.by_rule[rule] = judged
-
-
-def _tolerance(model: onnx.ModelProto) -> float:
-    """A thousand roundings of float32; of float16, in which simplifiers join fewer, twenty."""
-    return _HALF_TOLERANCE if is_half(model) else _TOLERANCE
 
 
 def _rewrites(applied: Sequence[Applied]) -> dict[str, Any]:

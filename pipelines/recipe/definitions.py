@@ -441,7 +441,7 @@ SIMPLIFY = Section(
     {
         "tool": Key(
             Choice("tool", ("auto", "onnxsim", "onnxslim", "none")),
-            "The simplifier. `auto`: onnxsim; onnxslim above 2,000 nodes or where onnxsim fails or "
+            "The simplifier. `auto`: onnxsim; onnxslim above 3,000 nodes or where onnxsim fails or "
             "spoils the graph; none where both do.",
         ),
         "rewrite": Key(
