@@ -11,13 +11,14 @@ from pipelines import console
 from pipelines.builder import Outcome
 from pipelines.done import DONE, UNDONE, Done
 from pipelines.facts import NEVER
-from pipelines.front import sealing
+from pipelines.front import progress, sealing
 from pipelines.front.tasks import STOPPED
 from pipelines.project import CURRENT
 from pipelines.report import gates, rows
 from pipelines.report.rows import Run
 
 _NAME_WIDTH, _MOST_WIDTH = 30, 44
+_SILENCE_S = 10  # where a line can't be renewed, so long nothing is said of a step that runs
 
 
 class StepReporter:
@@ -27,6 +28,11 @@ class StepReporter:
 
     def __init__(self, outstream: object, options: object) -> None:
         self._running: dict[str, float] = {}
+        self._ended_count = 0
+        self._steps = 0
+        self._times: dict[str, float] = {}
+        self._said = time.monotonic()
+        self._ticker: progress.Ticker | None = None
         self._guard = threading.Lock()
         self._is_live = sys.stderr.isatty() and not console.is_dumb()
         self._selected: set[str] = set()
@@ -44,6 +50,10 @@ class StepReporter:
                 names.add(name)
                 todo += tasks[name].task_dep
         self._selected = names
+        self._steps = sum(1 for name in names if name in CURRENT.plan.steps)
+        self._times = progress.times(CURRENT.root)
+        self._said = time.monotonic()
+        self._ticker = progress.Ticker(self._tick)
         longest = max((len(name) for name in names if name in CURRENT.plan.steps), default=0)
         self._name_width = min(max(_NAME_WIDTH, longest), _MOST_WIDTH)
 
@@ -81,6 +91,7 @@ class StepReporter:
     def skip_uptodate(self, task: Any) -> None:
         """No line: silence is how no news is told."""
         if task.actions:
+            self._ended_count += 1
             DONE[task.name] = Done(Outcome.UP_TO_DATE, (), 0.0)
 
     def skip_ignore(self, task: Any) -> None:
@@ -100,6 +111,10 @@ class StepReporter:
         """No step has a teardown."""
 
     def complete_run(self) -> None:
+        if self._ticker is not None:
+            self._ticker.end()
+        ran = {name: d.elapsed_s for name, d in DONE.items() if d.outcome is Outcome.RAN}
+        progress.remember(CURRENT.root, ran)
         with self._guard:
             self.interrupted = list(self._running)
             self._running.clear()
@@ -124,6 +139,7 @@ class StepReporter:
 
     def _ended(self, task: Any) -> None:
         with self._guard:
+            self._ended_count += task.name in CURRENT.plan.steps
             self._running.pop(task.name, None)
             self._show()
 
@@ -135,15 +151,29 @@ class StepReporter:
         with self._guard:
             self._clear()
             console.say(text, colour)
+            self._said = time.monotonic()
             self._show()
+
+    def _tick(self) -> None:
+        """Renew the last line of a terminal; elsewhere end a silence."""
+        with self._guard:
+            self._show()
+            now = time.monotonic()
+            if self._running and not self._is_live and now >= self._said + _SILENCE_S:
+                console.say(self._progress())
+                self._said = now
+
+    def _progress(self) -> str:
+        now = time.monotonic()
+        running = {name: now - start for name, start in self._running.items()}
+        return progress.text(running, self._ended_count, self._steps, self._times)
 
     def _show(self) -> None:
         """The steps that run now, on the terminal's last line."""
         if self._is_live:
             self._clear()
             if self._running:
-                text = "running: " + ", ".join(sorted(self._running))
-                sys.stderr.write(text[: console.width() - 1])
+                sys.stderr.write(self._progress()[: console.width() - 1])
                 sys.stderr.flush()
 
     def _clear(self) -> None:

@@ -1,0 +1,34 @@
+"""What is told of steps that run long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.front import progress
+
+
+@pytest.mark.parametrize(
+    ("running", "ended", "times", "told"),
+    [
+        ({"m:export": 2.4}, 0, {}, "step 1 of 5: m:export 2 s"),
+        ({"m:build@a": 12}, 3, {"m:build@a": 36.6}, "step 4 of 5: m:build@a 12 s of about 37 s"),
+        ({"m:build@a": 12}, 3, {"m:build@a": 0.3}, "step 4 of 5: m:build@a 12 s"),
+        ({"b": 1, "a": 2}, 3, {}, "steps 4 to 5 of 5: a 2 s, b 1 s"),
+        ({"a": 2}, 5, {}, "step 5 of 5: a 2 s"),
+    ],
+)
+def test_says_which_step_how_long_and_what_is_usual(
+    running: dict[str, float], ended: int, times: dict[str, float], told: str
+) -> None:
+    assert progress.text(running, ended, 5, times) == told
+
+
+def test_times_are_kept_and_others_stay(tmp_path: Path) -> None:
+    assert progress.times(tmp_path) == {}
+    progress.remember(tmp_path, {"a": 1.5, "b": 2})
+    progress.remember(tmp_path, {"b": 3})
+    assert progress.times(tmp_path) == {"a": 1.5, "b": 3}
+    (tmp_path / ".npumake" / "times.json").write_text("[")
+    assert progress.times(tmp_path) == {}
