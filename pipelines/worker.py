@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.last_node import last_node
 from pipelines.step import Step, Work
 from pipelines.toolchain import Environments, load
 
@@ -44,7 +45,14 @@ _HARMLESS = re.compile(r"Unkown op target: 0|Traceback \(most recent|^\s*File \"
 
 
 class Failed(Exception):
-    """A step failed. str(): what, advice, the log's last telling lines and where the log is."""
+    """A step failed. str(): what, advice, the log's last telling lines and where the log is.
+
+    cure: options of the backend's toolkit that the job named as a way around, by their own names.
+    """
+
+    def __init__(self, message: str, cure: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.cure = dict(cure or {})
 
 
 class Stopped(Exception):
@@ -121,7 +129,8 @@ class Worker:
         if self._is_stopped:
             raise Stopped
         if status != 0:
-            raise Failed(_explain(status, work.toolchain, folder, log, self._root))
+            told = _explain(status, work.toolchain, folder, log, self._root)
+            raise Failed(told, _refusal(folder).get("cure"))
 
     def _server(self, name: str) -> _Server:
         with self._guard:
@@ -290,10 +299,11 @@ def _explain(status: int, toolchain: str, folder: Path, log: Path, root: Path) -
             if number == signal.SIGKILL
             else f"{_whose(toolchain)} crashed; the lines below are its last"
         )
-        return f"{what}: {advice}\n  {_telling_lines(log)}\n  {where}"
-    try:
-        told = json.loads((folder / "refusal.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        node = last_node(_text(log), folder / "in")
+        at = f"; the log was last at {node}" if node else ""
+        return f"{what}: {advice}{at}\n  {_telling_lines(log)}\n  {where}"
+    told = _refusal(folder)
+    if not told:
         if os.strerror(errno.ENOSPC) in log.read_text(encoding="utf-8", errors="replace"):
             # There was no room for the refusal either.
             return (
@@ -309,6 +319,14 @@ def _explain(status: int, toolchain: str, folder: Path, log: Path, root: Path) -
     return "\n  ".join([*lines, where])
 
 
+def _refusal(folder: Path) -> dict[str, Any]:
+    """What the job said; empty where it died before it could."""
+    try:
+        return dict(json.loads((folder / "refusal.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
 def _whose(toolchain: str) -> str:
     if toolchain.startswith("rknn"):
         return "the vendor's SDK"
@@ -317,14 +335,18 @@ def _whose(toolchain: str) -> str:
 
 def _telling_lines(log: Path, count: int = 4) -> str:
     """The log's last lines that tell something, without colours and progress bars."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")[-200_000:]
-    except OSError:
-        return ""
-    lines = [_ESCAPE.sub("", line).rsplit("\r", 1)[-1].strip() for line in text.splitlines()]
+    lines = [_ESCAPE.sub("", line).rsplit("\r", 1)[-1].strip() for line in _text(log).splitlines()]
     lines = [line for line in lines if line and not _HARMLESS.search(line)]
     telling = [line for line in lines if _TELLING.search(line)] or lines
     return "\n  ".join(f"| {line[:160]}" for line in telling[-count:])
+
+
+def _text(log: Path) -> str:
+    """The log's end."""
+    try:
+        return log.read_text(encoding="utf-8", errors="replace")[-200_000:]
+    except OSError:
+        return ""
 
 
 def _disk_message(error: OSError) -> str:

@@ -51,27 +51,6 @@ def nothing(folder: Path) -> None:
     """The model's folder as it is."""
 
 
-def upsample_bicubic() -> bytes:
-    """Resize x4, cubic: the SDK dies of SIGSEGV on it."""
-    nodes = [
-        helper.make_node("Conv", ["input", "w"], ["c"], "conv"),
-        helper.make_node(
-            "Resize",
-            ["c", "", "s"],
-            ["scores"],
-            "up",
-            mode="cubic",
-            coordinate_transformation_mode="half_pixel",
-            cubic_coeff_a=-0.75,
-        ),
-    ]
-    weights: dict[str, Any] = {
-        "w": np.ones((4, 3, 1, 1), np.float32),
-        "s": np.array([1, 1, 4, 4], np.float32),
-    }
-    return model_bytes(nodes, weights, {"input": SHAPE}, {"scores": (1, 4, 64, 64)})
-
-
 def opset_20() -> bytes:
     model = onnx.load_from_string(conv_net(opset=19))
     model.opset_import[0].version = 20
@@ -192,12 +171,6 @@ CASES: dict[str, tuple[dict[str, Any], bytes | None, Callable[[Path], None], lis
         conv_net(nan=True),
         nothing,
         ["m:export", "w2", "NaN"],
-    ),
-    "op that crashes the SDK": (
-        recipe(),
-        upsample_bicubic(),
-        nothing,
-        ["died of SIGSEGV", "log: .npumake/logs/m/"],
     ),
     "hybrid layer that does not exist": (
         recipe(build={"layers": {"score": "float16"}}),

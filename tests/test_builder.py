@@ -12,6 +12,7 @@ import pytest
 from pipelines.builder import Builder, Outcome
 from pipelines.worker import Failed
 from tests.fake_steps import make_step, write_job
+from tests.small_models import conv_net
 
 
 @pytest.fixture
@@ -287,3 +288,18 @@ def test_children_see_a_clean_environment(
     )
     builder.bring(make_step("env", {}, "env"))
     assert (builder.root / "models/m/build/env/out.txt").read_text() == "None None 0 False"
+
+
+def test_a_job_that_dies_is_told_with_the_node_that_its_log_was_at(builder: Builder) -> None:
+    (builder.root / "models/m/a.onnx").write_bytes(conv_net())
+    printed = "D     fuse_relu: remove node = ['conv2', 'relu2'], add node = ['conv2#1']"
+    job = f"import os, signal\ndef run(job):\n print({printed!r}, flush=True)\n"
+    write_job(builder.root, "dies", f"{job} os.kill(os.getpid(), signal.SIGSEGV)\n")
+    step = make_step("dies", {"model": "models/m/a.onnx"}, "dies")
+    with pytest.raises(Failed) as failure:
+        builder.bring(step)
+    what, *lines = str(failure.value).splitlines()
+    assert what.startswith("died of SIGSEGV: ")
+    assert what.endswith("; the log was last at Conv `conv2`")
+    assert f"  | {printed}" in lines
+    assert not (builder.root / "models/m/build/dies").exists()

@@ -1,4 +1,4 @@
-"""A rewrite that the doctor cannot find, for the plain build fails, with the real SDK."""
+"""A rewrite for what the plain build fails on, with the real SDK."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ FLOORS = (
     ("pipelines.lock",),
     ("pipelines.store", "pipelines.tracked"),
     ("pipelines.dvc_remote",),
-    ("pipelines.fork_server", "pipelines.worker"),
+    ("pipelines.fork_server", "pipelines.last_node", "pipelines.worker"),
     ("pipelines.builder",),
     ("pipelines.done", "pipelines.project"),
     ("pipelines.doctor", "pipelines.report"),

@@ -18,6 +18,7 @@ SIDE_EFFECTS: Mapping[str, str] = {
     "single_core_mode": "the file runs on one core of the NPU, never on several at once",
     "compress_weight": "the NPU unpacks weights as it runs; what that costs in time shows on a "
     "board alone",
+    "disable_rules": "layers that these rules would have joined stay apart, which may cost time",
 }
 
 
@@ -31,9 +32,7 @@ class Remedy:
     @property
     def name(self) -> str:
         """`merge_groups + single_core_mode`; `as it is` for none."""
-        told = (
-            name if value is True else f"{name}={value}" for name, value in self.options.items()
-        )
+        told = (_told(name, value) for name, value in self.options.items())
         return " + ".join([*self.rewrites, *told]) or "as it is"
 
     @property
@@ -73,6 +72,12 @@ class Remedy:
                 place = place.setdefault(name, {})
             place[path[-1]] = value
         return yaml.safe_dump(wanted, sort_keys=False, default_flow_style=None).splitlines()
+
+
+def _told(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    return f"{name}={','.join(value) if isinstance(value, list) else value}"
 
 
 def rewrites_of(recipe: Recipe, added: Sequence[str]) -> list[str]:

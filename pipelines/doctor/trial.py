@@ -32,7 +32,7 @@ _QUANTIZED = ("model.model", "model.quantization.cfg")
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial gave. failure: why it gave nothing.
+    """What a trial gave. failure: why it gave nothing; cure: options that it names for that.
 
     cycles: None where the SDK's estimate is none. difference: by how much the remedy's rewrites
     changed the float outputs, as a share of the largest magnitude; 0 where no bit changed.
@@ -51,6 +51,7 @@ class Result:
     cosines: Mapping[str, float | None] = field(default_factory=dict)
     network: str = ""
     failure: str = ""
+    cure: Mapping[str, Any] = field(default_factory=dict)
 
 
 class NoLocks(Locks):
@@ -101,7 +102,7 @@ def run(root: Path, builder: Builder, recipe: Recipe, target: Target, remedy: Re
         for step in steps(root, varied, varied_target):
             builder.bring(step)
     except Failed as error:
-        return Result(remedy, failure=str(error).splitlines()[0])
+        return Result(remedy, failure=str(error).splitlines()[0], cure=error.cure)
     return _read(root / varied.folder / varied.build, varied_target, remedy)
 
 

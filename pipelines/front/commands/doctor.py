@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pipelines import atomic, console
-from pipelines.doctor import clinic, explanation
+from pipelines.doctor import clinic, explanation, trial
 from pipelines.doctor.clinic import OPTIONS, Clinic, options_for
 from pipelines.doctor.patterns import applicable
 from pipelines.doctor.remedy import SIDE_EFFECTS, Remedy
+from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.front.cli import UsageError, dispatch, jobs_at_once
 from pipelines.front.commands.command import OwnCommand
@@ -56,17 +57,22 @@ class Doctor(OwnCommand):
         recipe, targets = _find(arguments.model, arguments.target)
         _require_known(arguments.without)
         best: dict[str, Remedy] = {}
+        failed = 0
         for target in targets:
             code = dispatch([f"{recipe.model}@{target.name}"])
-            if CURRENT.builder.why(list(CURRENT.plan.of(recipe.model, target.name))[-1]):
+            is_stale = CURRENT.builder.why(list(CURRENT.plan.of(recipe.model, target.name))[-1])
+            if is_stale and _is_shared_stale(recipe):
                 return code or 1
             with RunLock(CURRENT.root):
-                found = _examine(recipe, target, arguments.without)
+                look = _treat if is_stale else _examine
+                found = look(recipe, target, arguments.without)
+            if is_stale and (found is None or not arguments.apply):
+                failed = code or 1
             if found is not None:
                 best[target.name] = found.remedy
         if arguments.apply and best:
             _apply(recipe, best)
-        return 0
+        return failed
 
 
 def _find(name: str, target: str | None) -> tuple[Recipe, list[Target]]:
@@ -133,6 +139,58 @@ def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Resul
         _tell_best(best, results[0], recipe, target)
     console.tell()
     return best
+
+
+def _is_shared_stale(recipe: Recipe) -> bool:
+    """Whether the network did not get as far as a target of its own."""
+    shared = list(CURRENT.plan.of(recipe.model))
+    return any(CURRENT.builder.why(step) for step in shared if step.target is None)
+
+
+def _treat(recipe: Recipe, target: Target, left_out: Collection[str]) -> Result | None:
+    """Of a target that fails to build: find what builds, and tell what it costs.
+
+    Returns it unless it is a cut, which is for the user to choose.
+    """
+    console.tell(f"{recipe.model}@{target.name} does not build; tried until one does:")
+    found = applicable(CURRENT.root, recipe, left_out)
+    builder = builder_of_trials(CURRENT.builder)
+
+    def run(remedy: Remedy) -> Result:
+        result = trial.run(CURRENT.root, builder, recipe, target, remedy)
+        _tell_progress(result)
+        return result
+
+    treated = treat(run, found, options_for(target.platform or "", left_out))
+    for result in treated.tried:
+        if result.failure:
+            _wrapped(f"failed: {result.remedy.name}: {result.failure}")
+    builds = treated.result
+    if builds is None:
+        console.tell("\nnothing that was tried makes it build: see the failures above")
+        return None
+    _tell_builds(builds, recipe, target, is_cut=bool(set(builds.remedy.rewrites) & set(found.cuts)))
+    return None if set(builds.remedy.rewrites) & set(found.cuts) else builds
+
+
+def _tell_builds(result: Result, recipe: Recipe, target: Target, *, is_cut: bool) -> None:
+    size = console.quantity(result.artifact_bytes)
+    console.tell(f"\nbuilds with {result.remedy.name}; in {recipe.file}:")
+    for line in result.remedy.lines(recipe, target):
+        console.tell(f"  {line}")
+    cycles = "?" if result.cycles is None else f"{result.cycles / 1e6:.2f}"
+    _wrapped(
+        f"it has {size} ({result.size_ratio:.2f} of the ONNX file), {cycles} Mcycles; lowest "
+        f"cosine of a layer {_cosine(result.worst_cosine)}, of an output "
+        f"{_cosine(result.worst_output_cosine)}"
+    )
+    if is_cut:
+        _wrapped(
+            "the network then ends earlier, with other outputs: what was cut off has to be "
+            "computed after it, in float; --apply leaves a cut to you"
+        )
+    for option in result.remedy.options:
+        _wrapped(f"{option}: {SIDE_EFFECTS[option]}")
 
 
 def _tell_progress(result: Result) -> None:
