@@ -164,6 +164,28 @@ def test_a_platform_of_unknown_number(built: Workspace) -> None:
 
 
 @pytest.mark.toolchain
+@needs_emulator
+def test_a_step_of_the_plan_and_a_gate(built: Workspace) -> None:
+    """The user's own copy: the pinned one under another name."""
+    library = ROOT / ".npumake" / "runtime" / "librknnrt-1.5.2.so"
+    for name in ("good", "bad"):
+        built.put(built.root / "models" / name / "librknnrt.so", library)
+        added = "runtime: {librknnrt: librknnrt.so}\ngates: {runtime: runs}\ntargets:"
+        built.edit(name, "targets:", added)
+    ran = built.doit("good:runtime@rk3588", "bad:runtime@rk3588")
+    assert ran.code == 1
+    assert ran.steps["good:runtime@rk3588"] == ran.steps["bad:runtime@rk3588"] == "ran"
+    assert "good@rk3588" not in ran.err
+    assert "bad@rk3588: librknnrt 1.5.2: refused, below the gate `runs`: ERROR: unsupp" in ran.err
+    found = json.loads(built.built("good", "rk3588/runtime.json").read_text())
+    assert found["runtime"] == {"version": "1.5.2", "file": "librknnrt.so", "is_pinned": False}
+    lock = (built.root / "models/good/dvc.lock").read_text()
+    assert "build/rk3588/runtime.json" in lock
+    again = built.doit("good:runtime@rk3588")
+    assert (again.code, again.steps) == (0, {})
+
+
+@pytest.mark.toolchain
 def test_names_that_are_none(built: Workspace) -> None:
     ran = built.doit("runtime", "god@rk3588")
     assert ran.code == 3

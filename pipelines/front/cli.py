@@ -20,7 +20,7 @@ from pipelines import console, dvc_pull, forecast
 from pipelines.dvc_files import write_all
 from pipelines.dvc_pull import PullError
 from pipelines.dvc_repo import RepositoryLocked, has_remote
-from pipelines.front import overview, reporter, words
+from pipelines.front import overview, reporter, runtime_parts, words
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.toolchain import Environments, ToolchainError
@@ -298,6 +298,7 @@ def _make_toolchains(selected: set[str], is_pulling: bool) -> None:
         what = f"{', '.join(names[:3])}{more}: built before, but not in this cache"
         console.say(f"{what}\n  ./doit --pull fetches them instead of running them", "yellow")
     Environments(CURRENT.root).make(CURRENT.plan.toolchains(expected.runs))
+    runtime_parts.fetch(CURRENT.root, [CURRENT.plan.steps[name] for name in expected.runs])
 
 
 def jobs_at_once() -> int:

@@ -15,7 +15,7 @@ from pipelines.recipe.view import View
 from pipelines.where import did_you_mean
 
 BACKEND = "fixed_point"
-_OF_RKNN = ("platform", "toolchain", "build", "rknn")
+_OF_RKNN = ("platform", "toolchain", "build", "rknn", "runtime")
 _QUANTIZE_OF_RKNN = tuple(key for key in QUANTIZE.keys if key != "calibration")
 
 

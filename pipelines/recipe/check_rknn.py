@@ -30,6 +30,21 @@ def check(view: View) -> None:
     check_options.check(view)
     check_load.check(view)
     check_data.check(view)
+    check_runtime(view)
+
+
+def check_runtime(view: View) -> None:
+    """The platform's runtime must be librknnrt; a gate is judged by the user's own copy alone."""
+    is_asked = "runtime" in view.recipe or "runtime" in view.own
+    platform = view.platform or ""
+    if is_asked and platform in vendor.OTHER_RUNTIME:
+        what = f"{platform} has a runtime of its own, which npumake can't load"
+        view.refuse_key(("runtime",), what, "delete `runtime`, or write it in the other targets")
+    gate, section = view.get("gates", "runtime"), view.section("runtime")
+    if gate not in (None, BAD) and section is not BAD and not section.get("librknnrt"):
+        what = "the gate `runtime` needs the runtime of your board"
+        advice = "write `runtime: {librknnrt: FILE}`; a board has it as /usr/lib/librknnrt.so"
+        view.refuse_key(("gates", "runtime"), what, advice)
 
 
 def _either(values: Collection[str]) -> str:

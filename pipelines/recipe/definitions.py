@@ -246,6 +246,24 @@ GATES = Section(
         "min_accuracy": Key(
             Nullable(Number(0, 1)), "Least accuracy by `evaluate`, for the built file."
         ),
+        "runtime": Key(
+            Nullable(Choice("verdict", ("information only", "loads", "runs"))),
+            "Least verdict of the runtime. Needs `runtime: {librknnrt: FILE}`: a newer one "
+            "may take what the pinned one refuses.",
+        ),
+    },
+    unknown_key,
+)
+
+RUNTIME = Section(
+    "runtime",
+    "The vendor's own runtime, which then loads the built file in a step of the target, under "
+    "emulation (docs/runtime.md). No step where it is left out.",
+    "{librknnrt: librknnrt.so}",
+    {
+        "librknnrt": Key(
+            PathTo("file", ".so"), "A copy of your board's. Left out: librknnrt 1.5.2, fetched."
+        ),
     },
     unknown_key,
 )
@@ -269,6 +287,7 @@ _OVERRIDES: Mapping[str, Key] = {
     "build": Key(BUILD, "Overrides the recipe's `build`, key by key."),
     "analyze": Key(ANALYZE, "Overrides the recipe's `analyze`, key by key."),
     "rknn": Key(RKNN, "Overrides the recipe's `rknn`, key by key."),
+    "runtime": Key(RUNTIME, "Overrides the recipe's `runtime`, key by key."),
     "gates": Key(GATES, "Overrides the recipe's `gates`, key by key."),
 }
 
@@ -501,6 +520,7 @@ RECIPE = Section(
         "build": Key(BUILD, BUILD.doc),
         "analyze": Key(ANALYZE, ANALYZE.doc),
         "evaluate": Key(EVALUATE, EVALUATE.doc),
+        "runtime": Key(RUNTIME, RUNTIME.doc),
         "gates": Key(GATES, GATES.doc),
         "limits": Key(LIMITS, LIMITS.doc),
         "rknn": Key(RKNN, RKNN.doc),
@@ -527,6 +547,7 @@ _HOMES: Mapping[str, frozenset[str]] = {
     "simplify": frozenset(SIMPLIFY.keys),
     "quantize": frozenset(QUANTIZE.keys),
     "build": frozenset(BUILD.keys),
+    "runtime": frozenset(RUNTIME.keys),
     "gates": frozenset(GATES.keys),
     "limits": frozenset(LIMITS.keys),
     "evaluate": frozenset(EVALUATE.keys),
@@ -545,6 +566,7 @@ SECTIONS = (
     BUILD,
     ANALYZE,
     EVALUATE,
+    RUNTIME,
     GATES,
     LIMITS,
     RKNN,

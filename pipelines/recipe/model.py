@@ -129,6 +129,14 @@ class Gates:
     max_cpu_layers: int | None = None
     max_float_layers: int | None = None
     min_accuracy: float | None = None
+    runtime: str | None = None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The vendor's runtime. librknnrt: a copy of it, None for the pinned one."""
+
+    librknnrt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +178,7 @@ class Target:
     where: Where
     fixed_point: FixedPoint | None = None
     gates: Gates = Gates()
+    runtime: Runtime | None = None  # None: no step asks it
     is_baseline: bool = False  # bad on purpose: the table says so
 
 

@@ -20,6 +20,7 @@ from pipelines.recipe.model import (
     Limits,
     Quantize,
     Recipe,
+    Runtime,
     Samples,
     Simplify,
     Source,
@@ -134,8 +135,14 @@ def target(view: View) -> Target:
         rknn={**RKNN.defaults, **_without_null(view.section("rknn"))},
         where=view.target,
         gates=Gates(**view.section("gates")),
+        runtime=runtime(view),
         is_baseline=view.get("baseline"),
     )
+
+
+def runtime(view: View) -> Runtime | None:
+    is_asked = "runtime" in view.recipe or "runtime" in view.own
+    return Runtime(**view.section("runtime")) if is_asked else None
 
 
 def quantize(view: View) -> Quantize:

@@ -16,6 +16,7 @@ from pipelines.recipe.definitions import (
     GATES,
     QUANTIZE,
     RKNN,
+    RUNTIME,
     SOURCES,
     TARGET,
 )
@@ -30,6 +31,7 @@ _SECTIONS: Mapping[str, Section] = {
     "build": BUILD,
     "analyze": ANALYZE,
     "rknn": RKNN,
+    "runtime": RUNTIME,
     "gates": GATES,
 }
 

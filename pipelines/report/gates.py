@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.backends.rknn.runtime.check import VERDICTS
 from pipelines.backends.table import BACKENDS
 from pipelines.project import Project
 from pipelines.recipe.model import Target
@@ -30,7 +31,9 @@ def failures(project: Project, run: Run) -> Iterator[str]:
         if trouble(project, recipe, target, run):
             continue
         found = summary.read(project.root, recipe, target)
-        for gate, said in _judge(target, found) if found else ():
+        runtime = project.root / built(recipe, f"{target.name}/runtime.json")
+        judged = [*_judge(target, found)] if found else []
+        for gate, said in (*judged, *_judge_runtime(target, runtime)):
             own = f"targets.{target.family}.gates.{gate}"
             where = recipe.where(own if own in recipe.marks else f"gates.{gate}")
             place = f"{where}: {recipe.model}@{target.name}"
@@ -40,6 +43,8 @@ def failures(project: Project, run: Run) -> Iterator[str]:
 
 def _cause(ledger: Path, gate: str) -> list[str]:
     """What the recorded findings say of it: the message and what to do."""
+    if gate == "runtime":  # judged of the built file, which may not be analyzed yet
+        return []
     findings = json.loads(ledger.read_text())["findings"]
     if gate == "max_size_ratio":
         causes = [finding for finding in findings if finding["is_cause"]]
@@ -74,6 +79,17 @@ def _judge(target: Target, found: Summary) -> Iterator[tuple[str, str]]:
     for name, limit, value, what in most:
         if limit is not None and value is not None and not value <= limit:
             yield name, f"{what}: {_number(value)}, above {name} {limit}"
+
+
+def _judge_runtime(target: Target, report: Path) -> Iterator[tuple[str, str]]:
+    least = target.gates.runtime
+    if least is None or not report.is_file():
+        return
+    told = json.loads(report.read_text())
+    if VERDICTS.index(told["verdict"]) < VERDICTS.index(least):
+        version = told["runtime"]["version"]
+        said = f"librknnrt {version}: {told['verdict']}, below the gate `{least}`"
+        yield "runtime", f"{said}: {told['because']}" if told["because"] else said
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.recipe.model import Recipe, Samples, Target
+from pipelines.recipe.model import Recipe, Runtime, Samples, Target
 from pipelines.stages.stage import (
     Step,
     Work,
@@ -29,7 +29,8 @@ def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
     """The target's steps, in order."""
     one_call = is_one_call(target)
     quantize = [] if one_call else [_quantize(recipe, target, root)]
-    return [*quantize, _build(recipe, target, root), _analyze(recipe, target, root)]
+    runtime = [] if target.runtime is None else [_runtime(recipe, target, target.runtime)]
+    return [*quantize, _build(recipe, target, root), _analyze(recipe, target, root), *runtime]
 
 
 def is_quantized_here(target: Target) -> bool:
@@ -208,6 +209,25 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         version=version("rknn.analyze"),
         toolchains=("core", target.toolchain),
         work=work,
+    )
+
+
+def _runtime(recipe: Recipe, target: Target, runtime: Runtime) -> Step:
+    inputs = {"artifact.rknn": built(recipe, f"{target.name}/model.rknn")}
+    if runtime.librknnrt:
+        inputs["librknnrt.so"] = in_folder(recipe, runtime.librknnrt)
+    return Step(
+        model=recipe.model,
+        stage="runtime",
+        target=target.name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={"runtime.json": built(recipe, f"{target.name}/runtime.json")},
+        sections={},
+        version_key="rknn.runtime",
+        version=version("rknn.runtime"),
+        toolchains=("core",),
+        work=lambda: (Work("core", "pipelines.jobs.rknn_runtime", {}),),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines import console
 from pipelines.backends.rknn.runtime import check
+from pipelines.front import runtime_parts
 from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
@@ -36,7 +37,7 @@ class Runtime(OwnCommand):
         model, build = _model(arguments.name)
         library = Path(STARTED_IN, arguments.librknnrt) if arguments.librknnrt else None
         try:
-            told = check.check(model, library, CURRENT.root / ".npumake" / "runtime")
+            told = check.check(model, library, runtime_parts.home(CURRENT.root))
         except Fault as fault:
             raise UsageError(str(fault)) from fault
         if arguments.json:

@@ -7,6 +7,7 @@ import argparse
 from pipelines import console
 from pipelines.dvc_files import is_current
 from pipelines.dvc_repo import is_inside_dvc
+from pipelines.front import runtime_parts
 from pipelines.front.cli import UsageError
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
@@ -36,6 +37,7 @@ class RunStep(OwnCommand):
                 "  run: ./doit plan (it writes every dvc.yaml anew)"
             )
         Environments(CURRENT.root).make(step.toolchains)
+        runtime_parts.fetch(CURRENT.root, [step])
         try:
             console.say(f"{step.name}  {_bring(step)}")
         except Failed as error:
