@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,10 +78,13 @@ CAUSES = tuple(
 )
 
 
-def findings(bytes_json: Mapping[str, Any], build_json: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What all causes say, as data: causes first, each group by bytes."""
+def findings(
+    bytes_json: Mapping[str, Any], build_json: Mapping[str, Any], only: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """What all causes say, as data: causes first, each group by bytes. only: these, where named."""
     report = Report(bytes_json, build_json)
-    found = [(entry, one) for entry in CAUSES for one in entry.find(report)]
+    asked = [entry for entry in CAUSES if not only or entry.name in only]
+    found = [(entry, one) for entry in asked for one in entry.find(report)]
     found.sort(key=lambda pair: (not pair[1].is_cause, -pair[1].bytes))
     return [_row(entry, one, report) for entry, one in found]
 

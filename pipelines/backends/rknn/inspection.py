@@ -43,9 +43,10 @@ _RANGE = {
 }
 _TARGETS = {0: "CPU", 2: "NPU"}
 _MINIMAL = ("rv1103", "rv1106")  # and their b forms
-# What no source, or no log, leaves nothing to look for in.
-_NEED_MORE = ("dense_grouped_convolution", "depthwise_multiplier", "split_groups", "large_pooling",
-              "sdk_errors", "global_pooling", "missing_relu", "unused_outputs")  # fmt: skip
+# Those that look at the file alone.
+_NEED_NO_SOURCE = (
+    *("unaligned_concat", "float_fallback", "register_commands", "cpu_layers", "alignment"),
+)
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -171,7 +172,5 @@ def _findings(held: dict[str, Any], layers: Sequence[dict[str, Any]]) -> list[di
         "layers": rows,
         "outputs": [row["outputs"] for row in layers],
         "hybrid": {},
-        "errors": [],
-        "warnings": [],
     }
-    return [row for row in findings(held, build) if row["name"] not in _NEED_MORE]
+    return findings(held, build, _NEED_NO_SOURCE)
