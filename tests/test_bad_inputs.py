@@ -57,14 +57,19 @@ def opset_20() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def opset_20_gelu() -> bytes:
-    """Gelu is new in opset 20: it can't be written in 19 without another graph."""
+def opset_20_dft() -> bytes:
+    """DFT takes its axis as an input since opset 20, and has no function body."""
     nodes = [
         helper.make_node("Conv", ["input", "w"], ["c"], "conv"),
-        helper.make_node("Gelu", ["c"], ["scores"], "gelu"),
+        helper.make_node("Reshape", ["c", "signal"], ["s"], "reshape"),
+        helper.make_node("DFT", ["s", "", "axis"], ["scores"], "dft"),
     ]
-    weights: dict[str, Any] = {"w": np.ones((4, 3, 1, 1), np.float32)}
-    return model_bytes(nodes, weights, {"input": SHAPE}, {"scores": (1, 4, 16, 16)}, opset=20)
+    weights: dict[str, Any] = {
+        "w": np.ones((4, 3, 1, 1), np.float32),
+        "signal": np.array([1, 4, 256, 1], np.int64),
+        "axis": np.array(2, np.int64),
+    }
+    return model_bytes(nodes, weights, {"input": SHAPE}, {"scores": (1, 4, 256, 2)}, opset=20)
 
 
 # name -> (recipe, net.onnx, what is added to the folder, lines of the error; none: it must work)
@@ -80,7 +85,7 @@ CASES: dict[str, tuple[dict[str, Any], bytes | None, Callable[[Path], None], lis
     "truncated ONNX": (recipe(), GOOD[: len(GOOD) // 2], nothing, ["m:export", "net.onnx"]),
     "empty ONNX": (recipe(), b"", nothing, ["m:export", "empty"]),
     "opset 20 that fits 19": (recipe(), opset_20(), nothing, []),
-    "opset 20 that does not": (recipe(), opset_20_gelu(), nothing, ["m:export", "20", "19"]),
+    "opset 20 that does not": (recipe(), opset_20_dft(), nothing, ["m:export", "20", "19"]),
     "dynamic shape, fixed by the recipe": (
         recipe(),
         conv_net(shape=("n", 3, "h", "w")),
