@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,38 @@ def test_one_symbol_of_an_input_and_an_output_is_two_lengths(tmp_path: Path) -> 
     told, work = export(tmp_path, parsed(text, weight), X)
     assert told == Told()
     assert output_types(exported(work))["y"].shape == (1, 2, 4, 4)
+
+
+@pytest.mark.parametrize("type_", ["double", "float"])
+def test_float64_becomes_float32(tmp_path: Path, type_: str) -> None:
+    """onnxruntime has no float64 convolution; NPUs compute in less anyway."""
+    text = f"""g ({type_}[1,3,8,8] x) => ({type_}[1,2,6,6] y) {{
+        a = Cast<to = 11>(x)
+        b = Conv(a, w)
+        y = Cast<to = {11 if type_ == "double" else 1}>(b)
+    }}"""
+    weight = np.random.default_rng(0).standard_normal((2, 3, 3, 3))
+    told, work = export(tmp_path, parsed(text, {"w": weight}), X)
+    assert told == Told()
+    after = exported(work)
+    assert {t.dtype for t in (*input_types(after).values(), *output_types(after).values())} == {
+        "float32"
+    }
+    image, expected = NUMBERS[0].astype(np.float64), np.zeros((1, 2, 6, 6))
+    for i, j in itertools.product(range(3), range(3)):
+        part = image[:, i : i + 6, j : j + 6]
+        expected[0] += np.einsum("chw,oc->ohw", part, weight[:, :, i, j])
+    actual = FloatRun(after)({"x": NUMBERS})["y"].astype(np.float64)
+    np.testing.assert_allclose(actual, expected, atol=27 * 2.0**-24 * 16)
+    assert work.json("export.json")["changes"] == [
+        "float64 is float32 here: the NPU computes in less"
+    ]
+
+
+def test_float64_beyond_float32_is_refused(tmp_path: Path) -> None:
+    text = "g (double[1,3,8,8] x) => (double[1,3,8,8] y) { y = Mul(x, w) }"
+    told, _ = export(tmp_path, parsed(text, {"w": np.array([1e200])}), X)
+    assert told.what == "the float64 weight `w` holds 1e+200, beyond float32"
 
 
 NEWER: dict[str, tuple[int, str, str]] = {

@@ -115,7 +115,7 @@ TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
     "an input that changes nothing": (
         DROPPED,
         "the input has no effect on any output: `scale`; the SDK dropped it",
-        "leave it out of `inputs`",
+        "`inputs: {scale: {value: 0}}`",
     ),
     "an open shape": (
         OPEN,

@@ -25,6 +25,7 @@ from quant.graph_names import select_outputs
 from quant.graph_run import FloatRun
 from quant.graph_shapes import fix_inputs, settle_outputs
 from quant.graph_types import input_types, output_types
+from quant.narrowing import narrow
 from quant.nearest import did_you_mean
 from quant.operators import opset
 from quant.opset_conversion import NEWEST_OPSET, TOLERANCE, lower_opset
@@ -42,6 +43,7 @@ def run(job: Job) -> None:
     if count := embed(original, path.parent, name):
         changes.append(f"{count} weights moved from side files into the model")
     check_graph(original)
+    changes += narrow(original)
     constants = _constants(original, job)
     model = onnx.ModelProto()
     model.CopyFrom(original)

@@ -144,7 +144,8 @@ def _input_count(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
     return Refusal(
         f"the {has} no effect on any output: {', '.join(idle)}; the SDK dropped "
         f"{'it' if len(idle) == 1 else 'them'} ({refusal.sentence})",
-        "export the network without, and leave it out of `inputs` and of the data",
+        "make it a constant, and leave it out of the data: "
+        f"`inputs: {{{idle[0].strip('`')}: {{value: 0}}}}`",
     )
 
 
