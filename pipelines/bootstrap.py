@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
+import itertools
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from pipelines.pip_config import read, uv_environment
+from pipelines.installed import Installed
+from pipelines.pip_config import install_environment, read, uv_environment
 
 
 def make_once(root: str, is_made: Callable[[], bool]) -> None:
@@ -30,20 +32,36 @@ def _make(root: Path) -> None:
     _say(f"first run: making .venv for npumake itself ({sizes})")
     _make_venv(venv)
     python = str(venv / "bin" / "python")
-    uv = next(line for line in text.splitlines() if line.startswith("uv=="))
-    _say(f"installing {uv}")
-    if _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", uv]) != 0:
-        _stop(f"pip could not install {uv}", "see pip's message above; then run ./doit again")
+    environment, left_out = install_environment()
+    for sentence in left_out:
+        _say(sentence)
+    _install_uv(python, text, environment)
     _say("installing the rest")
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
-    install = [str(venv / "bin" / "uv"), *quiet, "pip", "install", "--no-deps"]
-    command = [*install, "--python", python, "-r", str(pins)]
-    if _run(command, {**os.environ, **uv_environment(read(python))}) != 0:
+    install = [str(venv / "bin" / "uv"), *quiet, "pip", "install", "--no-deps", "--require-hashes"]
+    command = [*install, "--build-constraints", str(pins), "--python", python, "-r", str(pins)]
+    if _run(command, {**environment, **uv_environment(read(python))}) != 0:
         _stop(
             "uv could not install npumake's own packages",
             "see uv's message above; then run ./doit again: it starts over",
         )
+    Installed(venv).note(pins.read_bytes())
     (venv / "made-from").write_text(hashlib.sha256(pins.read_bytes()).hexdigest() + "\n")
+
+
+def _install_uv(python: str, pins: str, environment: dict[str, str]) -> None:
+    """pip takes hashes from a file alone."""
+    pin = pins[pins.index("\nuv==") + 1 :]
+    lines = [line.rstrip(" \\") for line in pin.splitlines()]
+    hashes = itertools.takewhile(lambda line: line.startswith(" "), lines[1:])
+    _say(f"installing {lines[0]}")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(" \\\n".join([lines[0], *hashes]) + "\n")
+        file.flush()
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        code = _run([*pip, "--no-deps", "--require-hashes", "-r", file.name], environment)
+    if code != 0:
+        _stop(f"pip could not install {lines[0]}", "see pip's message above; then run ./doit again")
 
 
 def _make_venv(venv: Path) -> None:

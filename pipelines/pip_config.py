@@ -42,13 +42,39 @@ def read(python: str) -> dict[str, str]:
     return {option: value for option, (rank, value) in ranked.items() if rank >= 0}
 
 
+# Where they are set, pip installs elsewhere than into the environment that it runs in.
+_ELSEWHERE = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+# They would change what the pins say; uv's other settings are the user's own.
+_OTHER_PINS = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT", "UV_NO_VERIFY_HASHES")
+
+
+def install_environment() -> tuple[dict[str, str], list[str]]:
+    """The environment for installing by the pins alone, and a sentence for each setting left out.
+
+    PIP_REQUIRE_HASHES and UV_REQUIRE_HASHES stay: every pin has hashes.
+    """
+    dropped = [name for name in (*_ELSEWHERE, *_OTHER_PINS) if os.environ.get(name)]
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    told = [f"{name} is left out here: {_why(name)}" for name in dropped]
+    return {**kept, "PIP_USER": "0"}, told  # `user = true` may stand in a file too
+
+
+def _why(name: str) -> str:
+    if name in _ELSEWHERE:
+        return "packages go into an environment of their own"
+    return "packages are what toolchains/*.txt say"
+
+
 def uv_environment(options: Mapping[str, str]) -> dict[str, str]:
     """Environment that makes uv look where pip looks.
 
     options: as `read` gives them. The variables that are set already are left alone.
     """
     told = {
-        "UV_INDEX_STRATEGY": "unsafe-best-match",  # pip weighs all indexes alike
+        # pip weighs all indexes alike, and a mirror may have few versions of a package. uv calls
+        # that unsafe since any index could slip in a package of another one's name; here a file
+        # must have one of its pin's hashes, whichever index it is from (--require-hashes).
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_SYSTEM_CERTS": "1",  # pip has used the system's certificates since 24.2
         "UV_NO_PROGRESS": "",
     }

@@ -17,10 +17,17 @@ from pathlib import Path
 import yaml
 
 from pipelines import console
-from pipelines.pip_config import read, uv_environment
+from pipelines.installed import Change, Installed
+from pipelines.pip_config import install_environment, read, uv_environment
 from pipelines.where import did_you_mean
 
 PYTHONS = ("3.11", "3.12", "3.10")
+
+
+_TORCH = (
+    "torch's CPU build is on an index of its own: pip's extra-index-url or find-links must name "
+    "PyTorch's index for CPUs, or a folder with the wheel"
+)
 
 
 class ToolchainError(Exception):
@@ -69,10 +76,14 @@ class Environments:
         self._home = root / ".npumake" / "toolchains"
 
     def python(self, name: str) -> Path:
-        """The toolchain's interpreter. Raises ToolchainError where it isn't made."""
+        """Its interpreter. Raises ToolchainError where it isn't made, or was changed since."""
         folder = self._made(load(self._root, name))
         if folder is None:
             raise ToolchainError(f"toolchain {name} is not made\n  run: ./doit toolchains {name}")
+        if changes := Installed(folder).changes(wholly=False):
+            raise ToolchainError(
+                f"{_told(name, changes)}\n  run: ./doit toolchains --remake {name}"
+            )
         return folder / "bin" / "python"
 
     def missing(self, names: Iterable[str]) -> list[Toolchain]:
@@ -81,7 +92,8 @@ class Environments:
         return [toolchain for toolchain in toolchains if self._made(toolchain) is None]
 
     def make(self, names: Iterable[str]) -> None:
-        """Make what is missing, after saying what that downloads."""
+        """Make what is missing or changed, after saying what that downloads."""
+        self.check(names, wholly=False)
         missing = self.missing(names)
         if not missing:
             return
@@ -97,6 +109,29 @@ class Environments:
             with self._only_one():
                 if self._made(toolchain) is None:
                     self._make(toolchain)
+
+    def check(self, names: Iterable[str], *, wholly: bool) -> list[str]:
+        """Throw away what is not as it was installed, and say so. Returns which toolchains.
+
+        wholly: read every file, not only those whose size or time changed.
+        """
+        found = []
+        for name in sorted(set(names)):
+            folder = self._made(load(self._root, name))
+            changes = Installed(folder).changes(wholly=wholly) if folder else []
+            if changes:
+                console.say(f"{_told(name, changes)}\n  it is thrown away", "yellow")
+                self._forget_downloads(changes)
+                self.remove(name)
+                found.append(name)
+        return found
+
+    def _forget_downloads(self, changes: Iterable[Change]) -> None:
+        """uv's cache shares its files with the environments: an edit is in both."""
+        packages = {change.package.partition(" ")[0] for change in changes if change.package}
+        for package in sorted(packages):
+            command = [_uv(), "cache", "clean", "--quiet", package]
+            subprocess.run(command, capture_output=True, check=False)
 
     def remove(self, name: str) -> None:
         """Throw away every environment of that name."""
@@ -124,7 +159,10 @@ class Environments:
         return None
 
     def _make(self, toolchain: Toolchain) -> None:
-        environment = {**os.environ, **uv_environment(read(sys.executable))}
+        settings, left_out = install_environment()
+        for sentence in left_out:
+            console.say(sentence)
+        environment = {**settings, **uv_environment(read(sys.executable))}
         failures: list[str] = []
         for python in _pythons():
             for options in ([], ["--torch-backend", "cpu"]) if _has_torch(toolchain) else ([],):
@@ -134,6 +172,8 @@ class Environments:
                     return
                 failures.append(f"Python {python}{' '.join(['', *options])}: {failure}")
         tried = "\n  ".join(failures)
+        if _has_torch(toolchain):
+            tried += f"\n  {_TORCH}"
         raise ToolchainError(
             f"toolchain {toolchain.name} could not be made\n  {tried}\n"
             "  check the network and pip's configuration (pip config list), "
@@ -146,9 +186,9 @@ class Environments:
         """Make the environment; None, or what went wrong."""
         folder = self._folder(toolchain, python)
         shutil.rmtree(folder, ignore_errors=True)
-        uv = str(Path(sys.prefix) / "bin" / "uv")
-        make = [uv, "venv", "--quiet", "--no-python-downloads", "--python", python, str(folder)]
-        fill = [uv, "pip", "install", "--no-deps", "--python", str(folder / "bin" / "python")]
+        make = [_uv(), "venv", "--quiet", "--no-python-downloads", "--python", python, str(folder)]
+        fill = [_uv(), "pip", "install", "--no-deps", "--require-hashes"]
+        fill += ["--python", str(folder / "bin" / "python")]
         for command in (make, [*fill, *options, "-r", str(toolchain.file)]):
             # On a terminal uv draws its own progress; elsewhere its words are kept for a failure.
             kept = None if sys.stderr.isatty() else subprocess.PIPE
@@ -159,7 +199,11 @@ class Environments:
                 shutil.rmtree(folder, ignore_errors=True)
                 return _last_lines(done.stderr or "see uv's message above")
         # Written last: an environment without it is not used, but made again.
-        (folder / "made").write_bytes(toolchain.file.read_bytes())
+        Installed(folder).note(toolchain.file.read_bytes())
+        if changes := Installed(folder).changes(wholly=True):  # uv's cache was edited
+            self._forget_downloads(changes)
+            shutil.rmtree(folder, ignore_errors=True)
+            return f"uv's cache held a changed file, and forgot it: {changes[0]}"
         self._remove_others(toolchain.name, folder)
         return None
 
@@ -171,10 +215,32 @@ class Environments:
             yield
 
 
+def own_changes() -> list[Change]:
+    """Files of .venv, which runs this, that are not as they were installed."""
+    return Installed(Path(sys.prefix)).changes(wholly=True)
+
+
+def forget_own() -> None:
+    """Have the next ./doit make .venv again: it can't be thrown away while it runs."""
+    Path(sys.prefix, "made-from").unlink(missing_ok=True)
+
+
 def _pythons() -> list[str]:
     """Versions to try, the one that runs npumake first."""
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
     return [own, *(version for version in PYTHONS if version != own)]
+
+
+def _uv() -> str:
+    return str(Path(sys.prefix) / "bin" / "uv")
+
+
+def _told(name: str, changes: list[Change]) -> str:
+    """What was changed in a toolchain, in a few lines."""
+    lines = [f"toolchain {name} is not as it was installed:", *map(str, changes[:3])]
+    if len(changes) > 3:
+        lines.append(f"and {len(changes) - 3} more files")
+    return "\n  ".join(lines)
 
 
 def _has_torch(toolchain: Toolchain) -> bool:
@@ -185,5 +251,7 @@ def _has_torch(toolchain: Toolchain) -> bool:
 
 
 def _last_lines(text: str, count: int = 3) -> str:
+    """uv's own words: from its error on, or the last lines where it names none."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-count:])[:400]
+    errors = [place for place, line in enumerate(lines) if line.startswith("error:")]
+    return " / ".join(lines[errors[-1] :] if errors else lines[-count:])[:400]

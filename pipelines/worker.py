@@ -19,7 +19,7 @@ from typing import Any
 
 from pipelines.last_node import last_node
 from pipelines.step import Step, Work
-from pipelines.toolchain import Environments, load
+from pipelines.toolchain import Environments, ToolchainError, load
 
 # The child's environment is this and nothing else of the user's: the same build everywhere.
 # MALLOC_PERTURB_: the SDK writes uninitialised heap into the file; see pipelines.jobs.memory.
@@ -137,7 +137,10 @@ class Worker:
             if self._is_stopped:
                 raise Stopped
             if name not in self._servers or not self._servers[name].is_alive:
-                self._servers[name] = _Server(self._root, self._environments, name)
+                try:
+                    self._servers[name] = _Server(self._root, self._environments, name)
+                except ToolchainError as error:
+                    raise Failed(str(error)) from error
             return self._servers[name]
 
     def _sweep(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pipelines.backends.rknn.stages import REPORTS
+from pipelines.installed import Installed
 from tests.workspace import Workspace
 
 TOOLCHAINS = ("core", "rknn-2.5.0")
@@ -103,4 +104,4 @@ class FakeProject(Workspace):
             folder = home / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}-{version}"
             (folder / "bin").mkdir(parents=True)
             (folder / "bin" / "python").symlink_to(sys.executable)
-            (folder / "made").write_bytes(pins)
+            Installed(folder).note(pins)

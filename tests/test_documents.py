@@ -44,8 +44,7 @@ def test_every_toolchain_is_documented_and_pinned(name: str) -> None:
     assert name in ENGLISH
     assert name in CHINESE
     assert name in yaml.safe_load((ROOT / "toolchains/toolchains.yaml").read_text())
-    pins = (ROOT / f"toolchains/{name}.txt").read_text().split("\n")
-    assert all(re.fullmatch(r"|[\w.+-]+==[\w.+]+( ; .*)?", line) for line in pins)
+    assert (ROOT / f"toolchains/{name}.txt").is_file()  # what stands in it: tests/test_pins.py
 
 
 def test_no_model_can_have_a_commands_name() -> None:

@@ -21,6 +21,8 @@ FLOORS = (
         "pipelines.seal",
         "pipelines.console",
         "pipelines.pip_config",
+        "pipelines.installed",
+        "pipelines.pins",
     ),
     ("pipelines.recipe", "pipelines.bootstrap"),
     ("pipelines.toolchain",),

@@ -7,22 +7,27 @@ import argparse
 from pipelines import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
-from pipelines.toolchain import Environments, known, load
+from pipelines.toolchain import Environments, forget_own, known, load, own_changes
 
 
 class Toolchains(OwnCommand):
     name = "toolchains"
     doc_purpose = "list the toolchains; with names, make them"
-    doc_usage = "[--remake] [NAME ...]"
+    doc_usage = "[--check] [--remake] [NAME ...]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME")
         parser.add_argument("--all", action="store_true", help="make every toolchain")
+        parser.add_argument(
+            "--check", action="store_true", help="read every installed file; remake what changed"
+        )
         parser.add_argument("--remake", action="store_true", help="throw away and make again")
 
     def act(self, arguments: argparse.Namespace) -> int:
         environments = Environments(CURRENT.root)
         names = known(CURRENT.root) if arguments.all else arguments.names
+        if arguments.check:
+            return self._check(environments, names)
         if arguments.remake:
             for name in names:
                 environments.remove(name)
@@ -30,6 +35,25 @@ class Toolchains(OwnCommand):
         if not names:
             self._list(environments)
         return 0
+
+    def _check(self, environments: Environments, names: list[str]) -> int:
+        """Hold every installed file against its wheel's record. 1 where one was changed."""
+        missing = {toolchain.name for toolchain in environments.missing(known(CURRENT.root))}
+        made = [name for name in names or known(CURRENT.root) if name not in missing]
+        changed = environments.check(made, wholly=True)
+        for name in made:
+            if name not in changed:
+                console.tell(f"{name}: every file is as its wheel's record says")
+        environments.make(changed)
+        own = own_changes()
+        for change in own[:3]:
+            console.say(f".venv: {change}", "yellow")
+        if own:
+            console.say(".venv is made again by the next ./doit", "yellow")
+            forget_own()
+        else:
+            console.tell(".venv: every file is as its wheel's record says")
+        return 1 if changed or own else 0
 
     def _list(self, environments: Environments) -> None:
         names = known(CURRENT.root)
