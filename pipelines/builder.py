@@ -121,7 +121,7 @@ class Builder:
                 found.append(Change("output", f"{path} is missing"))
             elif now.md5 != content.md5:
                 # git brings another dvc.lock, and leaves in place what the last one told of.
-                is_ours = self.store.has_first(now)
+                is_ours = self.store.has(now)
                 what = "is of another build than dvc.lock's" if is_ours else _EDITED
                 found.append(Change("output", f"{path} {what}"))
         return found
@@ -129,7 +129,7 @@ class Builder:
     def _uncached(self, entry: Entry | None) -> list[Change]:
         """Outputs that a new or emptied cache lacks: DVC would run their step again."""
         outs = entry.outs if entry else {}
-        lacking = (path for path, content in outs.items() if not self.store.has_first(content))
+        lacking = (path for path, content in outs.items() if not self.store.has(content))
         return [Change("output", f"{path} is not in the cache") for path in lacking]
 
     def _cache_again(self, step: Step, entry: Entry) -> None:

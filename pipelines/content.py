@@ -9,22 +9,22 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import atomic, console
+from pipelines import atomic, console, seal
 from pipelines.where import Problem, Problems, Where
 from quant.image_names import is_image
 
 IGNORE = ".dvcignore"
 _CONTROL = {".git", ".hg", ".dvc"}  # DVC never looks into these
 _CHUNK = 1 << 20
-# A file changed again within one tick of the kernel's clock keeps its times (CONFIG_HZ=100: 10 ms),
-# so a hash of a file this young is not remembered.
-_RACY_NS = 20_000_000
 _PICTURES = "//"  # before an MD5 in the memory: no path begins so
+_SYNC_FILE_RANGE = 7  # wait, write, wait. Source: linux/fs.h
+# Dirty pages are written after 35 s (vm.dirty_expire_centisecs and writeback), or some more.
+_WRITTEN_NS = 120_000_000_000
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,9 @@ class Contents:
                 now = os.stat(self._base + place)
             except FileNotFoundError:  # it may have been removed again
                 continue
-            if _bytes_of(now) == _bytes_of(was) and asked_ns - was.st_mtime_ns > _RACY_NS:
+            age_ns = asked_ns - was.st_mtime_ns
+            is_told = age_ns > seal.racy_ns(was.st_mtime_ns, was.st_ctime_ns)
+            if is_told and _bytes_of(now) == _bytes_of(was):
                 self._remember(place, md5, _stamp(now))
 
     def save(self) -> None:
@@ -202,11 +204,26 @@ class Contents:
         is_executable = bool(status.st_mode & stat.S_IXUSR)
         if known is not None and known[1:] == stamp:
             return Content(known[0], status.st_size, None, is_executable)
-        asked_ns = time.time_ns()
+        asked_ns, changed_ns = time.time_ns(), max(status.st_mtime_ns, status.st_ctime_ns)
+        if asked_ns - changed_ns < _WRITTEN_NS:
+            _write_back(self._base + path)
         md5 = md5_of(self.root / path)
-        if asked_ns - max(status.st_mtime_ns, status.st_ctime_ns) > _RACY_NS:
+        # Of a younger file the stamp can't tell whether it was changed again: it is hashed anew.
+        if asked_ns - changed_ns > seal.racy_ns(status.st_mtime_ns, status.st_ctime_ns):
             self._remember(path, md5, stamp)
         return Content(md5, status.st_size, None, is_executable)
+
+    def distrust(self) -> None:
+        """Hash everything again, whatever the stamps say."""
+        with self._lock:
+            # What is known by content is no matter of stamps.
+            kept = {key: held for key, held in self._load().items() if key.startswith(_PICTURES)}
+            self._known, self._is_changed = kept, True
+
+    def is_stamp_of(self, path: str, stamp: list[int] | None) -> bool:
+        """Whether `stamp` is what the path had when it was hashed, or it never was."""
+        known = self._load().get(path)
+        return known is None or known[1:] == stamp
 
     def _remember(self, path: str, md5: str, stamp: list[int]) -> None:
         with self._lock:
@@ -223,7 +240,41 @@ class Contents:
 
 
 def _stamp(status: os.stat_result) -> list[int]:
-    return [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino]
+    """As seal.stamp. The device: another file system may be mounted in place."""
+    return [
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_size,
+        status.st_ino,
+        status.st_dev,
+    ]
+
+
+def _write_back(path: str) -> None:
+    """Write a file's dirty pages to the disk.
+
+    To store into a page by a shared mapping changes the file's times only while the page is clean:
+    until it is written, further stores would not show. Linux alone has the call; without it, and on
+    file systems in memory or on a network, they don't (docs/dvc.md).
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _sync_file_range()(file, 0, 0, _SYNC_FILE_RANGE)
+    finally:
+        os.close(file)
+
+
+@functools.cache
+def _sync_file_range() -> Callable[[int, int, int, int], Any]:
+    """The C library's: os.fsync would also commit the file system's journal, 5 ms a file."""
+    import ctypes
+
+    try:
+        call = ctypes.CDLL(None).sync_file_range
+    except AttributeError:
+        return lambda *_: None
+    call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return call
 
 
 def _bytes_of(status: os.stat_result) -> tuple[int, ...]:

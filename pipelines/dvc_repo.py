@@ -50,7 +50,7 @@ def cache(root: Path) -> Cache:
     folder = root / ".dvc" / "cache"
     links: tuple[str, ...] = ("reflink", "copy")
     is_shared = False
-    for file in _config_files(root):
+    for file in config_files(root):
         options = _options(file, "cache")
         if "dir" in options:  # a relative one counts from the folder of the config file
             folder = file.parent / Path(options["dir"]).expanduser()
@@ -61,7 +61,7 @@ def cache(root: Path) -> Cache:
     return Cache(folder, links, is_shared)
 
 
-def _config_files(root: Path) -> list[Path]:
+def config_files(root: Path) -> list[Path]:
     """A later one goes before an earlier one. Source: dvc.dirs, dvc.config."""
     system = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or "/etc/xdg/dvc"
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
@@ -72,7 +72,7 @@ def _config_files(root: Path) -> list[Path]:
 
 def has_remote(root: Path) -> bool:
     """Whether DVC's configuration names a remote."""
-    sections = [name for file in _config_files(root) for name in _configuration(file).sections()]
+    sections = [name for file in config_files(root) for name in _configuration(file).sections()]
     return any(name.strip("'").startswith("remote ") for name in sections)
 
 
@@ -132,7 +132,7 @@ def locked(root: Path) -> Iterator[None]:
 def _is_hardlinked(root: Path) -> bool:
     """Whether DVC locks by linking a file, as where flock does not work (NFS)."""
     is_so = False
-    for file in _config_files(root):
+    for file in config_files(root):
         core = _options(file, "core")
         if "hardlink_lock" in core:
             is_so = core["hardlink_lock"].lower() in ("true", "yes", "on", "1")

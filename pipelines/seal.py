@@ -19,7 +19,10 @@ from pipelines.terminal import data_width
 
 BEGAN_NS = time.time_ns()  # this module is the first that a run imports
 RACY_NS = 20_000_000  # a file changed twice within a tick of the clock (10 ms) keeps its times
-FORM = 2
+COARSE_NS = 2_020_000_000  # where a file system's clock ticks in seconds (FAT: two)
+FORM = 3
+# Variables that say where DVC's own configuration is, and with it the cache.
+VARIABLES = ("HOME", "XDG_CONFIG_HOME", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
 OFF = "NPUMAKE_NO_SEAL"  # environment variable: any value turns seals off
 _HOME = ".npumake/seals"
 
@@ -49,6 +52,8 @@ def check(root: str, arguments: Sequence[str]) -> str | None:
             return None
         if seal["width"] != data_width():  # the report fits another terminal
             return None
+        if seal["environment"] != environment():
+            return None
         if any(names(f"{root}/{folder}") != held for folder, held in seal["folders"].items()):
             return None
         if _is_busy(root):
@@ -67,7 +72,21 @@ def stamp(path: str) -> list[int] | None:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino]
+    return [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev]
+
+
+def racy_ns(mtime_ns: int, ctime_ns: int) -> int:
+    """How old a change must be for another one to show in the times.
+
+    Whole seconds are the file system's, unless somebody set mtime: then ctime is later, and none.
+    """
+    is_whole = mtime_ns % 1_000_000_000 == 0
+    is_set = ctime_ns > mtime_ns and ctime_ns % 1_000_000_000
+    return COARSE_NS if is_whole and not is_set else RACY_NS
+
+
+def environment() -> list[str | None]:
+    return [os.environ.get(name) for name in VARIABLES]
 
 
 def names(folder: str) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -150,6 +152,18 @@ def swap(root: Path) -> None:
 
 
 M = "models/m0000"
+
+
+def lose(name: str) -> Callable[[Path], object]:
+    """Take from the cache what an output, or a member of one, is kept as."""
+
+    def act(root: Path) -> None:
+        md5 = hashlib.md5((root / M / "build" / name).read_bytes()).hexdigest()
+        (root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+
+    return act
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "nothing": lambda root: None,
     "touched source": touch(f"{M}/net.onnx"),
@@ -189,6 +203,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "unused pins": append("toolchains/torch.txt", "# x\n"),
     "new pins": write("toolchains/other.txt", ""),
     "ignored step": write(".npumake/ignored.json", '["m0000:export"]'),
+    "lost object": lose("rk3588/model.rknn"),
+    "lost object of a folder's member": lose("rk3588/quantize/a.data"),
     "DVC's cache elsewhere": write(".dvc/config.local", "[cache]\n    dir = other\n"),
 }
 
@@ -231,6 +247,40 @@ def test_fast_is_slow_under(environment: dict[str, str], root: Path) -> None:
     fast = run(root, environment=environment)
     slow = run(root, is_sealing=False, environment=environment)
     assert (fast.code, fast.out, fast.err) == (slow.code, slow.out, slow.err)
+
+
+@pytest.mark.parametrize("name", ["DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"])
+def test_fast_is_slow_under_another_configuration_of_dvc(
+    name: str, root: Path, tmp_path: Path
+) -> None:
+    """The user's or the system's: first none, then another cache."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: str(home)}
+    assert run(root, environment=environment).code == 0
+    assert is_whole_cache(root / ".dvc/cache")
+    (home / "config").write_text(f"[cache]\n    dir = {tmp_path}/cache\n")
+    assert run(root, environment=environment).code == 0
+    assert is_whole_cache(tmp_path / "cache")
+
+
+def is_whole_cache(cache: Path) -> bool:
+    return len(list((cache / "files/md5").rglob("*"))) > 5
+
+
+def test_rehash_settles_what_no_time_tells(root: Path) -> None:
+    """The memory holds the old MD5 under the new stamp, as after a store that left no trace."""
+    net, memory = root / M / "net.onnx", root / ".npumake/contents.json"
+    net.write_bytes(net.read_bytes()[::-1])
+    time.sleep(0.05)
+    known = json.loads(memory.read_text())
+    known[f"{M}/net.onnx"][1:] = seal.stamp(str(net)) or []
+    memory.write_text(json.dumps(known))
+    assert run(root).steps == {}
+    assert is_sealed(root)
+    assert run(root, "--rehash").steps["m0000:export"] == "ran"
+    assert run(root, "--rehash", "m0000").steps == {}
+    assert run(root).steps == {}
 
 
 def test_a_seal_tells_the_report_and_imports_nothing(root: Path) -> None:

@@ -107,6 +107,9 @@ def dispatch(arguments: list[str]) -> int:
         rest = [word for word in rest if word != "--pull"]
         with RunLock(CURRENT.root):
             dvc_pull.pull_sources_for(CURRENT, rest)
+    if name in (None, "run") and "--rehash" in rest:
+        rest = [word for word in rest if word != "--rehash"]
+        CURRENT.builder.contents.distrust()
     if name not in _NEEDS_NO_RECIPES:
         _tell_broken(rest)
     if name in _WITHOUT_USE:
@@ -218,9 +221,9 @@ def _permuted(commands: PluginDict, name: str, arguments: list[str]) -> tuple[li
     try:
         options, names = getopt.gnu_getopt(arguments, parser.get_short(), parser.get_long())
     except getopt.GetoptError as error:
-        known = [f"--{name.rstrip('=')}" for name in parser.get_long()]
+        known = [f"--{name.rstrip('=')}" for name in (*parser.get_long(), "pull", "rehash")]
         dashes = "--" if len(error.opt) > 1 else "-"
-        advice = words.of_option(dashes + error.opt, [*known, "--pull"], f"./doit help {name}")
+        advice = words.of_option(dashes + error.opt, known, f"./doit help {name}")
         raise UsageError(_indented(str(error), advice)) from error
     flat = [word for option, value in options for word in (option, value) if word]
     return flat, names

@@ -19,6 +19,7 @@ npumake: YAML recipes to ONNX, .rknn and int8, rebuilding only what is stale
     --continue            go on after a failure
     -a                    run even what is up to date
     --pull                fetch from the DVC remote first
+    --rehash              hash every file again, whatever its times say
 """
 _HIDDEN = ("run", "dumpdb", "reset-dep", "strace")
 _OURS = {

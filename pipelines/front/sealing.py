@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from pipelines import atomic, dvc_yaml, seal
 from pipelines.content import IGNORE
+from pipelines.dvc_repo import config_files
 from pipelines.project import CURRENT
 from pipelines.step import Step
 from pipelines.terminal import data_width
@@ -18,7 +19,7 @@ _KEPT = 16  # seals of other arguments
 # What decides besides the recipes and the steps' files. Absent ones must stay absent.
 _FILES = (
     *("dodo.py", "doit", "pyproject.toml", "dvc.yaml", "models"),
-    *(".venv/made-from", ".venv/pyvenv.cfg", ".dvc/config", ".dvc/config.local"),
+    *(".venv/made-from", ".venv/pyvenv.cfg"),
     ".npumake/ignored.json",
 )
 _FOLDERS = ("pipelines", "quant", "toolchains")
@@ -33,14 +34,16 @@ def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str
         return
     steps = [CURRENT.plan.steps[name] for name in selected]
     made = set(_made(steps))
-    paths = sorted({*_decisive(), *made})
-    stamps = _stamps(paths, made)
+    objects = set(_objects(steps))
+    paths = sorted({*_decisive(), *made, *objects})
+    stamps = _stamps(paths, made | objects)
     if stamps is None or not _is_as_recorded(steps, dict(zip(paths, stamps, strict=True))):
         return
     data = {
         "form": seal.FORM,
         "arguments": list(arguments),
         "width": data_width(),
+        "environment": seal.environment(),
         "report": "".join(f"{line}\n" for line in lines),
         "folders": {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()},
         "paths": paths,
@@ -54,6 +57,7 @@ def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str
 def _decisive() -> Iterator[str]:
     """Every path that the plan, and what is stale, was read from; nothing that a run makes."""
     yield from _FILES
+    yield from map(_relative, config_files(CURRENT.root))
     for folder in _code_folders()[1:]:
         yield from (f"{folder}/{e.name}" for e in os.scandir(CURRENT.root / folder) if e.is_file())
     for entry in os.scandir(CURRENT.root / "models"):
@@ -67,6 +71,19 @@ def _decisive() -> Iterator[str]:
                 yield from (f"{parent}/{IGNORE}" for parent in PurePath(path, "_").parents)
 
 
+def _objects(steps: Iterable[Step]) -> Iterator[str]:
+    """Where the cache holds what the steps made: `dvc gc` of another checkout may take it away."""
+    store, locks = CURRENT.builder.store, CURRENT.builder.locks
+    entries = (entry for step in steps if (entry := locks.entry(step)) is not None)
+    contents = (content for entry in entries for content in entry.outs.values())
+    yield from {_relative(folder) for content in contents for folder in store.folders(content)}
+
+
+def _relative(path: Path | str) -> str:
+    """From the project's real folder, which links on the way there don't change."""
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(CURRENT.root))
+
+
 def _code_folders() -> list[str]:
     """The project's own folder, and all that may hold code or pins."""
     below = (path for folder in _FOLDERS for path in _below(folder) if "__pycache__" not in path)
@@ -78,7 +95,7 @@ def _watched() -> list[str]:
     objects = CURRENT.builder.store.objects
     return [
         *_code_folders(),
-        *([os.path.relpath(objects.parent, CURRENT.root)] if objects.is_dir() else []),
+        *([_relative(objects.parent)] if objects.is_dir() else []),
     ]
 
 
@@ -108,20 +125,20 @@ def _stamps(paths: Sequence[str], made: set[str]) -> list[list[int] | None] | No
         now_ns = time.time_ns()
         stamps = [seal.stamp(f"{CURRENT.root}/{path}") for path in paths]
         fresh = [
-            (path, max(found[:2]))
+            (path, found)
             for path, found in zip(paths, stamps, strict=True)
             if found is not None and _is_fresh(found)
         ]
         if any(path not in made for path, _ in fresh):
             return None
-        if all(now_ns - changed_ns > seal.RACY_NS for _, changed_ns in fresh):
+        if all(now_ns - max(found[:2]) > seal.racy_ns(*found[:2]) for _, found in fresh):
             return stamps
         time.sleep(seal.RACY_NS / 1e9)  # a change within the same tick would not show
     return None
 
 
 def _is_fresh(found: Sequence[int]) -> bool:
-    return max(found[:2]) > seal.BEGAN_NS - seal.RACY_NS
+    return max(found[:2]) > seal.BEGAN_NS - seal.racy_ns(*found[:2])
 
 
 def _is_as_recorded(steps: Sequence[Step], stamps: dict[str, list[int] | None]) -> bool:
@@ -144,6 +161,8 @@ def _is_as_recorded(steps: Sequence[Step], stamps: dict[str, list[int] | None]) 
         and not any(
             builder.why(step) for step in steps if not touched.isdisjoint(step.outputs.values())
         )
+        # Else another file was hashed than is there now, whatever the clock said meanwhile.
+        and all(builder.contents.is_stamp_of(path, found) for path, found in stamps.items())
     )
 
 

@@ -1,4 +1,4 @@
-"""`./doit run`: doit's own. Its help tells of --pull too, which cli takes before doit reads it."""
+"""`./doit run`: doit's own. Its help tells of two options more, which cli takes before doit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _PULL = """
       --pull
             fetch what the steps need and this machine lacks from the
             DVC remote first
+      --rehash
+            hash every file again, whatever its times and size say
 """
 
 
