@@ -13,7 +13,9 @@ import pytest
 from tests.detector_parts import attention, distances
 from tests.graph_builder import parsed
 from tests.job_runner import ToolchainJobs
+from tests.small_models import recipe, samples
 from tests.test_rknn_jobs import Bench, Done, Network, Toolchain
+from tests.workspace import Workspace
 
 pytestmark = pytest.mark.toolchain
 
@@ -153,3 +155,26 @@ def test_a_sample_of_zeros_is_told_and_counts_for_no_cosine(
     (conv,) = (row for row in report["layers"] if row["name"] == "Conv:conv")
     assert conv["entire"]["cosine"]["worst"] == conv["entire"]["cosine"]["mean"] > 0.999
     assert analyzed.read("report/metrics.json")["outputs"]["y"]["cosine"]["worst"] > 0.999
+
+
+def test_the_row_prints_the_line_that_makes_it_last_and_with_it_nothing_is_left_out(
+    tmp_path: Path,
+) -> None:
+    workspace = Workspace(tmp_path)
+    given = recipe(inputs={"x": {"shape": [1, 3, 8, 8]}}, targets={"rk3588": {}})
+    net = attention().SerializeToString()
+    folder = workspace.add("m", given, net__onnx=net, samples__npy=samples(4, (3, 8, 8)))
+    ran = workspace.doit()
+    assert ran.code == 0, ran.err
+    line = f"targets: {{rk3588: {{quantize: {{rknn: {{disable_rules: [{SDPA}]}}}}}}}}"
+    told = [
+        f"m@rk3588: built without the SDK's rule {SDPA} (fails at MatMul `scores`)",
+        f"m@rk3588:   to make that last, in recipe.yaml: {line}",
+    ]
+    assert [one for one in ran.out.splitlines() if one.startswith("m@rk3588: ")] == told
+    assert told[1] in workspace.doit().out  # nothing to do, and still told
+    text = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(text.partition("targets:")[0] + line + "\n")
+    again = workspace.doit()
+    assert again.code == 0, again.err
+    assert "built without" not in again.out
