@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pipelines.backends.rknn import error_analysis
+from pipelines.backends.rknn import error_analysis, layer_report
 from pipelines.backends.rknn.error_analysis import Distance, Row, Unreadable
 
 HEAD = """
@@ -139,3 +139,30 @@ def test_a_row_that_cannot_be_read_is_quoted(name: str) -> None:
 def test_a_text_without_rows_is_refused(text: str) -> None:
     with pytest.raises(Unreadable):
         error_analysis.read(text)
+
+
+def test_a_tensor_that_int8_makes_all_0_is_told_and_has_cosine_0() -> None:
+    text = HEAD + "[Sigmoid] scores   q_zero |  q_zero   q_zero |  q_zero  \n"
+    layer = {
+        "id": 0,
+        "op_type": "Sigmoid",
+        "full_name": "Sigmoid:s",
+        "dtype": "INT8",
+        "target": "NPU",
+        "cycles_total": 1,
+    }
+    build = {
+        "toolkit": "2.5.0",
+        "platform": "rk3588",
+        "constants": [],
+        "layers": [layer],
+        "outputs": [["scores"]],
+    }
+    report = layer_report.make(build, [error_analysis.read(text)])
+    assert report.findings == (
+        "the quantized network is all 0 at `scores`, the float one is not: its steps are too "
+        "coarse for such small values",
+    )
+    (row,) = report.rows
+    assert row.entire is not None
+    assert (row.entire.cosine_worst, row.entire.euclidean_worst) == (0.0, None)

@@ -129,6 +129,12 @@ def _all_findings(
     for tensor in not_finite(rows):
         yield f"`{tensor}` holds NaN or infinities, in the float network or in the quantized one"
     yield from (sentence for i, one in enumerate(analyses) for sentence in _zeros(i, one))
+    lost = dict.fromkeys(str(row.tensor) for one in analyses for row in one if _is_lost(row))
+    if lost:
+        yield (
+            f"the quantized network is all 0 at {listed([*lost])}, the float one is not: its steps "
+            "are too coarse for such small values"
+        )
     layers = compute_layers(rows)
     zeros = {row.tensor for analysis in analyses for row in analysis if row.is_zero}
     missing = [row for row in layers if not row.entire and row.tensor not in zeros]
@@ -138,6 +144,10 @@ def _all_findings(
             f"{len(missing)} of {len(layers)} layers have no error values, for the "
             f"SDK's simulator has no such tensors: {left_out}"
         )
+
+
+def _is_lost(row: error_analysis.Row) -> bool:
+    return row.entire is not None and row.entire.euclidean is None
 
 
 def _zeros(number: int, analysis: Sequence[error_analysis.Row]) -> Iterator[str]:
