@@ -1,4 +1,4 @@
-"""A rewrite for what the plain build fails on, with the real SDK."""
+"""Rewrites with the real SDK: of what it cannot build, and of channels that never say anything."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import helper
 
 from tests.diseases import Network
-from tests.small_models import samples
+from tests.small_models import model_bytes, samples
 from tests.workspace import Workspace
 
 pytestmark = pytest.mark.toolchain
@@ -56,3 +58,36 @@ def test_a_pooling_that_the_npu_cannot_do_is_one_that_it_can(tmp_path: Path) -> 
     assert length(workspace, "cured", "rk3588") <= 60_000
     outputs = built(workspace, "cured", "rk3588/report/metrics.json")["outputs"]
     assert outputs["scores"]["cosine"]["worst"] > 0.98
+
+
+def dead_channels() -> bytes:
+    """Of 256 channels between two convolutions 192 are 0."""
+    random = np.random.default_rng(0)
+    weights = {
+        "w": random.normal(0, 0.3, (256, 32, 3, 3)).astype(np.float32),
+        "v": random.normal(0, 0.3, (32, 256, 1, 1)).astype(np.float32),
+    }
+    weights["w"][64:] = 0
+    nodes = [
+        helper.make_node("Conv", ["input", "w"], ["c"], "first", pads=[1] * 4),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("Conv", ["r", "v"], ["y"], "second"),
+    ]
+    return model_bytes(nodes, weights, {"input": (1, 32, 16, 16)}, {"y": (1, 32, 16, 16)})
+
+
+def test_dead_channels_take_no_bytes(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    files = {"net__onnx": dead_channels(), "samples__npy": samples(4, (32, 16, 16))}
+    given = recipe(["rk3588"], inputs={"input": {"shape": [1, 32, 16, 16]}})
+    workspace.add("plain", given, **files)
+    workspace.add("cured", {**given, "simplify": {"rewrite": ["drop_dead_channels"]}}, **files)
+    ran = workspace.doit()
+    assert ran.code == 0, ran.err
+    assert length(workspace, "plain", "rk3588") > 100_000
+    assert length(workspace, "cured", "rk3588") < 50_000
+    one, other = (
+        built(workspace, model, "rk3588/report/metrics.json")["outputs"]["y"]["cosine"]["worst"]
+        for model in ("plain", "cured")
+    )
+    assert other == pytest.approx(one, abs=1e-5)

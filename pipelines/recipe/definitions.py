@@ -25,6 +25,7 @@ BACKENDS: Mapping[str, str] = {
 DATA_SOURCES = ("images", "list", "npy")
 REWRITES = (
     "fold_batch_norm",
+    "drop_dead_channels",
     "slice_before_concat",
     "concat_on_spatial_axis",
     "merge_groups",

@@ -7,6 +7,7 @@ from typing import Any
 
 from quant.rewrites.concat_on_spatial_axis import ConcatOnSpatialAxis
 from quant.rewrites.cut_postprocessing import CutPostprocessing
+from quant.rewrites.drop_dead_channels import DropDeadChannels
 from quant.rewrites.fold_batch_norm import FoldBatchNorm
 from quant.rewrites.last_state import LastState
 from quant.rewrites.layer_norm_last_axis import LayerNormLastAxis
@@ -24,6 +25,7 @@ RULES: Mapping[str, Rule[Any]] = {
     rule.name: rule
     for rule in (
         FoldBatchNorm(),
+        DropDeadChannels(),
         SliceBeforeConcat(),
         ConcatOnSpatialAxis(),
         MergeGroups(),
