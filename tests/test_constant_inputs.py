@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from quant.erfc import write_out_erfc
+from quant.graph_check import check_graph
 from quant.graph_run import FloatRun
 from quant.graph_types import input_types, output_types
 from quant.operators import operator_counts, opset
@@ -213,3 +216,15 @@ def test_casts_of_a_body_are_constants(tmp_path: Path) -> None:
     counts = operator_counts(exported(work))
     counts.pop("Constant")
     assert counts == {"Add": 1, "Div": 1, "Erf": 1, "Mul": 2}
+
+
+def test_erfc_is_written_out() -> None:
+    """tf2onnx leaves it in the graph."""
+    text = "g (float[1,3,8,8] x) => (float[1,3,8,8] y) { one = Relu(x) a = Erfc(one) y = Erfc(a) }"
+    model = parsed(text)
+    write_out_erfc(model)
+    check_graph(model, full=True)
+    inner = [math.erfc(max(float(value), 0)) for value in NUMBERS.ravel()]
+    expected = [math.erfc(value) for value in inner]
+    actual = FloatRun(model)({"x": NUMBERS})["y"].astype(np.float64).ravel()
+    np.testing.assert_allclose(actual, expected, atol=2.0**-21)

@@ -37,6 +37,7 @@ from pipelines.jobs.recipe_inputs import bind, fits
 from pipelines.jobs.refusal import Refusal
 from pipelines.jobs.source_file import source_file
 from quant.compare import differences, require_close, three_digits
+from quant.erfc import write_out_erfc
 from quant.graph_file import save
 from quant.graph_names import rename
 from quant.graph_provenance import strip_provenance
@@ -172,6 +173,7 @@ def _convert(
             "try another `opset`, or rewrite the operation with plain Keras layers",
         ) from error
     model = cast(onnx.ModelProto, made)
+    write_out_erfc(model)
     _require_converted(model, opset)
     strip_provenance(model)
     _drop_unused_domains(model)
