@@ -47,7 +47,7 @@ def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str
         "report": "".join(f"{line}\n" for line in lines),
         "folders": {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()},
         "paths": paths,
-        "stamps": stamps,
+        "state": seal.state_of(stamps),
     }
     file = CURRENT.root / seal.place(arguments)
     _drop_oldest(file)
