@@ -196,7 +196,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "bad recipe": append(f"{M}/recipe.yaml", "nonsense: 1\n"),
     "failing gate": append(f"{M}/recipe.yaml", "gates: {min_cosine: 1}\n"),
     "holding gate": append(f"{M}/recipe.yaml", "gates: {min_cosine: 0.5}\n"),
-    "raised version": edit("pipelines/stages/versions.yaml", "export: 1", "export: 2"),
+    "raised version": edit("pipelines/stages/versions.yaml", "export: ", "export: 1"),
     "edited code": append("pipelines/report/rows.py", "_NOTE = 'other note'\n"),
     "new code": write("pipelines/other.py", ""),
     "module that hides another": write("yaml.py", "raise SystemExit(5)\n"),
