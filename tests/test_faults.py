@@ -5,8 +5,10 @@ Everything is real but the jobs: recipes, front end, fork servers, cache, journa
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,9 +55,9 @@ def copy(base: Path, to: Path) -> Path:
     return to
 
 
-def start(root: Path, jobs: int) -> subprocess.Popen[bytes]:
+def start(root: Path, jobs: int, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-s", "dodo.py", "-n", str(jobs)],
+        [sys.executable, "-s", "dodo.py", "-n", str(jobs), *more],
         cwd=root,
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
         stdout=subprocess.DEVNULL,
@@ -201,6 +203,71 @@ def test_killed_at_random(batch: int, base: Path, clean: dict[str, bytes], tmp_p
         for seed, result in [(seed, pool.submit(act, seed)) for seed in seeds]:
             failure = result.exception()
             assert failure is None, f"seed {seed}: {failure}"
+
+
+@pytest.fixture(scope="module")
+def colleague(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone without cache and outputs; of one model the source is in the remote too."""
+    place = tmp_path_factory.mktemp("colleague")
+    root = copy(base, place / "project")
+    assert start(root, 3).wait(60) == 0
+    (root / ".dvc/cache").rename(place / "remote")
+    for model in (root / "models").iterdir():
+        shutil.rmtree(model / "build")
+    (root / "ran.log").unlink()
+    shutil.rmtree(root / ".npumake/seals", ignore_errors=True)
+    net = root / "models/m0000/net.onnx"
+    track(net, place / "remote")
+    config = "[core]\n    no_scm = true\n    analytics = false\n    remote = r\n"
+    (root / ".dvc/config").write_text(f"{config}['remote \"r\"']\n    url = {place / 'remote'}\n")
+    return root
+
+
+def track(file: Path, remote: Path) -> None:
+    """As `dvc add` and `dvc push` do, without the file itself."""
+    data = file.read_bytes()
+    md5 = hashlib.md5(data).hexdigest()
+    kept = remote / "files/md5" / md5[:2] / md5[2:]
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_bytes(data)
+    row = f"- path: {file.name}\n  md5: {md5}\n  size: {len(data)}\n  hash: md5\n"
+    file.with_name(f"{file.name}.dvc").write_text(f"outs:\n{row}")
+    file.unlink()
+
+
+def pull_and_kill(root: Path, seed: int) -> int:
+    """./doit --pull again and again until one ends by itself. Returns how often it was killed."""
+    kills, chance = 0, random.Random(seed)
+    while kills < 5:
+        front = start(root, 1 + seed % 3, "--pull")
+        try:
+            assert front.wait(chance.uniform(0.2, 4)) == 0, (root / "err.log").read_text()[-2000:]
+            return kills
+        except subprocess.TimeoutExpired:
+            front.kill()
+            kills += front.wait(10) == -signal.SIGKILL
+    assert start(root, 3, "--pull").wait(240) == 0, (root / "err.log").read_text()[-2000:]
+    return kills
+
+
+PULLS = range(3)
+
+
+def test_killed_while_pulling(colleague: Path, tmp_path: Path) -> None:
+    undisturbed = copy(colleague, tmp_path / "undisturbed")
+    assert start(undisturbed, 3, "--pull").wait(240) == 0
+    pulled = everything(undisturbed)
+    assert "models/m0000/net.onnx" in pulled
+
+    def act(seed: int) -> int:
+        root = copy(colleague, tmp_path / str(seed))
+        kills = pull_and_kill(root, seed)
+        require_clean(root, pulled)
+        assert told(root, "began") == []
+        return kills
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(act, PULLS)) >= len(PULLS)
 
 
 def test_kills_landed_everywhere() -> None:

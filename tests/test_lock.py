@@ -238,7 +238,7 @@ def test_what_others_wrote_meanwhile_stands(
 
 
 def test_other_stages_that_others_wrote_are_kept(project: Path) -> None:
-    two = make_step("two", {})
+    two = make_step("two", {}, outputs={"out.txt": "models/m/build/one/out.txt"})
     locks = Locks(project)
     locks.record(STEP, entry(NEW))
     record(project, entry(OTHER), two)
