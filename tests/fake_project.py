@@ -34,7 +34,8 @@ from pathlib import Path
 OUTPUTS = {outputs!r}
 SIZE, SECONDS, LOG = {size!r}, {seconds!r}, {log!r}
 METRICS = dict(worst_cosine=0.999, worst_layer="fc", cpu_layers=0, float_layers=0, accuracy=None,
-    bytes=dict(onnx=2000, rknn=1000), size_ratio=0.5)
+    bytes=dict(onnx=2000, rknn=1000), size_ratio=0.5, outputs=dict(), worst_output_cosine=0.999,
+    worst_cosine_output="y", worst_output_error=0.005, worst_error_output="y")
 
 def note(what):
     if LOG and OUTPUTS:

@@ -50,6 +50,11 @@ def report(folder: Path, model: str, cosine: float) -> None:
     metrics |= {
         "bytes": {"onnx": 2000, "artifact": size, "tflite": size},
         "size_ratio": size / 2000,
+        "outputs": {},
+        "worst_output_cosine": 0.999,
+        "worst_cosine_output": "y",
+        "worst_output_error": 1 - cosine,
+        "worst_error_output": "y",
     }
     (folder / "report/metrics.json").write_text(json.dumps(metrics))
 
@@ -62,12 +67,12 @@ def lines(project: Project, pattern: str) -> list[str]:
 
 def test_a_sweep_is_one_row_and_a_baseline_is_called_so(project: Project) -> None:
     assert lines(project, "m:") == [
-        "model@target  steps    onnx  artifact  ratio  cosine  cpu  float   time",
-        "m@int8 (2)    0/0/7  2.0 KB     990 B   0.49  0.9700           0  0.0 s",
-        "m@plain       0/0/5  2.0 KB     500 B   0.25  0.5000           0  0.0 s",
-        "(N): a sweep of N targets, its largest artifact and worst cosine; ./doit table",
+        "model@target  steps    onnx  artifact  ratio  output   layer  cpu  float   time",
+        "m@int8 (2)    0/0/7  2.0 KB     990 B   0.49    3.0%  0.9700           0  0.0 s",
+        "m@plain       0/0/5  2.0 KB     500 B   0.25   50.0%  0.5000           0  0.0 s",
+        "(N): a sweep of N targets, its largest artifact and worst figures; ./doit table",
         "bad on purpose, for comparison: m@plain",
-        "steps: run/restored/up to date; cosine: worst layer; cpu, float: layers",
+        "steps: run/restored/up to date; output: error; layer: cosine; cpu, float: layers",
     ]
 
 
@@ -79,7 +84,7 @@ def test_one_target_of_a_sweep_has_a_row_of_its_own(project: Project) -> None:
 def test_a_sweep_that_is_built_in_part_says_so(project: Project) -> None:
     (project.root / "models/m/build/int8-b8/report/metrics.json").unlink()
     told = lines(project, "m:.*@int8-")
-    assert told[1].startswith("m@int8 (1 built)  ")
+    assert told[1].startswith("m@int8 (1 built) ")
 
 
 def test_the_table_fits_80_columns(project: Project) -> None:

@@ -26,6 +26,12 @@ def project(tmp_path: Path) -> FakeProject:
     return made
 
 
+def said(out: str, model: str, *words: str) -> bool:
+    """Whether a model's row has these words, in order; a narrow table has narrow gaps."""
+    told = next(line for line in out.splitlines() if line.startswith(model))
+    return " ".join(words) in " ".join(told.split())
+
+
 def row(out: str, model: str) -> list[str]:
     """The cells of a model's row, words of one cell joined by one blank."""
     (line,) = (line for line in out.splitlines() if line.startswith(f"{model}@"))
@@ -44,7 +50,7 @@ def test_a_step_that_failed_stands_in_the_row_and_the_other_model_keeps_its_numb
     ran = project.doit()
     assert ran.code == 1
     assert row(ran.out, "m0000")[:4] == ["m0000@rk3588", "1/0/1", "failed:", "quantize"]
-    assert row(ran.out, "m0001")[2:6] == ["2.0 KB", "1.0 KB", "0.50", "0.9990"]
+    assert row(ran.out, "m0001")[2:7] == ["2.0 KB", "1.0 KB", "0.50", "0.5%", "0.9990"]
 
 
 def test_a_failed_analyze_leaves_the_built_file_in_the_table(project: FakeProject) -> None:
@@ -71,7 +77,8 @@ def test_reports_of_another_network_are_not_shown_where_analyze_was_not_asked_fo
     for _ in range(2):
         ran = project.doit("m0000:build@rk3588")
         assert ran.code == 0, ran.err
-        assert row(ran.out, "m0000")[5] == "not asked for"
+        told = next(line for line in ran.out.splitlines() if line.startswith("m0000"))
+        assert " not asked for " in told
 
 
 def test_what_was_interrupted_and_not_reached_stands_in_the_rows(tmp_path: Path) -> None:
@@ -92,8 +99,8 @@ def test_what_was_interrupted_and_not_reached_stands_in_the_rows(tmp_path: Path)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert row(out, "m0000")[2:4] == ["interrupted:", "export"]
-    assert row(out, "m0002")[2:4] == ["not reached:", "export"]
+    assert said(out, "m0000", "interrupted:", "export")
+    assert said(out, "m0002", "not reached:", "export")
 
 
 def test_a_mistake_in_a_recipe_stops_that_model_alone(project: FakeProject) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pipelines.jobs.float_network import Array, Outputs, turned
 from quant.graph_types import shape_text
 from quant.layer_error import Distance, over_samples
 from quant.metrics import NotFinite, cosine, euclidean, max_abs_difference
+from quant.output_error import NOT_FINITE, OutputError
 
 
 def save(folder: Path, pairs: Sequence[tuple[Outputs, Outputs]], runs: str) -> None:
@@ -43,11 +44,13 @@ class Comparison:
 
     distances: list[Distance] = field(default_factory=list)
     largest: list[float] = field(default_factory=list)
+    error: OutputError = field(default_factory=OutputError)
 
     def add(self, expected: Array, actual: Array) -> None:
         try:
             distance = Distance(cosine(expected, actual), euclidean(expected, actual))
             difference = max_abs_difference(expected, actual)
+            self.error.add(expected, actual)
         except NotFinite:
             distance, difference = Distance(float("nan"), float("nan")), float("nan")
         self.distances.append(distance)
@@ -61,6 +64,7 @@ class Comparison:
             "cosine": {"worst": error.cosine_worst, "mean": error.cosine_mean},
             "euclidean": {"worst": error.euclidean_worst, "mean": error.euclidean_mean},
             "max_abs_difference": max(self.largest) if error.finite else None,
+            **(self.error.summary() if error.finite else NOT_FINITE),
         }
 
 
@@ -89,7 +93,36 @@ def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> tuple[dict[str, Any], l
     for name, summary in summaries.items():
         if not summary["finite"]:
             findings[f"output `{name}` holds NaN or infinities"] = None
+        elif summary["constant_channels"]["count"]:
+            findings[_constant(name, summary["constant_channels"])] = None
     return summaries, list(findings)
+
+
+def _constant(name: str, channels: Mapping[str, int]) -> str:
+    return (
+        f"output `{name}`: {channels['count']} of {channels['of']} channels (axis "
+        f"{channels['axis']}) are constant, in the float network none of these is"
+    )
+
+
+def worst_output(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The lowest cosine and the largest relative error of all outputs, with their names.
+
+    A single number has no angle: its cosine is left out. null where an output is not finite, or
+    nothing can be said.
+    """
+    bad = [name for name, one in outputs.items() if not one["finite"]]
+    cosines = {name: one["cosine"]["worst"] for name, one in outputs.items() if one["values"] != 1}
+    errors = {name: one["error"] for name, one in outputs.items()}
+    unknown = [name for name, value in errors.items() if value is None]
+    lowest = bad[0] if bad else min(cosines, key=lambda name: cosines[name], default=None)
+    largest = unknown[0] if unknown else max(errors, key=lambda name: errors[name], default=None)
+    return {
+        "worst_output_cosine": None if bad or lowest is None else cosines[lowest],
+        "worst_cosine_output": lowest,
+        "worst_output_error": None if largest is None else errors[largest],
+        "worst_error_output": largest,
+    }
 
 
 def _by_name(expected: Outputs, actual: Outputs) -> Outputs:

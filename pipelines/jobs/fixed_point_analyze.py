@@ -35,7 +35,7 @@ from typing import Any
 
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.accuracy import accuracy, agreement, combined, scores
-from pipelines.jobs.comparison import compare
+from pipelines.jobs.comparison import compare, worst_output
 from pipelines.jobs.fixed_point_files import Files, prove
 from pipelines.jobs.fixed_point_opened import Opened
 from pipelines.jobs.float_network import Outputs
@@ -69,6 +69,7 @@ def run(job: Job) -> None:
         "samples": len(feeds),
         **_worst(rows),
         "outputs": outputs,
+        **worst_output(outputs),
         "layers": len(operations),
         "float_layers": sum(isinstance(one, FloatNode) for one in operations),
         "compared_values": prove(opened.files, feeds),

@@ -21,8 +21,14 @@ and metrics.json:
     simulation                 {by, reason}: whose figures these are, `npumake` (see
                                pipelines.backends.rknn.simulation) or `rknn-toolkit2`, and then why
     outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
-                               max_abs_difference} of the simulator against onnxruntime, which runs
-                               the float network or, of a prequantized source in ONNX, that itself
+                               max_abs_difference, values (of a sample), range: {low, high} of the
+                               float output, error: the largest difference by that range, scale:
+                               the factor between them, constant_channels: {axis, count, of}, those
+                               that vary in float alone} of the simulator against onnxruntime, which
+                               runs the float network or a prequantized source in ONNX itself
+    worst_output_cosine, worst_cosine_output, worst_output_error, worst_error_output   of these
+    overflow                   {tensor, magnitude}: the float network's first beyond 65,504, where
+                               an output is not finite; else null
     layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out;
                                cycles null where the SDK says negative ones of a layer
     bytes                      {onnx, rknn}; onnx: the network before quantization, or the source
@@ -39,6 +45,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines.backends.rknn import analyses, compiled_graph, layer_report, ledger
 from pipelines.backends.rknn.compile import Compiled, compile_network
 from pipelines.backends.rknn.compiled_graph import CompiledFile
@@ -47,12 +55,14 @@ from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
 from pipelines.findings.table import findings as findings_of
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.accuracy import Network, Scores, accuracy, scores
+from pipelines.jobs.comparison import worst_output
 from pipelines.jobs.job import Job
-from pipelines.jobs.prepared_samples import LabelledSamples
+from pipelines.jobs.prepared_samples import LabelledSamples, PreparedSamples
 from pipelines.jobs.refusal import Refusal
 from quant import graph_file, layer_error, rknn_file, source_network_onnx
 from quant.layer_error import LayerReport
 
+LARGEST_HALF = 65504.0  # of float16
 _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {images: FOLDER}`"
 
 
@@ -71,6 +81,7 @@ def run(job: Job) -> None:
         findings = [*findings, _RANDOM]
     metrics = _metrics(report, len(samples), outputs)
     metrics["simulation"] = found.simulation
+    metrics["overflow"] = _overflow(job, samples) if _is_bad(outputs) else None
     metrics["bytes"] = sizes = _bytes(job)
     metrics["size_ratio"] = sizes["rknn"] / sizes["onnx"]
     labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
@@ -97,6 +108,32 @@ def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:
     if name not in job.inputs:
         return None
     return FloatNetwork(job.inputs[name], job.params, outputs)
+
+
+def _is_bad(outputs: Mapping[str, Any]) -> bool:
+    return not all(one["finite"] for one in outputs.values())
+
+
+def _overflow(job: Job, samples: PreparedSamples) -> dict[str, Any] | None:
+    """The first tensor of the float network that float16 can't hold, by its largest magnitude."""
+    if "float" not in job.inputs:
+        return None
+    inside = [
+        name
+        for node in graph_file.parse(job.inputs["float"], "model").graph.node
+        for name in node.output
+    ]
+    network = FloatNetwork(job.inputs["float"], job.params, inside)
+    for arrays in samples.arrays():
+        made = network(samples.inputs, arrays)
+        for name in inside:
+            array = made.get(name)
+            if array is not None and array.dtype.kind == "f" and array.size:
+                largest = float(np.abs(array).max())
+                if not largest <= LARGEST_HALF:
+                    known = largest if math.isfinite(largest) else None
+                    return {"tensor": name, "magnitude": known}
+    return None
 
 
 def _same_file(job: Job, compiled: Compiled) -> CompiledFile:
@@ -131,6 +168,7 @@ def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> d
         "worst_single_layer": bad[0] if bad else single.tensor if single else None,
         "mean_cosine": None if bad or not means else math.fsum(means) / len(means),
         "outputs": dict(outputs),
+        **worst_output(outputs),
         "layers": len(compute),
         "compared_layers": len(layer_report.compared_layers(rows)),
         "cpu_layers": len(layer_report.cpu_layers(rows)),

@@ -239,6 +239,12 @@ GATES = Section(
     "{min_cosine: 0.99}",
     {
         "min_cosine": Key(Nullable(Number(-1, 1)), "Least cosine of any layer."),
+        "min_output_cosine": Key(
+            Nullable(Number(-1, 1)), "Least cosine of any output that is more than one number."
+        ),
+        "max_output_error": Key(
+            Nullable(Number(0)), "Largest difference of any output, as a share of its range."
+        ),
         "max_size_ratio": Key(
             Nullable(Number(0, low_open=True)), "Largest artifact bytes / ONNX bytes."
         ),

@@ -125,6 +125,8 @@ class Evaluate:
 @dataclass(frozen=True)
 class Gates:
     min_cosine: float | None = None
+    min_output_cosine: float | None = None
+    max_output_error: float | None = None
     max_size_ratio: float | None = None
     max_cpu_layers: int | None = None
     max_float_layers: int | None = None

@@ -12,7 +12,7 @@ from pipelines.project import Project
 from pipelines.recipe.model import Target
 from pipelines.report import summary
 from pipelines.report.rows import Run, trouble
-from pipelines.report.summary import Summary
+from pipelines.report.summary import Outputs, Summary
 from pipelines.stages.stage import built
 
 _FINDINGS = {"max_cpu_layers": "cpu_layers", "max_float_layers": "float_fallback"}
@@ -63,14 +63,21 @@ def _judge(target: Target, found: Summary) -> Iterator[tuple[str, str]]:
 
     A count of layers that means nothing to the target's backend is not judged.
     """
-    gates = target.gates
+    gates, outputs = target.gates, found.outputs
+    if outputs.not_finite:
+        yield "finite", _not_finite(outputs)
     least = (
         ("min_cosine", gates.min_cosine, found.worst_cosine, f"layer {found.worst_layer}"),
+        ("min_output_cosine", *_cosine(gates.min_output_cosine, outputs)),
         ("min_accuracy", gates.min_accuracy, found.accuracy, _accuracy(target)),
     )
     for name, limit, value, what in least:
         if limit is not None and not (value is not None and value >= limit):
             yield name, f"{what} has {_number(value)}, below {name} {limit}"
+    error = gates.max_output_error
+    if error is not None and not (outputs.error is not None and outputs.error <= error):
+        what = f"output {outputs.error_of} is off by {_number(outputs.error)} of its range"
+        yield "max_output_error", f"{what}, above max_output_error {error}"
     most = (
         ("max_size_ratio", gates.max_size_ratio, found.size_ratio, "artifact / ONNX bytes"),
         ("max_cpu_layers", gates.max_cpu_layers, found.cpu_layers, "layers on the CPU"),
@@ -90,6 +97,25 @@ def _judge_runtime(target: Target, report: Path) -> Iterator[tuple[str, str]]:
         version = told["runtime"]["version"]
         said = f"librknnrt {version}: {told['verdict']}, below the gate `{least}`"
         yield "runtime", f"{said}: {told['because']}" if told["because"] else said
+
+
+def _cosine(limit: float | None, outputs: Outputs) -> tuple[float | None, float | None, str]:
+    """Limit, value and name; no limit where every output is a single number: it has no angle."""
+    is_said = outputs.cosine_of is not None
+    return limit if is_said else None, outputs.cosine, f"output {outputs.cosine_of}"
+
+
+def _not_finite(outputs: Outputs) -> str:
+    names = ", ".join(f"`{name}`" for name in outputs.not_finite)
+    said = f"NaN or infinities in the output {names}"
+    if outputs.overflow is None:
+        return said
+    tensor, magnitude = outputs.overflow
+    size = "not finite either" if magnitude is None else f"{magnitude:,.0f}"
+    return (
+        f"{said}\n  float16 holds 65,504: the first tensor beyond it is `{tensor}`, {size}; "
+        "keep that layer and the ones after it in int8, or scale it down"
+    )
 
 
 def _number(value: float | None) -> str:

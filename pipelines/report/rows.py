@@ -17,9 +17,20 @@ from pipelines.report.summary import Summary
 from pipelines.stages.stage import built
 
 _WIDTH = 80  # where the terminal does not say
-HEAD = ("model@target", "steps", "onnx", "artifact", "ratio", "cosine", "cpu", "float", "time")
-NOTE = "steps: run/restored/up to date; cosine: worst layer; cpu, float: layers"
-_SWEPT = "(N): a sweep of N targets, its largest artifact and worst cosine; ./doit table"
+HEAD = (
+    "model@target",
+    "steps",
+    "onnx",
+    "artifact",
+    "ratio",
+    "output",
+    "layer",
+    "cpu",
+    "float",
+    "time",
+)
+NOTE = "steps: run/restored/up to date; output: error; layer: cosine; cpu, float: layers"
+_SWEPT = "(N): a sweep of N targets, its largest artifact and worst figures; ./doit table"
 _BASELINE = "bad on purpose, for comparison:"
 
 
@@ -171,11 +182,11 @@ def _row(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) 
         return (*start, *_figures(found), time)
     first = next((each for each in troubles if each), None)
     if first is None:
-        return (*start, "not built", *[""] * 6)
+        return (*start, "not built", *[""] * 7)
     sizes = _sizes(project, recipe, targets[0]) if first.is_built else None
     if sizes is None:
-        return (*start, f"{first.what}:", first.stage, *[""] * 4, time)
-    return (*start, *sizes, first.what, "", "", time)
+        return (*start, f"{first.what}:", first.stage, *[""] * 5, time)
+    return (*start, *sizes, first.what, "", "", "", time)
 
 
 def _seconds(elapsed_s: float) -> str:
@@ -208,6 +219,8 @@ def _figures(found: Sequence[Summary]) -> Iterator[str]:
     yield console.quantity(largest.onnx_bytes)
     yield console.quantity(largest.artifact_bytes)
     yield f"{largest.size_ratio:.2f}"
+    errors = [each.outputs.error for each in found if each.outputs.error is not None]
+    yield f"{max(errors):.1%}" if len(errors) == len(found) else "NaN"
     measured = [each.worst_cosine for each in found if each.worst_cosine is not None]
     yield f"{min(measured):.4f}" if len(measured) == len(found) else "NaN"
     cpu = [each.cpu_layers for each in found if each.cpu_layers is not None]

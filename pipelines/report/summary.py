@@ -12,6 +12,23 @@ from pipelines.recipe.model import Recipe, Target
 
 
 @dataclass(frozen=True)
+class Outputs:
+    """The end-to-end outputs beside the float network's.
+
+    cosine, cosine_of: the lowest, and the output that has it; error, error_of: the largest
+    difference by an output's range. not_finite: outputs with NaN or infinities. overflow: the first
+    tensor beyond float16's range, and its magnitude.
+    """
+
+    cosine: float | None
+    cosine_of: str | None
+    error: float | None
+    error_of: str | None
+    not_finite: tuple[str, ...]
+    overflow: tuple[str, float | None] | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """Sizes in bytes; cosines and accuracies are fractions; None where nothing was measured.
 
@@ -27,6 +44,7 @@ class Summary:
     accuracy_float: float | None
     accuracy: float | None
     size_ratio: float
+    outputs: Outputs
 
 
 def notes(root: Path, recipe: Recipe) -> list[str]:
@@ -46,7 +64,7 @@ def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     if not (artifact.is_file() and report.is_file()):
         return None
     metrics: dict[str, Any] = json.loads(report.read_text())
-    if "size_ratio" not in metrics:  # of an older analyze, which has to run again
+    if "worst_output_error" not in metrics:  # of an older analyze, which has to run again
         return None
     accuracy = metrics.get("accuracy") or {}  # only labelled data has one
     return Summary(
@@ -59,4 +77,17 @@ def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
         accuracy.get("float"),
         accuracy.get(backend.runs),
         metrics["size_ratio"],
+        _outputs(metrics),
+    )
+
+
+def _outputs(metrics: dict[str, Any]) -> Outputs:
+    overflow = metrics.get("overflow")
+    return Outputs(
+        metrics["worst_output_cosine"],
+        metrics["worst_cosine_output"],
+        metrics["worst_output_error"],
+        metrics["worst_error_output"],
+        tuple(name for name, one in metrics["outputs"].items() if not one["finite"]),
+        (overflow["tensor"], overflow["magnitude"]) if overflow else None,
     )

@@ -1,0 +1,80 @@
+"""Gates on the end-to-end outputs, and a failure without any gate where they are not finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.recipe.model import Target
+from pipelines.recipe.parse import load
+from pipelines.report import gates
+from pipelines.report.summary import Outputs, Summary
+
+RECIPE = """\
+model: tiny
+source: {onnx: m.onnx}
+quantize: {calibration: {npy: x.npy}}
+targets: {rk3588: {}}
+gates: {min_output_cosine: 0.99, max_output_error: 0.05}
+"""
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    folder = tmp_path / "models" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "m.onnx").write_bytes(b"")
+    (folder / "x.npy").write_bytes(b"")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    return load(folder / "recipe.yaml", tmp_path).targets["rk3588"]
+
+
+def said(target: Target, outputs: Outputs) -> list[tuple[str, str]]:
+    found = Summary(10, 10, 0.9999, "conv", 0, 0, None, None, 1.0, outputs)
+    return list(gates._judge(target, found))
+
+
+GOOD = Outputs(0.995, "y", 0.04, "z", (), None)
+CASES = {
+    "held": (GOOD, []),
+    "cosine": (
+        Outputs(0.51, "y", 0.04, "z", (), None),
+        [("min_output_cosine", "output y has 0.51, below min_output_cosine 0.99")],
+    ),
+    "error": (
+        Outputs(0.9999, "y", 0.6667, "z", (), None),
+        [
+            (
+                "max_output_error",
+                "output z is off by 0.6667 of its range, above max_output_error 0.05",
+            )
+        ],
+    ),
+    "single numbers have no cosine": (Outputs(None, None, 0.04, "z", (), None), []),
+    "nothing to say of an error": (
+        Outputs(0.999, "y", None, "z", (), None),
+        [
+            (
+                "max_output_error",
+                "output z is off by nothing measured of its range, above max_output_error 0.05",
+            )
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_are_judged(name: str, target: Target) -> None:
+    outputs, expected = CASES[name]
+    assert said(target, outputs) == expected
+
+
+def test_nan_fails_without_a_gate_and_names_the_first_large_tensor(target: Target) -> None:
+    outputs = Outputs(None, "y", None, "y", ("y",), ("conv3", 91234.5))
+    (gate, message), *_ = said(target, outputs)
+    assert gate == "finite"
+    assert message == (
+        "NaN or infinities in the output `y`\n  float16 holds 65,504: the first tensor beyond it "
+        "is `conv3`, 91,234; keep that layer and the ones after it in int8, or scale it down"
+    )
