@@ -99,7 +99,8 @@ class OutputError:
         return {
             "values": self.values,
             "range": dict(zip(("low", "high"), self.range, strict=True)),
-            "error": _finite(self.relative),
+            # Not `error`: `dvc metrics show` then says that it failed to load the file (3.67.1).
+            "relative_error": _finite(self.relative),
             "scale": _finite(self.scale),
             "constant_channels": {"axis": axis, "count": lost, "of": count},
         }
@@ -109,7 +110,7 @@ class OutputError:
 NOT_FINITE: dict[str, Any] = {
     "values": None,
     "range": None,
-    "error": None,
+    "relative_error": None,
     "scale": None,
     "constant_channels": None,
 }

@@ -30,7 +30,7 @@ def test_a_factor_is_invisible_to_the_cosine() -> None:
     outputs, _ = compare([({"y": image(1, 2)}, {"y": 3 * image(1, 2)})])
     assert outputs["y"]["cosine"]["worst"] == pytest.approx(1)
     assert outputs["y"]["scale"] == pytest.approx(3)
-    assert outputs["y"]["error"] == pytest.approx(4 / 4)
+    assert outputs["y"]["relative_error"] == pytest.approx(4 / 4)
 
 
 def test_small_channels_beside_large_ones() -> None:

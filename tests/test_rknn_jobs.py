@@ -261,6 +261,7 @@ def test_quantize_records_what_it_passed(bench: Bench) -> None:
         },
         "load": {},
         "step1": {"rknn_batch_size": 2},
+        "left_out": [],
     }
     assert done.read("quantize/calibration.json") == {"samples": 3, "sha256": "d" * 64}
 

@@ -113,7 +113,7 @@ def worst_output(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """
     bad = [name for name, one in outputs.items() if not one["finite"]]
     cosines = {name: one["cosine"]["worst"] for name, one in outputs.items() if one["values"] != 1}
-    errors = {name: one["error"] for name, one in outputs.items()}
+    errors = {name: one["relative_error"] for name, one in outputs.items()}
     unknown = [name for name, value in errors.items() if value is None]
     lowest = bad[0] if bad else min(cosines, key=lambda name: cosines[name], default=None)
     largest = unknown[0] if unknown else max(errors, key=lambda name: errors[name], default=None)

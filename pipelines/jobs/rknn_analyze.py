@@ -22,10 +22,11 @@ and metrics.json:
                                pipelines.backends.rknn.simulation) or `rknn-toolkit2`, and then why
     outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
                                max_abs_difference, values (of a sample), range: {low, high} of the
-                               float output, error: the largest difference by that range, scale:
-                               the factor between them, constant_channels: {axis, count, of}, those
-                               that vary in float alone} of the simulator against onnxruntime, which
-                               runs the float network or a prequantized source in ONNX itself
+                               float output, relative_error: the largest difference by that
+                               range, scale: the factor between them, constant_channels:
+                               {axis, count, of}, those that vary in float alone} of the
+                               simulator against onnxruntime, which runs the float network or
+                               a prequantized source in ONNX itself
     worst_output_cosine, worst_cosine_output, worst_output_error, worst_error_output   of these
     overflow                   {tensor, magnitude}: the float network's first beyond 65,504, where
                                an output is not finite; else null
