@@ -14,8 +14,8 @@ import struct
 import sys
 import time
 import zlib
+from _blake2 import blake2b  # hashlib's own, without OpenSSL, which takes longer than the rest
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 
 from pipelines.terminal import data_width
 

@@ -70,7 +70,7 @@ def lines(project: Project, run: Run) -> list[str]:
     groups = list(_groups(project, run.selected))
     if not groups:
         return []
-    most = terminal.data_width() or _WIDTH
+    most = terminal.data_width()
     rows = [HEAD, *(_row(project, recipe, targets, run) for recipe, targets in groups)]
     notes = [line for r, targets in groups for line in _accuracy(project, r, targets, run)]
     notes += _simplified(project, groups)
@@ -79,7 +79,7 @@ def lines(project: Project, run: Run) -> list[str]:
     if baselines := [_name(r, targets) for r, targets in groups if targets[0].is_baseline]:
         notes.append(f"{_BASELINE} {', '.join(baselines)}")
     table = console.table(rows, right=range(1, len(HEAD)), most=most)
-    told = (part for note in (*notes, NOTE) for part in _wrapped(note, most))
+    told = (part for note in (*notes, NOTE) for part in _wrapped(note, most or _WIDTH))
     # A line to be copied is not wrapped.
     return [*table, *(line for r, t in groups for line in _told(project, r, t, run)), *told]
 
