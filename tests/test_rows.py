@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines import terminal
 from pipelines.builder import Outcome
 from pipelines.done import Done
 from pipelines.project import Project
@@ -87,5 +88,12 @@ def test_a_sweep_that_is_built_in_part_says_so(project: Project) -> None:
     assert told[1].startswith("m@int8 (1 built) ")
 
 
-def test_the_table_fits_80_columns(project: Project) -> None:
+def test_the_table_fits_80_columns(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "data_width", lambda: 80)
     assert max(map(len, lines(project, ""))) <= 80
+
+
+def test_in_a_file_a_row_is_one_line_and_notes_are_wrapped(project: Project) -> None:
+    told = lines(project, "")
+    assert len([line for line in told if line.split()[-1] == "s"]) == 4
+    assert all(len(line) <= 80 for line in told if not line.endswith((" s", "time")))
