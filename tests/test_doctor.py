@@ -105,6 +105,44 @@ def test_a_further_remedy_has_to_save_a_tenth(simple: int, is_chosen: bool) -> N
     assert found == (simpler if is_chosen else WITH_OPTION)
 
 
+@pytest.mark.parametrize(("size", "is_chosen"), [(950, True), (951, False)])
+@pytest.mark.parametrize("option", clinic.TRADES)
+def test_a_trade_of_cores_or_time_has_to_save_a_twentieth(
+    option: str, size: int, is_chosen: bool
+) -> None:
+    traded = replace(AS_IT_IS, remedy=Remedy(options={option: True}), artifact_bytes=size)
+    assert clinic.best([AS_IT_IS, traded]) == (traded if is_chosen else None)
+
+
+PRUNED = Result(
+    Remedy(options={"model_pruning": True}), 300, cosines=COSINES, network="p", outputs="same"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_exact"),
+    [
+        ({}, True),
+        ({"outputs": "other"}, False),  # what was dropped was not dead
+        ({"remedy": PRUNED.remedy + Remedy(options={"single_core_mode": True})}, True),
+        ({"remedy": PRUNED.remedy + Remedy(options={"o": 1}), "network": "q"}, False),
+    ],
+)
+def test_pruning_may_change_the_network_but_no_figure_of_the_outputs(
+    changes: dict[str, object], is_exact: bool
+) -> None:
+    as_it_is = replace(AS_IT_IS, outputs="same")
+    result = replace(PRUNED, **changes)  # type: ignore[arg-type]
+    assert clinic.is_exact(result, [as_it_is, PRUNED, result]) is is_exact
+
+
+@pytest.mark.parametrize(("length", "lowered"), [(64, ["entire a"]), (48, [])])
+def test_a_tensor_with_other_channels_is_not_compared(length: int, lowered: list[str]) -> None:
+    as_it_is = replace(AS_IT_IS, lengths={"a": 64})
+    result = replace(MERGED, cosines=COSINES | {"entire a": 0.98}, lengths={"a": length})
+    assert clinic.lowered(result, as_it_is) == lowered
+
+
 @pytest.mark.toolchain
 def test_examines_tries_applies_and_costs_nothing_again(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)

@@ -145,6 +145,27 @@ def test_missing_relu_that_is_a_cause() -> None:
     assert row["evidence"] == {"convolutions": 2, "without": 1, "in_float": 1}
 
 
+@pytest.mark.parametrize(
+    ("op", "each", "told"),
+    [
+        ("LSTM", 20, "a GRU would have 300 bytes of weights instead of 200 bytes"),
+        ("GRU", 30, "one step a call would save at least 120 bytes"),
+    ],
+)
+def test_recurrent_layers(op: str, each: int, told: str) -> None:
+    """An LSTM's tasks grow with the time steps, a GRU's commands too."""
+    kinds = {"commands": 50, "tasks": 100, "payload": 200}
+    shapes = {"input_shapes": [[5, 1, 8], None]}
+    row = found(
+        [layer("r", f"ex{op}", **shapes)], [node("r", op, kinds=kinds)], weight_bits=8
+    )["recurrent_layers"]  # fmt: skip
+    assert row["evidence"]["steps"] == 5
+    assert row["evidence"]["bytes_per_step"] == each
+    assert (row["bytes"], row["is_cause"]) == (4 * each, True)
+    assert f"`r`, {op} of 5 time steps: 150 bytes of commands and tasks" in row["message"]
+    assert told in row["message"]
+
+
 @pytest.mark.parametrize(("size", "is_there"), [(49, False), (50, True)])
 def test_register_commands(size: int, is_there: bool) -> None:
     rows = found(CONV, [node("c", "Conv", kinds={"commands": size})])

@@ -496,6 +496,8 @@ def test_weights_of_a_recurrent_layer(built_diseases: Workspace, target: str) ->
     """Four gates of 16 units that read 8 numbers and themselves; two biases."""
     rows = {one["name"]: one["kinds"] for one in report(built_diseases, "lstm", target)["tensors"]}
     assert {name: rows[name]["payload"] for name in "wrb"} == {"w": 512, "r": 1024, "b": 128}
+    told = {one["name"]: one for one in report(built_diseases, "lstm", target)["findings"]}
+    assert told["recurrent_layers"]["evidence"]["steps"] == 4
 
 
 @pytest.mark.toolchain

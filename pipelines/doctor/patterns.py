@@ -18,6 +18,10 @@ class Applicable:
     rewrites: tuple[str, ...]
     cuts: tuple[str, ...]
 
+    def has(self, rule: str) -> bool:
+        """Whether that rule has something to do."""
+        return rule in self.rewrites
+
     def firing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those rules that, applied one after the other, still find something to do.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,8 +37,9 @@ class Result:
 
     cycles: None where the SDK's estimate is none. difference: by how much the remedy's rewrites
     changed the float outputs, as a share of the largest magnitude; 0 where no bit changed.
-    cosines: worst of each tensor and output; None where it is not finite. network: digest of what
-    was compiled; of two builds with the same one, only the compiler's options differ.
+    cosines: worst of each tensor and output; None where it is not finite. lengths: values of each
+    tensor that a layer makes. network: digest of what was compiled; of two builds with the same
+    one, only the compiler's options differ. outputs: digest of all figures of the outputs.
     worst_output_cosine is of the simulator against onnxruntime, over samples and outputs.
     """
 
@@ -49,7 +51,9 @@ class Result:
     worst_output_cosine: float | None = None
     difference: float = 0.0
     cosines: Mapping[str, float | None] = field(default_factory=dict)
+    lengths: Mapping[str, int] = field(default_factory=dict)
     network: str = ""
+    outputs: str = ""
     failure: str = ""
     cure: Mapping[str, Any] = field(default_factory=dict)
 
@@ -155,8 +159,20 @@ def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
         min(cosines) if cosines and None not in cosines else None,
         max(_differences(folder, remedy), default=0.0),
         dict(_cosines(layers, outputs)),
+        _lengths(folder / target.name),
         _network(folder / target.name / "quantize", outputs),
+        hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest(),
     )
+
+
+def _lengths(folder: Path) -> dict[str, int]:
+    build = json.loads((folder / "build.json").read_text())
+    return {
+        tensor: math.prod(shape)
+        for layer, tensors in zip(build["layers"], build["outputs"], strict=True)
+        for tensor, shape in zip(tensors, layer["output_shapes"], strict=False)
+        if shape
+    }
 
 
 def _differences(folder: Path, remedy: Remedy) -> Iterator[float]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pipelines import atomic, console
 from pipelines.doctor import clinic, explanation, trial
-from pipelines.doctor.clinic import OPTIONS, Clinic, options_for
+from pipelines.doctor.clinic import OPTIONS, PRUNING, Clinic, options_for, pruning_for
 from pipelines.doctor.patterns import applicable
 from pipelines.doctor.remedy import SIDE_EFFECTS, Remedy
 from pipelines.doctor.treatment import treat
@@ -28,9 +28,11 @@ _MEANINGS = (
     "layer, output: lowest cosine of float against int8, of any layer and in the simulator",
     "exact: yes: the float outputs are the same bit for bit, and options compile the same "
     "quantized network; a number: rounding of the float outputs, as a share of their largest; no: "
-    "an option changed the quantized network; cut: other outputs",
+    "an option changed the quantized network; same: what the SDK pruned changes no figure of the "
+    "outputs; cut: other outputs",
     "best: the smallest that is exact and lowers no cosine by more than "
-    f"{clinic.COSINE_SLACK}, or a simpler one within a tenth of it",
+    f"{clinic.COSINE_SLACK}, or a simpler one within a tenth of it; what costs cores or time has "
+    f"to save {clinic.TRADE:.0%}",
 )
 
 
@@ -127,6 +129,7 @@ def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Resul
         builder_of_trials(CURRENT.builder),
         jobs_at_once(),
         options_for(target.platform or "", left_out),
+        pruning_for(target, left_out),
         _tell_progress,
     )
     results = trials.try_all(recipe, target, found)
@@ -248,6 +251,8 @@ def _exactness(result: Result, results: Sequence[Result], cuts: Sequence[str]) -
         return "cut"
     if not clinic.is_exact(result, results, cuts):
         return "no"
+    if PRUNING in result.remedy.options:
+        return "same"
     return f"{result.difference:.0e}" if result.difference else "yes"
 
 
