@@ -9,6 +9,7 @@ from pathlib import Path
 # As the SDK prints names: in lists of rewrites, of what a rule matched, and in its table of layers.
 _QUOTED = re.compile(r"'([^']+)'")
 _NAMED = re.compile(r"^(?:Op name: |.*\s\w+:)(\S+)\s*$")
+_CONVERSION = "exDataConvert"  # to another type, of what a node makes: no node of the user
 _NETWORKS = ("model.onnx", "quantize/model.model")
 
 
@@ -42,7 +43,16 @@ def _nodes(inputs: Path) -> dict[str, str]:
             graph = parse(inputs / place, place).graph
         except (Fault, OSError):
             continue
-        called = {label(node): f"{operator(node)} `{label(node)}`" for node in graph.node}
-        made = {name: called[label(node)] for node in graph.node for name in node.output if name}
-        return {**made, **called}
+        makers = {name: node for node in graph.node for name in node.output if name}
+        own = {
+            label(node): node if operator(node) != _CONVERSION else makers.get(node.input[0], node)
+            for node in graph.node
+        }
+        called = {name: f"{_plain(operator(node))} `{label(node)}`" for name, node in own.items()}
+        return {**{name: called[label(node)] for name, node in makers.items()}, **called}
     return {}
+
+
+def _plain(op: str) -> str:
+    """`LSTM` of the SDK's own `exLSTM`, which has the name of the user's node."""
+    return op[2:] if re.match("ex[A-Z]", op) else op

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 from pipelines.builder import Builder, Outcome
+from pipelines.last_node import last_node
 from pipelines.worker import Failed
 from tests.fake_steps import make_step, write_job
 from tests.small_models import conv_net
@@ -288,6 +290,19 @@ def test_children_see_a_clean_environment(
     )
     builder.bring(make_step("env", {}, "env"))
     assert (builder.root / "models/m/build/env/out.txt").read_text() == "None None 0 False"
+
+
+def test_a_conversion_of_the_sdk_s_own_is_told_as_the_node_before_it(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("exLSTM", ["x"], ["y_int8"], "/recurrent/LSTM"),
+        helper.make_node("exDataConvert", ["y_int8"], ["y"], "y__cvt_int8_to_float16"),
+    ]
+    (tmp_path / "quantize").mkdir()
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    model = helper.make_model(helper.make_graph(nodes, "g", [], [y]))
+    (tmp_path / "quantize" / "model.model").write_bytes(model.SerializeToString())
+    log = "D  fuse: remove node = [], add node = ['y__cvt_int8_to_float16']\nE  some sentence\n"
+    assert last_node(log, tmp_path) == "LSTM `/recurrent/LSTM`"
 
 
 def test_a_job_that_dies_is_told_with_the_node_that_its_log_was_at(builder: Builder) -> None:

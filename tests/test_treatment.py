@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.doctor import trial
+from pipelines.doctor.clinic import plainer_for
 from pipelines.doctor.patterns import Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result
+from pipelines.recipe.parse import load
 from tests.detector_parts import distances
 from tests.small_models import recipe, samples
 from tests.test_cures import pooled
@@ -64,6 +67,33 @@ def test_what_a_failure_names_is_tried_next_and_stays() -> None:
     assert [one.remedy.name for one in treat(run, FOUND, []).tried] == [
         *("as it is", "disable_rules=r", "a + disable_rules=r")
     ]
+
+
+def test_plainer_arithmetic_is_tried_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name in ("net.onnx", "x.npy"):
+        (folder / name).write_bytes(b"")
+    text = """\
+model: m
+source: {onnx: net.onnx}
+inputs: {x: {shape: [1, 3]}}
+quantize: {calibration: {npy: x.npy}}
+targets:
+  rk3588: {}
+  plain: {platform: rk3588, quantize: {dtype: float16, rknn: {optimization_level: 0}}}
+"""
+    (folder / "recipe.yaml").write_text(text)
+    given = load(folder / "recipe.yaml", tmp_path)
+    target = given.targets["rk3588"]
+    found = plainer_for(target, ())
+    assert [one.name for one in found] == ["optimization_level=0", "dtype=float16"]
+    assert plainer_for(given.targets["plain"], ()) == []
+    assert plainer_for(target, ("optimization_level", "dtype")) == []
+    assert yaml.safe_load("\n".join(found[1].lines(given, target))) == {
+        "targets": {"rk3588": {"quantize": {"dtype": "float16"}}}
+    }
+    assert trial.vary(given, target, found[1])[1].quantize.dtype == "float16"
 
 
 def test_nothing_that_builds_is_told_with_all_failures() -> None:

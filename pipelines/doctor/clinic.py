@@ -24,7 +24,9 @@ TRADE = 0.05
 TRADES = ("single_core_mode", "compress_weight")
 # Drops channels without a word on what it takes for dead: for networks that have such channels.
 PRUNING, _DEAD_CHANNELS = "model_pruning", "drop_dead_channels"
-OPTIONS = (PRUNING, *TRADES)
+# For what does not build: fewer of the SDK's rewrites, and the arithmetic with the fewest limits.
+_LEVEL, _DTYPE = "optimization_level", "dtype"
+KNOWN = (PRUNING, *TRADES, _LEVEL, _DTYPE)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,16 @@ def pruning_for(target: Target, left_out: Collection[str]) -> list[Remedy]:
     """The SDK's own cure of dead channels, where the recipe does not ask for it yet."""
     is_tried = PRUNING not in left_out and not target.quantize.rknn.get(PRUNING)
     return [Remedy(options={PRUNING: True})] if is_tried else []
+
+
+def plainer_for(target: Target, left_out: Collection[str]) -> list[Remedy]:
+    """What makes more networks build, at a cost: last of what keeps the outputs."""
+    remedies = []
+    if _LEVEL not in left_out and target.quantize.rknn.get(_LEVEL) != 0:
+        remedies.append(Remedy(options={_LEVEL: 0}))
+    if _DTYPE not in left_out and target.quantize.dtype not in ("float16", "prequantized"):
+        remedies.append(Remedy(dtype="float16"))
+    return remedies
 
 
 def _ended(running: Iterable[Future[Result]]) -> list[Result]:

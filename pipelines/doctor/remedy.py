@@ -20,43 +20,59 @@ SIDE_EFFECTS: Mapping[str, str] = {
     "board alone",
     "model_pruning": "the SDK drops the channels that it takes for dead; no figure of the outputs "
     "of the analyzed samples has changed",
+    "optimization_level": "the SDK rewrites less of the network, which may cost time",
+    "dtype": "numbers have two bytes, so that weights take twice as many and layers more time",
     "disable_rules": "layers that these rules would have joined stay apart, which may cost time",
 }
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """rewrites: names for `simplify.rewrite`. options: of the SDK's config, by their own names."""
+    """rewrites: names for `simplify.rewrite`. options: of the SDK's config, by their own names.
+
+    dtype: of the target's `quantize`; empty where it stays.
+    """
 
     rewrites: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = ""
 
     @property
     def name(self) -> str:
         """`merge_groups + single_core_mode`; `as it is` for none."""
-        told = (_told(name, value) for name, value in self.options.items())
+        told = [_told(name, value) for name, value in self.options.items()]
+        told += [_told("dtype", self.dtype)] if self.dtype else []
         return " + ".join([*self.rewrites, *told]) or "as it is"
 
     @property
+    def side_effects(self) -> list[str]:
+        """`single_core_mode: ...`, a sentence for each option."""
+        named = [*self.options, *(["dtype"] if self.dtype else [])]
+        return [f"{name}: {SIDE_EFFECTS[name]}" for name in named]
+
+    @property
     def parts(self) -> int:
-        return len(self.rewrites) + len(self.options)
+        return len(self.rewrites) + len(self.options) + bool(self.dtype)
 
     def key(self, target: Target) -> str:
         """Names the trial's folder: the same remedy for the same target is the same trial."""
-        text = json.dumps([target.name, self.rewrites, dict(self.options)], sort_keys=True)
+        parts = [target.name, self.rewrites, dict(self.options)]
+        text = json.dumps([*parts, *([self.dtype] if self.dtype else [])], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def __add__(self, other: Remedy) -> Remedy:
         added = (name for name in other.rewrites if name not in self.rewrites)
-        return Remedy((*self.rewrites, *added), {**self.options, **other.options})
+        options = {**self.options, **other.options}
+        return Remedy((*self.rewrites, *added), options, other.dtype or self.dtype)
 
     def changes(self, recipe: Recipe, target: Target) -> list[tuple[tuple[str, ...], Any]]:
         """(path in the recipe, value) of all that the remedy writes."""
         changes: list[tuple[tuple[str, ...], Any]] = []
         if self.rewrites:
             changes.append((("simplify", "rewrite"), rewrites_of(recipe, self.rewrites)))
-        place = ("targets", target.name, "quantize", "rknn")
-        changes += [((*place, name), value) for name, value in self.options.items()]
+        place = ("targets", target.name, "quantize")
+        changes += [((*place, "rknn", name), value) for name, value in self.options.items()]
+        changes += [((*place, "dtype"), self.dtype)] if self.dtype else []
         return changes
 
     def applied_to(self, text: str, recipe: Recipe, target: Target) -> str:

@@ -124,7 +124,11 @@ def steps(root: Path, recipe: Recipe, target: Target) -> list[Step]:
 def vary(recipe: Recipe, target: Target, remedy: Remedy) -> tuple[Recipe, Target]:
     """The recipe and target with the remedy, to be built below build/trials/."""
     key = remedy.key(target)
-    quantize = replace(target.quantize, rknn={**target.quantize.rknn, **remedy.options})
+    quantize = replace(
+        target.quantize,
+        rknn={**target.quantize.rknn, **remedy.options},
+        dtype=remedy.dtype or target.quantize.dtype,
+    )
     varied_target = replace(target, quantize=quantize)
     rewrites = tuple(rewrites_of(recipe, remedy.rewrites))
     varied = replace(

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from pipelines import atomic, console
 from pipelines.doctor import clinic, explanation, trial
-from pipelines.doctor.clinic import OPTIONS, PRUNING, Clinic, options_for, pruning_for
+from pipelines.doctor.clinic import KNOWN, PRUNING, Clinic, options_for, plainer_for, pruning_for
 from pipelines.doctor.patterns import applicable
-from pipelines.doctor.remedy import SIDE_EFFECTS, Remedy
+from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.front.cli import UsageError, dispatch, jobs_at_once
@@ -98,7 +98,7 @@ def _find(name: str, target: str | None) -> tuple[Recipe, list[Target]]:
 
 
 def _require_known(left_out: Sequence[str]) -> None:
-    known = (*REWRITES, *OPTIONS)
+    known = (*REWRITES, *KNOWN)
     for name in left_out:
         if name not in known:
             raise UsageError(
@@ -164,7 +164,8 @@ def _treat(recipe: Recipe, target: Target, left_out: Collection[str]) -> Result 
         _tell_progress(result)
         return result
 
-    treated = treat(run, found, options_for(target.platform or "", left_out))
+    options = options_for(target.platform or "", left_out)
+    treated = treat(run, found, [*options, *plainer_for(target, left_out)])
     for result in treated.tried:
         if result.failure:
             _wrapped(f"failed: {result.remedy.name}: {result.failure}")
@@ -192,8 +193,8 @@ def _tell_builds(result: Result, recipe: Recipe, target: Target, *, is_cut: bool
             "the network then ends earlier, with other outputs: what was cut off has to be "
             "computed after it, in float; --apply leaves a cut to you"
         )
-    for option in result.remedy.options:
-        _wrapped(f"{option}: {SIDE_EFFECTS[option]}")
+    for sentence in result.remedy.side_effects:
+        _wrapped(sentence)
 
 
 def _tell_progress(result: Result) -> None:
@@ -209,8 +210,8 @@ def _tell_best(best: Result, as_it_is: Result, recipe: Recipe, target: Target) -
     others = [name for name in recipe.targets if name != target.name]
     if best.remedy.rewrites and others:
         _wrapped(f"rewrites are for all targets of the model, {', '.join(others)} too")
-    for option in best.remedy.options:
-        _wrapped(f"{option}: {SIDE_EFFECTS[option]}")
+    for sentence in best.remedy.side_effects:
+        _wrapped(sentence)
 
 
 def _wrapped(sentence: str) -> None:
