@@ -24,15 +24,16 @@ def normalize(
     """
     values = pixels.astype(np.float32)
     if mean is not None:
-        values = values - _along_channels(mean, values.shape, "mean", channel_axis)
+        values = values - along_channels(mean, values.shape, "mean", channel_axis)
     if std is not None:
-        values = values / _along_channels(std, values.shape, "std", channel_axis)
+        values = values / along_channels(std, values.shape, "std", channel_axis)
     return values
 
 
-def _along_channels(
+def along_channels(
     numbers: Sequence[float], shape: tuple[int, ...], noun: str, channel_axis: int
 ) -> npt.NDArray[np.float32]:
+    """The numbers in a shape that broadcasts to `shape`, float32. Raises Fault; noun: for it."""
     array = np.asarray(numbers, np.float32)
     if len(numbers) == 1:
         return array.reshape(())

@@ -9,27 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quant.fault import Fault
 from quant.input_form import InputForm
+from quant.sample_statistics import Statistics, require_units, warnings
 from quant.samples import Sample, Source
 
 LIST = "dataset.txt"
 _MOST_FAULTS = 10
-_PIXELS = 16.0  # a mean or std this large is in pixel units of 0 to 255
-_NORMALIZED = 8.0  # normalised data lies within so many standard deviations
 
 
 @dataclass
 class Written:
-    """What was written. files: the sources' names a sample. digest: SHA-256 of all arrays."""
+    """What was written. files: the sources' names a sample. digest: SHA-256 of all arrays.
+
+    statistics: input -> see quant.sample_statistics.
+    """
 
     count: int = 0
     files: list[list[str]] = field(default_factory=list)
     resized: int = 0
     digest: str = ""
     warnings: list[str] = field(default_factory=list)
+    statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def write_samples(
@@ -44,7 +46,8 @@ def write_samples(
     """
     count = require_count(len(source), wanted, source.noun)
     folder.mkdir(exist_ok=True)
-    digest, ranges, written = hashlib.sha256(), _Ranges(forms), Written(count)
+    digest, written = hashlib.sha256(), Written(count)
+    seen = [Statistics() for _ in forms]
     faults: list[Fault] = []
     lines = []
     for index in range(count):
@@ -56,14 +59,21 @@ def write_samples(
                 break
             continue
         lines.append(" ".join(_save(sample, index, folder, digest)))
-        ranges.add(sample.arrays)
+        for statistics, array in zip(seen, sample.arrays, strict=True):
+            statistics.add(index, array)
         written.files.append(list(sample.files))
         written.resized += sample.resized
     if faults:
         raise _together(faults)
+    for form, statistics in zip(forms, seen, strict=True):
+        require_units(form, statistics)
     (folder / LIST).write_text("".join(f"{line}\n" for line in lines))
     written.digest = digest.hexdigest()
-    written.warnings = ranges.warnings()
+    told = zip(forms, seen, strict=True)
+    written.statistics = {form.name: statistics.told() for form, statistics in told}
+    written.warnings = [
+        sentence for form, one in zip(forms, seen, strict=True) for sentence in warnings(form, one)
+    ]
     return written
 
 
@@ -97,29 +107,3 @@ def _together(faults: Sequence[Fault]) -> Fault:
     more = " (and perhaps more)" if len(faults) == _MOST_FAULTS else ""
     said = "; ".join(fault.what for fault in faults)
     return Fault(f"{len(faults)} samples{more}: {said}", faults[0].advice)
-
-
-class _Ranges:
-    """Smallest and largest value of each input, to notice data that is normalised already."""
-
-    def __init__(self, forms: Sequence[InputForm]) -> None:
-        self.forms = forms
-        self.largest = [0.0] * len(forms)
-
-    def add(self, arrays: Sequence[NDArray[Any]]) -> None:
-        for number, array in enumerate(arrays):
-            if array.size:
-                self.largest[number] = max(self.largest[number], float(np.abs(array).max()))
-
-    def warnings(self) -> list[str]:
-        return [
-            f"the samples of input `{form.name}` lie within -{largest:g} and {largest:g}, but its "
-            "mean and std are in pixel units: if the data is normalised already, delete mean and "
-            "std, since the SDK applies them to npy files too"
-            for form, largest in zip(self.forms, self.largest, strict=True)
-            if largest <= _NORMALIZED and _is_in_pixels(form)
-        ]
-
-
-def _is_in_pixels(form: InputForm) -> bool:
-    return max((*(form.mean or ()), *(form.std or ()), 0.0)) >= _PIXELS

@@ -523,7 +523,7 @@ BEYOND_A_SCHEMA = set(
     """
     calibration-count-only calibration-missing direct-onnx direct-torchscript
     duplicate-keys images-two-inputs images-without-color images-without-inputs
-    images-without-shape merge-of-a-word model-name npy-names npy-two-inputs
+    images-small-units images-without-shape merge-of-a-word model-name npy-names npy-two-inputs
     options-platforms options-versions prequantized prequantized-tflite source-torch-inputs
     source-torch-shapes tag
     """.split()  # noqa: SIM905

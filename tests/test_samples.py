@@ -133,6 +133,15 @@ def test_images(work: Work) -> None:
         "resized": 0,
         "digest": digest.hexdigest(),
         "warnings": [],
+        "statistics": {
+            "x": {
+                "low": float(min(pixels[0].min(), pixels[1].min())),
+                "high": float(max(pixels[0].max(), pixels[1].max())),
+                "is_whole": True,
+                "constant": [],
+                "distinct": 2,
+            }
+        },
         "evaluate": None,
     }
 
@@ -249,6 +258,52 @@ def test_data_that_is_normalised_already_is_noticed(work: Work) -> None:
     work.use(npy=["x.npy"])
     (warning,) = work.run()["warnings"]
     assert "normalised already" in warning
+
+
+TORCHVISION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@pytest.mark.parametrize(
+    ("told", "low", "high", "is_refused"),
+    [
+        (TORCHVISION, 0, 255, True),
+        ({"mean": None, "std": [0.5]}, 0, 255, True),
+        ({"mean": [0.5], "std": None}, 0, 255, True),
+        (TORCHVISION, 0, 1, False),  # as meant
+        (TORCHVISION, -40, 40, False),  # no pixels
+        (TORCHVISION, 0, 4000, False),
+        ({"mean": [127], "std": [128]}, 0, 255, False),
+        ({"mean": [0], "std": [1]}, 0, 255, False),
+        ({"mean": None, "std": None}, 0, 255, False),
+    ],
+)
+def test_mean_and_std_of_data_in_0_to_1_on_pixels(
+    work: Work, told: dict[str, Any], low: int, high: int, is_refused: bool
+) -> None:
+    work.model({"x": (1, 3, 4, 5)})
+    np.save(work.data / "x.npy", np.linspace(low, high, 120).reshape(2, 3, 4, 5))
+    work.params["inputs"] = {"x": told}
+    work.use(npy=["x.npy"])
+    if not is_refused:
+        assert work.run()["count"] == 2
+        return
+    fault = work.refusal()
+    assert "the samples go from 0 to 255" in fault.what
+    if told is TORCHVISION:
+        assert "mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375]" in fault.advice
+
+
+def test_what_samples_hold(work: Work) -> None:
+    work.model({"x": (1, 4)})
+    np.save(work.data / "x.npy", np.array([[0.5, 1, 2, 3], [7, 7, 7, 7], [7, 7, 7, 7]]))
+    work.use(npy=["x.npy"])
+    assert work.run()["statistics"]["x"] == {
+        "low": 0.5,
+        "high": 7.0,
+        "is_whole": False,
+        "constant": [1, 2],
+        "distinct": 2,
+    }
 
 
 def test_without_samples(work: Work) -> None:

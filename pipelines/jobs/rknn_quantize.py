@@ -32,7 +32,7 @@ FILES = ("model.model", "model.data", "model.quantization.cfg")
 
 def run(job: Job) -> None:
     _refuse_dynamic(job.params)
-    model = options.place_model(job.params["source_kind"], job.inputs["model"])
+    model = options.place_model(job.params, job.inputs["model"])
     names = options.input_names(job.params, model)
     samples = prepared_samples.read(Path("samples"), names)
     sdk_samples.write_list(sdk_samples.for_sdk(samples, job.params), Path("dataset.txt"))
@@ -46,7 +46,7 @@ def run(job: Job) -> None:
         return sdk, config
 
     (sdk, config), left_out = tried_without(
-        options.config_options(job.params, names), calibrate, patient(job)
+        options.config_options(job.params, names, job.inputs["model"]), calibrate, patient(job)
     )
 
     folder = job.out / "quantize"

@@ -12,6 +12,7 @@ from pipelines.recipe.reading import BAD
 from pipelines.recipe.view import Values, View
 from pipelines.recipe.yaml_tree import Tree
 from pipelines.where import Where, did_you_mean
+from quant import pixel_units
 
 COLOR_CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
 
@@ -82,6 +83,25 @@ def _check_images(view: View, where: Where) -> None:
     if given.get("color") is None:
         what = f"input `{name}` is fed with images, and has no color order"
         view.tree.add(place, what, "add `color: rgb` (or bgr, or gray)")
+    _check_units(view, name, given)
+
+
+def _check_units(view: View, name: str, given: Values) -> None:
+    """Images are pixels of 0 to 255, and so are the mean and std that the SDK applies to them."""
+    if BAD in (given.get("mean"), given.get("std")):
+        return
+    mean, std = (_listed(given.get(key)) for key in ("mean", "std"))
+    if not pixel_units.is_in_ones(mean, std):
+        return
+    key = "std" if std is not None else "mean"
+    what = f"`{key}` is for data in 0 to 1, and images are pixels of 0 to 255"
+    advice = f"in pixel units? write `{pixel_units.in_pixel_units(mean, std)}`"
+    view.tree.add(view.tree.marks[f"inputs.{name}.{key}"], what, advice)
+
+
+def _listed(given: Any) -> list[float] | None:
+    """One number for all channels is a list of one."""
+    return [given] if isinstance(given, int | float) else given
 
 
 def check_npy(

@@ -72,7 +72,7 @@ def _from_step1(job: Job, folder: Path, verbose: bool) -> Compiled:
 
 
 def _in_one_call(job: Job, verbose: bool) -> Compiled:
-    model = options.place_model(job.params["source_kind"], job.inputs["model"])
+    model = options.place_model(job.params, job.inputs["model"])
     names = options.input_names(job.params, model)
     dataset = None
     if options.is_quantized(job.params):
@@ -90,7 +90,7 @@ def _in_one_call(job: Job, verbose: bool) -> Compiled:
         return sdk, config
 
     known = left_out_before(job)
-    given = without(options.config_options(job.params, names), known)
+    given = without(options.config_options(job.params, names, job.inputs["model"]), known)
     who = patient(job)
     (sdk, config), found = tried_without(given, build, who)
     load, left_out = options.load_options(job.params), [*known, *found]

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.backends.rknn.sdk import Sdk
-from quant.graph_file import parse
+from pipelines.jobs.refusal import Refusal
+from quant import normalized_inputs
+from quant.graph_file import parse, read, save
 from quant.graph_types import input_types
 
 # What the SDK is told to load. Through /proc, because NAME.data holds the path as it was given,
@@ -19,11 +21,39 @@ SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "tflite": ".tflite"}
 NOT_QUANTIZED = ("float16", "prequantized")
 
 
-def place_model(source_kind: str, source: Path) -> Path:
-    """Make the model stand in the current folder as `model.onnx` (or .pt, .tflite)."""
-    place = Path("model").with_suffix(SUFFIXES[source_kind])
-    place.symlink_to(source)
+def place_model(params: Mapping[str, Any], source: Path) -> Path:
+    """Make the model stand in the current folder as `model.onnx` (or .pt, .tflite).
+
+    The SDK ignores mean and std of an input that is not 4-D: they go into the graph. Raises Refusal
+    where the SDK reads another format than ONNX itself.
+    """
+    place = Path("model").with_suffix(SUFFIXES[params["source_kind"]])
+    names = _ignored(params, source)
+    if names and params["source_kind"] != "onnx":
+        raise Refusal(
+            f"the SDK ignores mean and std of an input that is not 4-D: `{names[0]}`",
+            "delete them and give normalised data, or leave out `load: direct`: npumake then puts "
+            "them into the graph",
+        )
+    if names:
+        model = normalized_inputs.normalized(read(source), names, params["inputs"])
+        save(model, place)
+        print(f"mean and std of {', '.join(names)} are nodes of the graph: not 4-D")
+    else:
+        place.symlink_to(source)
     return place
+
+
+def _ignored(params: Mapping[str, Any], source: Path) -> list[str]:
+    """Inputs whose mean and std the SDK would not apply."""
+    told = params["inputs"]
+    if not any(map(normalized_inputs.is_normalized, told.values())):
+        return []
+    if params["source_kind"] == "onnx":
+        shapes = {name: t.shape for name, t in input_types(parse(source, source.name)).items()}
+    else:
+        shapes = {name: one.get("shape") for name, one in told.items() if one.get("shape")}
+    return normalized_inputs.ignored(shapes, told)
 
 
 def input_names(params: Mapping[str, Any], model: Path) -> list[str]:
@@ -35,11 +65,16 @@ def input_names(params: Mapping[str, Any], model: Path) -> list[str]:
     return list(input_types(parse(model, model.name)))
 
 
-def config_options(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Arguments of RKNN.config: the recipe's own nouns, then its `quantize.rknn` as written."""
+def config_options(params: Mapping[str, Any], names: Sequence[str], source: Path) -> dict[str, Any]:
+    """Arguments of RKNN.config: the recipe's own nouns, then its `quantize.rknn` as written.
+
+    source: the model as it was given to `place_model`.
+    """
     quantize = params["quantize"]
     options: dict[str, Any] = {"target_platform": params["platform"]}
-    declared = [params["inputs"].get(name) or {} for name in names]
+    in_graph = _ignored(params, source)
+    told = {name: one for name, one in params["inputs"].items() if name not in in_graph}
+    declared = [told.get(name) or {} for name in names]
     if any(given.get("mean") is not None or given.get("std") is not None for given in declared):
         options["mean_values"] = [_per_channel(given, "mean", 0) for given in declared]
         options["std_values"] = [_per_channel(given, "std", 1) for given in declared]
