@@ -73,6 +73,7 @@ def project(tmp_path: Path, fake_toolchain: Path) -> Path:
     return lay_out(tmp_path)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For tests on several workers: what shares something slow stays together, the slow first."""
     for item in items:

@@ -43,7 +43,8 @@ class Workspace:
             source, target = ROOT / part, root / part
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+                # With the bytecode, as it is valid for a copy; not what another worker is writing.
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.pyc.*"))
             else:
                 shutil.copy2(source, target)
         (root / "models").mkdir()
