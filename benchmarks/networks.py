@@ -95,15 +95,18 @@ STATE = {"input": {"shape": [1, 576]}, "state": {"shape": [2, 1, 128]}}
 SEQUENCE = {"input": {"shape": [4, 576]}, "h": {"shape": [1, 1, 128]}, "c": {"shape": [1, 1, 128]}}
 
 
-def silero(suffix: str, inputs: Mapping[str, Any]) -> Network:
+NEWEST = ("int8-250", "float16-250")
+
+
+def silero(suffix: str, inputs: Mapping[str, Any], targets: tuple[str, ...] = NEWEST) -> Network:
     file = f"silero_vad/data/silero_vad{suffix}.onnx"
-    return Network(f"silero_vad{suffix}", "silero", file, inputs, ("int8-250", "float16-250"))
+    return Network(f"silero_vad{suffix}", "silero", file, inputs, targets)
 
 
 def mediapipe(name: str, side: int, folder: str, given: str) -> Network:
     file = f"mediapipe/modules/{folder}/{name}.tflite"
     inputs = {given: image(side)}
-    return Network(name, "mediapipe", file, inputs, ("int8-250", "float16-250"))
+    return Network(name, "mediapipe", file, inputs, NEWEST)
 
 
 OCR = "rapidocr_onnxruntime/models/"
@@ -118,7 +121,7 @@ CATALOG = (
     *(silero(suffix, {**STATE, "sr": {"value": 16000}})
       for suffix in ("", "_16k_op15", "_op18_ifless")),
     *(silero(suffix, STATE) for suffix in ("_half", "_openvino_16k")),
-    silero("_16k_sequence", SEQUENCE),
+    silero("_16k_sequence", SEQUENCE, ("float16-250",)),
     mediapipe("face_detection_short_range", 128, "face_detection", "input"),
     mediapipe("palm_detection_lite", 192, "palm_detection", "input_1"),
     mediapipe("selfie_segmentation", 256, "selfie_segmentation", "input_1"),

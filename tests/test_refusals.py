@@ -86,7 +86,7 @@ def test_float16_goes_on_without_it_too(newest: Toolchain, tmp_path: Path) -> No
     assert analyzed.read("report/metrics.json")["outputs"]["y"]["cosine"]["worst"] > 0.9999
 
 
-def test_a_rule_that_only_build_fails_in_is_named_with_the_line(
+def test_an_axis_over_the_npu_s_limit_is_named_with_the_limit(
     newest: Toolchain, tmp_path: Path
 ) -> None:
     """An axis of 8,820 over 8,192: a register of the chip, told of in the compiler alone."""
