@@ -3,7 +3,7 @@
 params: as for rknn_build; sdk_analysis (the SDK's own in any case).
 inputs: build.json and artifact.rknn (what build made), model (what the SDK loaded, at step 1 where
 there was one), quantize (where build had it), and float (the ONNX model before quantization), which
-a prequantized source does not have.
+a prequantized source does not have; cut (the network that simplify has cut).
 Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; for a
 model that one call quantizes, calibration/ in the same form where that is other data.
 
@@ -87,8 +87,10 @@ def run(job: Job) -> None:
     metrics["size_ratio"] = sizes["rknn"] / sizes["onnx"]
     labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
     if labelled:
-        has_float = "float" in job.inputs
-        metrics["accuracy"] = _accuracy(labelled, network if has_float else None, found.run)
+        whole = None
+        if "float" in job.inputs:
+            whole = FloatNetwork(job.inputs["float"], job.params, file.outputs)
+        metrics["accuracy"] = _accuracy(labelled, whole, found.run)
     folder = job.out / "report"
     folder.mkdir(parents=True)
     report = _with_findings(report, findings)
@@ -103,7 +105,12 @@ def run(job: Job) -> None:
 
 
 def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:
-    """The network in onnxruntime: the float one, or the source of a prequantized ONNX model."""
+    """The network in onnxruntime: the float one, or the source of a prequantized ONNX model.
+
+    A cut one is its own reference: simplify has proven that with its tail it is the whole.
+    """
+    if "cut" in job.inputs:
+        return FloatNetwork(job.inputs["cut"], job.params, outputs)
     is_onnx = job.params["source_kind"] == "onnx"
     name = "float" if "float" in job.inputs or not is_onnx else "model"
     if name not in job.inputs:

@@ -23,7 +23,9 @@ def run(job: Job) -> None:
     compiled = compile_network(job, verbose=False)
     file = compiled_graph.read(job.inputs["artifact.rknn"])
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
-    network = FloatNetwork(job.inputs["float"], job.params, file.outputs)
+    network = FloatNetwork(
+        job.inputs["cut" if "cut" in job.inputs else "float"], job.params, file.outputs
+    )
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     pairs = [(network(samples.inputs, one), simulator(one)) for one in samples.arrays()]
     save(job.out, pairs, "simulator")

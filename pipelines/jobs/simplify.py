@@ -22,9 +22,7 @@ from quant.graph_types import TensorType, input_types, input_values, output_type
 from quant.nearest import did_you_mean
 from quant.rewrites import ADAPTATIONS, RULES
 from quant.rewrites.apply import Applied, apply
-from quant.rewrites.cut_postprocessing import CutPostprocessing
 
-CUT = CutPostprocessing.name
 # onnx 1.16.1, which rknn-toolkit2 2.3.2 is used with, reads no newer one.
 _NEWEST_IR = 10
 # Since this version a weight need not be a graph input as well.
@@ -50,8 +48,9 @@ def run(job: Job) -> None:
     for step in steps[1:]:
         proof.next(_finished(step, original))
     save(proof.last.model, job.out / "model.onnx")
-    if CUT in told["rewrite"]:
-        save(_tail(proof.last, applied), job.out / "tail.onnx")
+    cuts = [name for name in told["rewrite"] if not RULES[name].keeps_outputs]
+    if cuts:
+        save(_tail(proof.last, applied, cuts), job.out / "tail.onnx")
     changes = {
         "tool": chosen.tool,
         "notes": [*chosen.notes, *_adapted(applied)],
@@ -102,15 +101,18 @@ def _adapted(applied: Sequence[Applied]) -> list[str]:
     ]
 
 
-def _tail(last: Step, applied: Sequence[Applied]) -> onnx.ModelProto:
+def _tail(last: Step, applied: Sequence[Applied], cuts: Sequence[str]) -> onnx.ModelProto:
     if last.tail is not None:
         return last.tail
-    refused = [no for one in applied for no in one.refused if no.rule == CUT]
-    why = (
-        "; ".join(f"{no.reason} ({no.because_of})" for no in refused)
-        or "nothing follows its last layer with weights but changes of shape"
-    )
-    raise Refusal(f"the graph can't be cut: {why}", f"take `{CUT}` out of `simplify.rewrite`")
+    refused = [no for one in applied for no in one.refused if no.rule in cuts]
+    why = "; ".join(f"{no.reason} ({no.because_of})" for no in refused) or _NOTHING_TO_CUT[cuts[0]]
+    raise Refusal(f"the graph can't be cut: {why}", f"take `{cuts[0]}` out of `simplify.rewrite`")
+
+
+_NOTHING_TO_CUT = {
+    "cut_postprocessing": "nothing follows its last layer with weights but changes of shape",
+    "split_concat": "no output is made by a Concat of computed tensors",
+}
 
 
 def _finished(step: Step, original: onnx.ModelProto) -> Step:

@@ -31,8 +31,13 @@ REWRITES = (
     "merge_groups",
     "split_depthwise_multiplier",
     "split_average_pool",
+    "pool_as_convolution",
+    "resize_as_convolution",
     "cut_postprocessing",
+    "split_concat",
 )
+# Those that end the network earlier: simplify makes a tail.onnx of the rest.
+CUTS = ("cut_postprocessing", "split_concat")
 ELEMENT_TYPES = (
     "float32",
     "float16",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.recipe.definitions import CUTS
 from pipelines.recipe.model import Recipe, Samples
 from pipelines.stages.stage import Step, Work, built, data_inputs, plain, sections, version
 
@@ -39,7 +40,8 @@ def step(recipe: Recipe, root: Path) -> Step:
 
 def _artifacts(recipe: Recipe) -> list[str]:
     """Files that simplify makes: also what it cuts off, where the recipe says so."""
-    tail = ["tail.onnx"] if "cut_postprocessing" in recipe.simplify.rewrite else []
+    is_cut = not set(CUTS).isdisjoint(recipe.simplify.rewrite)
+    tail = ["tail.onnx"] if is_cut else []
     return ["model.onnx", "changes.json", *tail]
 
 

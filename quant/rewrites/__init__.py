@@ -13,9 +13,12 @@ from quant.rewrites.last_state import LastState
 from quant.rewrites.layer_norm_last_axis import LayerNormLastAxis
 from quant.rewrites.merge_groups import MergeGroups
 from quant.rewrites.named_states import NamedStates
+from quant.rewrites.pool_as_convolution import PoolAsConvolution
+from quant.rewrites.resize_as_convolution import ResizeAsConvolution
 from quant.rewrites.rule import Rule
 from quant.rewrites.slice_before_concat import SliceBeforeConcat
 from quant.rewrites.split_average_pool import SplitAveragePool
+from quant.rewrites.split_concat import SplitConcat
 from quant.rewrites.split_depthwise_multiplier import SplitDepthwiseMultiplier
 from quant.rewrites.split_transposed_groups import SplitTransposedGroups
 from quant.rewrites.written_bias import WrittenBias
@@ -31,7 +34,10 @@ RULES: Mapping[str, Rule[Any]] = {
         MergeGroups(),
         SplitDepthwiseMultiplier(),
         SplitAveragePool(),
+        PoolAsConvolution(),
+        ResizeAsConvolution(),
         CutPostprocessing(),
+        SplitConcat(),
     )
 }  # fmt: skip
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import onnx
 
 from quant.graph import Graph, attribute
 from quant.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
+from quant.rewrites.window import is_global, numbers, text
+from quant.rewrites.window import kernel as window_of
 
 # The NPU's pooling takes windows of up to 7x7; measured on rk3588 and rk3576.
 _LARGEST = 7
@@ -36,19 +37,19 @@ class SplitAveragePool(Rule[Match]):
     def matches(self, graph: Graph) -> Iterator[Match]:
         for node in graph.nodes:
             is_pool = node.op_type == "AveragePool" and node.domain in OWN_DOMAINS
-            if is_pool and max(_kernel(node)) > _LARGEST and not _is_global(graph, node):
+            if is_pool and max(window_of(node)) > _LARGEST and not is_global(graph, node):
                 yield Match((node,))
 
     def check(self, graph: Graph, match: Match) -> Verdict:
         (pool,) = match.nodes
-        kernel = _kernel(pool)
-        if _numbers(pool, "strides", [1] * len(kernel)) != kernel:
+        kernel = window_of(pool)
+        if numbers(pool, "strides", [1] * len(kernel)) != kernel:
             return Verdict.no("its windows do not lie side by side", pool)
-        if any(_numbers(pool, "pads", [0])) or _text(pool, "auto_pad") not in ("NOTSET", "VALID"):
+        if any(numbers(pool, "pads", [0])) or text(pool, "auto_pad") not in ("NOTSET", "VALID"):
             return Verdict.no("it pads", pool)
         if attribute(pool, "ceil_mode", 0):
             return Verdict.no("it rounds its output's size up", pool)
-        if any(length != 1 for length in _numbers(pool, "dilations", [1])):
+        if any(length != 1 for length in numbers(pool, "dilations", [1])):
             return Verdict.no("it is dilated", pool)
         for length in kernel:
             if _first(length) == 1 and length > _LARGEST:
@@ -57,7 +58,7 @@ class SplitAveragePool(Rule[Match]):
 
     def rewrite(self, graph: Graph, match: Match) -> tuple[onnx.NodeProto, ...]:
         (pool,) = match.nodes
-        kernel = _kernel(pool)
+        kernel = window_of(pool)
         first = [_first(length) for length in kernel]
         rest = [length // one for length, one in zip(kernel, first, strict=True)]
         between = graph.fresh_tensor(f"{pool.output[0]}.first")
@@ -77,20 +78,3 @@ def _pool(x: str, output: str, name: str, kernel: list[int]) -> onnx.NodeProto:
 def _first(length: int) -> int:
     """What the first of several pools takes: the largest divisor that the NPU has, or all."""
     return max(n for n in range(1, _LARGEST + 1) if length % n == 0)
-
-
-def _is_global(graph: Graph, pool: onnx.NodeProto) -> bool:
-    found = graph.type(pool.output[0])
-    return found is not None and all(length == 1 for length in (found.shape or (0,))[2:])
-
-
-def _kernel(pool: onnx.NodeProto) -> list[int]:
-    return _numbers(pool, "kernel_shape", [1])
-
-
-def _numbers(node: onnx.NodeProto, name: str, default: list[int]) -> list[int]:
-    return list(cast("list[int]", attribute(node, name, default)))
-
-
-def _text(node: onnx.NodeProto, name: str) -> str:
-    return str(attribute(node, name, "NOTSET"))

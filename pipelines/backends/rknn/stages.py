@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipelines.recipe.definitions import CUTS
 from pipelines.recipe.model import Recipe, Runtime, Samples, Target
 from pipelines.stages.stage import (
     Step,
@@ -240,8 +241,19 @@ def _compiled(recipe: Recipe, target: Target) -> dict[str, str]:
         "build.json": built(recipe, f"{target.name}/build.json"),
         "artifact.rknn": built(recipe, f"{target.name}/model.rknn"),
         "float": built(recipe, "export/model.onnx"),
+        **_cut_input(recipe, target),
         **_control_input(recipe, target),
     }
+
+
+def _cut_input(recipe: Recipe, target: Target) -> dict[str, str]:
+    """What a cut network's outputs are held against: itself in float.
+
+    They may be named like a tensor of the source that has other values: onnxsim takes a factor into
+    the convolution before it, and calls what comes out by the name of what came out before.
+    """
+    is_cut = not is_direct(target) and not set(CUTS).isdisjoint(recipe.simplify.rewrite)
+    return {"cut": built(recipe, "simplify/model.onnx")} if is_cut else {}
 
 
 def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str]) -> Step:
