@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,19 @@ from quant.normalize import normalize
 
 Array = npt.NDArray[np.generic]
 
-# Enough to see a difference that random inputs don't show; each costs two runs of the network.
-_MOST = 8
-
 _FOLDER = Path("samples")
 
 
 def calibration_inputs(
     types: Mapping[str, TensorType], recipe: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Array]]:
-    """The first samples, one dictionary each: input name -> array. Empty where there are none.
+    """The samples, one dictionary each: input name -> array. Empty where there are none.
 
     types: the graph's inputs. recipe: the recipe's, whose `mean` and `std` are applied.
     """
     if not (_FOLDER / "dataset.txt").exists():
         return []
-    return list(islice(all_inputs(types, recipe), _MOST))
+    return list(all_inputs(types, recipe))
 
 
 def all_inputs(
