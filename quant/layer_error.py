@@ -76,7 +76,10 @@ class Row:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """backend, toolkit and platform say what made the layers; findings are sentences."""
+    """backend, toolkit and platform say what made the layers; findings are sentences.
+
+    causes: of lost accuracy, as pipelines.findings.accuracy.table makes them.
+    """
 
     backend: str
     toolkit: str
@@ -84,6 +87,7 @@ class LayerReport:
     samples: int
     rows: tuple[Row, ...]
     findings: tuple[str, ...] = ()
+    causes: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def layers(self) -> tuple[Row, ...]:
@@ -152,6 +156,7 @@ def to_json(report: LayerReport) -> str:
         "platform": report.platform,
         "samples": report.samples,
         "findings": list(report.findings),
+        "causes": list(report.causes),
         "layers": [_plain(row) for row in report.rows],
     }
     return json.dumps(data, indent=1, allow_nan=False) + "\n"
@@ -186,6 +191,7 @@ def from_json(text: str) -> LayerReport:
         samples=data["samples"],
         rows=tuple(_row(row) for row in data["layers"]),
         findings=tuple(data["findings"]),
+        causes=tuple(data["causes"]),
     )
 
 

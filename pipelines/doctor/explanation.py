@@ -35,7 +35,8 @@ def lines(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
     if len(nodes) > _TOP:
         yield f"  and {len(nodes) - _TOP} more; all in {place.relative_to(root)}"
     yield ""
-    for finding in ledger["findings"]:
+    layers = root / built(recipe, f"{target.name}/report/layers.json")
+    for finding in (*ledger["findings"], *json.loads(layers.read_text())["causes"]):
         yield from _finding(finding)
 
 
@@ -56,7 +57,7 @@ def _finding(finding: dict[str, Any]) -> Iterator[str]:
     """A cause with why and what to do; of what is no cause, one sentence."""
     mark = "cause:" if finding["is_cause"] else "no cause:"
     yield from console.wrap(f"{mark} {finding['message']}", "  ")
-    if finding["because"]:
+    if finding.get("because"):
         yield f"  a consequence of {finding['because']}, above"
     elif finding["is_cause"]:
         for sentence in (f"  why: {finding['why']}", f"  what to do: {finding['remedy']}"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipelines.findings import (
     unaligned_concat,
     unused_outputs,
 )
-from pipelines.findings.finding import Cause, Found, Report
+from pipelines.findings.finding import Found, Report
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Entry:
     """A cause with the parts of its docstring."""
 
     name: str
-    find: Cause
+    find: Callable[[Any], Iterator[Found]]
     title: str
     looks: str
     why: str
     remedy: str
 
 
-def _entry(module: Any) -> Entry:
+def entry(module: Any) -> Entry:
     """Every cause's docstring has a title and these three paragraphs, in this order."""
     parts = [" ".join(part.split()) for part in str(module.__doc__).strip().split("\n\n")]
     title, looks, why, remedy = parts
@@ -59,7 +59,7 @@ def _after(start: str, text: str) -> str:
 
 
 CAUSES = tuple(
-    _entry(module)
+    entry(module)
     for module in (
         unaligned_concat,
         dense_grouped_convolution,
@@ -85,16 +85,16 @@ def findings(
 ) -> list[dict[str, Any]]:
     """What all causes say, as data: causes first, each group by bytes. only: these, where named."""
     report = Report(bytes_json, build_json)
-    asked = [entry for entry in CAUSES if not only or entry.name in only]
-    found = [(entry, one) for entry in asked for one in entry.find(report)]
+    asked = [cause for cause in CAUSES if not only or cause.name in only]
+    found = [(cause, one) for cause in asked for one in cause.find(report)]
     found.sort(key=lambda pair: (not pair[1].is_cause, -pair[1].bytes))
-    return [_row(entry, one, report) for entry, one in found]
+    return [_row(cause, one, report) for cause, one in found]
 
 
-def _row(entry: Entry, found: Found, report: Report) -> dict[str, Any]:
+def _row(cause: Entry, found: Found, report: Report) -> dict[str, Any]:
     return {
-        "name": entry.name,
-        "title": entry.title,
+        "name": cause.name,
+        "title": cause.title,
         "is_cause": found.is_cause,
         "because": found.because,
         "bytes": found.bytes,
@@ -102,6 +102,6 @@ def _row(entry: Entry, found: Found, report: Report) -> dict[str, Any]:
         "nodes": list(found.nodes),
         "evidence": dict(found.evidence),
         "message": found.message,
-        "why": entry.why,
-        "remedy": entry.remedy,
+        "why": cause.why,
+        "remedy": cause.remedy,
     }

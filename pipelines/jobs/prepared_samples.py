@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ Array = NDArray[Any]
 class PreparedSamples:
     """rows: for each sample one npy file for each of `inputs`. digest: SHA-256 of the arrays.
 
-    is_random: the recipe names no data.
+    is_random: the recipe names no data. statistics: input -> see quant.sample_statistics.
     """
 
     inputs: tuple[str, ...]
     rows: tuple[tuple[Path, ...], ...]
     digest: str
     is_random: bool = False
+    statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,7 +72,10 @@ def read(folder: Path, inputs: Sequence[str]) -> PreparedSamples:
         raise Refusal("there are no samples", "give `quantize.calibration` or `analyze.samples`")
     lines = [line.split() for line in listing.read_text().splitlines()]
     rows = tuple(tuple(folder / line[column] for column in columns) for line in lines)
-    return PreparedSamples(tuple(inputs), rows, record["digest"], record.get("random", False))
+    is_random = record.get("random", False)
+    return PreparedSamples(
+        tuple(inputs), rows, record["digest"], is_random, record.get("statistics", {})
+    )
 
 
 def read_labelled(folder: Path, inputs: Sequence[str]) -> LabelledSamples | None:

@@ -9,7 +9,8 @@ model that one call quantizes, calibration/ in the same form where that is other
 
 Compiles the network again in this process, since the SDK only simulates what it has just compiled.
 
-Writes out/report/: layers.json and layers.csv (see quant.layer_error), error_analysis.txt (the
+Writes out/report/: layers.json and layers.csv (see quant.layer_error; `causes`: of lost accuracy,
+see pipelines.findings.accuracy), error_analysis.txt (the
 SDK's own, one after the other, a heading for each sample, or why it did not run), bytes.json (where
 the file's bytes are, see pipelines.backends.rknn.ledger, and `findings`, see pipelines.findings)
 and metrics.json:
@@ -43,16 +44,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.backends.rknn import analyses, compiled_graph, layer_report, ledger
+from pipelines.backends.rknn import (
+    accuracy_evidence,
+    analyses,
+    compiled_graph,
+    layer_report,
+    ledger,
+)
 from pipelines.backends.rknn.compile import Compiled, compile_network
 from pipelines.backends.rknn.compiled_graph import CompiledFile
 from pipelines.backends.rknn.diagnosis import diagnosed
 from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
+from pipelines.findings.accuracy.table import findings as causes_of
 from pipelines.findings.table import findings as findings_of
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.accuracy import Network, Scores, accuracy, scores
@@ -93,7 +102,16 @@ def run(job: Job) -> None:
         metrics["accuracy"] = _accuracy(labelled, whole, found.run)
     folder = job.out / "report"
     folder.mkdir(parents=True)
-    report = _with_findings(report, findings)
+    seen = accuracy_evidence.gather(
+        job.inputs.get("quantize"),
+        build,
+        metrics,
+        report,
+        layer_report.lost(found.rows),
+        job.params["inputs"],
+        {} if samples.is_random else samples.statistics,
+    )
+    report = replace(report, findings=(*report.findings, *findings), causes=tuple(causes_of(seen)))
     (folder / "layers.json").write_text(layer_error.to_json(report))
     (folder / "layers.csv").write_text(layer_error.to_csv(report))
     (folder / "error_analysis.txt").write_text(found.text)
@@ -102,6 +120,8 @@ def run(job: Job) -> None:
     (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
     for sentence in report.findings:
         print(f"finding: {sentence}")
+    for cause in report.causes:
+        print(f"{'cause' if cause['is_cause'] else 'no cause'}: {cause['message']}")
 
 
 def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:
@@ -215,14 +235,3 @@ def _accuracy(
         runs["float"] = scores(labelled, lambda one: network(labelled.inputs, one))
     runs["simulator"] = scores(labelled, simulator)
     return accuracy(labelled, runs)
-
-
-def _with_findings(report: LayerReport, findings: Sequence[str]) -> LayerReport:
-    return LayerReport(
-        backend=report.backend,
-        toolkit=report.toolkit,
-        platform=report.platform,
-        samples=report.samples,
-        rows=report.rows,
-        findings=(*report.findings, *findings),
-    )

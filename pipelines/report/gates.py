@@ -15,6 +15,8 @@ from pipelines.report.rows import Run, trouble
 from pipelines.report.summary import Outputs, Summary
 from pipelines.stages.stage import built
 
+_ACCURACY = ("min_cosine", "min_output_cosine", "max_output_error", "min_accuracy", "finite")
+_MOST_CAUSES = 2  # told of one gate
 _FINDINGS = {"max_cpu_layers": "cpu_layers", "max_float_layers": "float_fallback"}
 
 
@@ -37,15 +39,19 @@ def failures(project: Project, run: Run) -> Iterator[str]:
             own = f"targets.{target.family}.gates.{gate}"
             where = recipe.where(own if own in recipe.marks else f"gates.{gate}")
             place = f"{where}: {recipe.model}@{target.name}"
-            cause = _cause(project.root / built(recipe, f"{target.name}/report/bytes.json"), gate)
+            cause = _cause(project.root / built(recipe, f"{target.name}/report"), gate)
             yield "\n  ".join([f"{place}: {said}", *cause])
 
 
-def _cause(ledger: Path, gate: str) -> list[str]:
+def _cause(report: Path, gate: str) -> list[str]:
     """What the recorded findings say of it: the message and what to do."""
     if gate == "runtime":  # judged of the built file, which may not be analyzed yet
         return []
-    findings = json.loads(ledger.read_text())["findings"]
+    if gate in _ACCURACY:
+        rows = json.loads((report / "layers.json").read_text())["causes"]
+        causes = [row for row in rows if row["is_cause"]][:_MOST_CAUSES]
+        return [line for row in causes for line in (row["message"], row["remedy"])]
+    findings = json.loads((report / "bytes.json").read_text())["findings"]
     if gate == "max_size_ratio":
         causes = [finding for finding in findings if finding["is_cause"]]
         told = sorted(causes, key=lambda finding: -finding["bytes"])[:1]

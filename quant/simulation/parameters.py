@@ -21,7 +21,7 @@ class Parameters:
     """dtype: int8 and int16 with scale and zero point; float16; others are held as they are.
 
     scale: float64, as the SDK computes bias steps with it. low, high: the range it was made from.
-    is_narrowed: whether calibration saw values beyond that range.
+    seen: the range that calibration saw.
     """
 
     dtype: str
@@ -29,7 +29,12 @@ class Parameters:
     zero_point: int = 0
     low: float = 0.0
     high: float = 0.0
-    is_narrowed: bool = field(default=False, compare=False)
+    seen: tuple[float, float] = field(default=(0.0, 0.0), compare=False)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether calibration saw values beyond the range."""
+        return self.seen[0] < self.low or self.seen[1] > self.high
 
     @property
     def is_integer(self) -> bool:
@@ -78,5 +83,5 @@ def _parameters(name: str, fields: Mapping[str, Any]) -> Parameters:
         int(fields["zero_point"][0]),
         float(fields["min"][0]),
         float(fields["max"][0]),
-        fields["ori_min"][0] < fields["min"][0] or fields["ori_max"][0] > fields["max"][0],
+        (float(fields["ori_min"][0]), float(fields["ori_max"][0])),
     )

@@ -129,10 +129,10 @@ def _all_findings(
     for tensor in not_finite(rows):
         yield f"`{tensor}` holds NaN or infinities, in the float network or in the quantized one"
     yield from (sentence for i, one in enumerate(analyses) for sentence in _zeros(i, one))
-    lost = dict.fromkeys(str(row.tensor) for one in analyses for row in one if _is_lost(row))
-    if lost:
+    gone = lost(analyses)
+    if gone:
         yield (
-            f"the quantized network is all 0 at {listed([*lost])}, the float one is not: its steps "
+            f"the quantized network is all 0 at {listed(gone)}, the float one is not: its steps "
             "are too coarse for such small values"
         )
     layers = compute_layers(rows)
@@ -144,6 +144,12 @@ def _all_findings(
             f"{len(missing)} of {len(layers)} layers have no error values, for the "
             f"SDK's simulator has no such tensors: {left_out}"
         )
+
+
+def lost(analyses: Sequence[Sequence[error_analysis.Row]]) -> list[str]:
+    """Tensors that are all 0 in the quantized network alone, in at least one sample."""
+    names = (str(row.tensor) for one in analyses for row in one if _is_lost(row))
+    return list(dict.fromkeys(names))
 
 
 def _is_lost(row: error_analysis.Row) -> bool:

@@ -1,0 +1,1 @@
+"""Known causes of lost accuracy, one a module: see table.py."""

@@ -1,0 +1,324 @@
+"""Causes of lost accuracy: each where it is one and where it is none, and on real builds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.findings.accuracy.evidence import Evidence, Layer, Operation, Range
+from pipelines.findings.accuracy.table import CAUSES, findings
+from tests.conftest import ROOT
+from tests.graph_builder import parsed
+from tests.small_models import npy
+from tests.workspace import Ran, Workspace
+
+FINE: dict[str, Any] = {
+    "samples": 4,
+    "worst_output_cosine": 0.9999,
+    "worst_output_error": 0.01,
+    "overflow": None,
+}
+HURT = FINE | {"worst_output_cosine": 0.5}
+PIXELS = {"x": {"mean": [127.5], "std": [127.5]}}
+
+
+def said(**given: Any) -> dict[str, bool]:
+    """Finding -> whether it is a cause."""
+    metrics = given.pop("metrics", FINE)
+    return {row["name"]: row["is_cause"] for row in findings(Evidence(metrics, **given))}
+
+
+def data(low: float, high: float, **given: Any) -> dict[str, Any]:
+    usual = {"low": low, "high": high, "is_whole": True, "constant": [], "distinct": 4}
+    return {"inputs": PIXELS, "samples": {"x": {**usual, **given}}}
+
+
+def held(high: float, seen: float, step: float | None = None) -> Range:
+    return Range(step or high / 255, 0, high, 0, seen)
+
+
+def joined(small: float, large: float) -> dict[str, Any]:
+    ranges = {"a": held(small, small), "b": held(large, large), "y": held(large, large)}
+    return {"operations": [Operation("Concat", ["a", "b"], ["y"])], "ranges": ranges}
+
+
+def resized(seen: float, after: float, mode: str = "linear", used: float = 5) -> dict[str, Any]:
+    ranges = {"a": held(used, seen), "y": held(used, after)}
+    return {"operations": [Operation("Resize", ["a"], ["y"], mode)], "ranges": ranges}
+
+
+def pooled(means: float, step: float | None = None) -> dict[str, Any]:
+    ranges = {"a": held(10, 10), "y": held(10, means, step)}
+    return {"operations": [Operation("AveragePool", ["a"], ["y"])], "ranges": ranges}
+
+
+def layers(*cosines: tuple[float, float]) -> list[Layer]:
+    return [Layer(f"t{i}", *pair) for i, pair in enumerate(cosines)]
+
+
+GOOD = (0.9999, 0.9999)
+WIDE = "mixed_ranges"
+CASES: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
+    "nothing": ({}, {}),
+    "boxes and scores": (joined(1, 1000), {WIDE: True}),
+    "alike": (joined(300, 1000), {WIDE: False}),
+    "a small range beside a smaller one": (joined(0.001, 0.01), {WIDE: False}),
+    "peaks cut": (resized(7, 5), {"clipped_resize": True}),
+    "peaks kept": (resized(5, 5), {"clipped_resize": False}),
+    "nearest": (resized(7, 5, "nearest"), {}),
+    "cut by the algorithm": (resized(7, 7), {"clipped_resize": False}),
+    "few means": (pooled(1), {"coarse_average": True}),
+    "many means": (pooled(9), {"coarse_average": False}),
+    "a scale of its own": (pooled(1, 1 / 255), {}),
+    "all 0": ({"lost": ["t"]}, {"lost_tensors": True}),
+    "overflow": (
+        {"metrics": FINE | {"overflow": {"tensor": "t", "magnitude": 7e4}}},
+        {"float16_overflow": True},
+    ),
+    "normalised": (data(-1, 1, is_whole=False), {"normalized_already": True}),
+    "pixels": (data(0, 255), {"normalized_already": False}),
+    "no mean": ({**data(-1, 1), "inputs": {}}, {}),
+    "16 bits": (data(0, 65535), {"normalized_already": False, "deep_pictures": True}),
+    "no picture": (data(-9, 900), {"normalized_already": False}),
+    "16 bits and their mean": ({**data(0, 65535), "inputs": {"x": {"mean": [32767]}}}, {
+        "normalized_already": False
+    }),
+    "a black sample": (data(0, 255, constant=[1]), {"normalized_already": False} | {
+        "poor_samples": False
+    }),
+    "black samples": (data(0, 255, constant=[0, 1, 2, 3]), {"normalized_already": False} | {
+        "poor_samples": True
+    }),
+    "one sample again and again": (data(0, 255, distinct=1), {"normalized_already": False} | {
+        "poor_samples": True
+    }),
+    "adds up": (
+        {"metrics": HURT, "layers": layers(GOOD, (0.995, 0.995), (0.9, 0.9999))},
+        {"accumulated_error": True},
+    ),
+    "adds up, and no output minds": (
+        {"layers": layers(GOOD, (0.995, 0.995), (0.9, 0.9999))},
+        {"accumulated_error": False},
+    ),
+    "its own error": (
+        {"metrics": HURT, "layers": layers(GOOD, (0.9, 0.91))},
+        {"accumulated_error": False},
+    ),
+    "first layers": (
+        {"metrics": HURT, "layers": layers((0.95, 0.95), *[(0.99, 0.9999)] * 8)},
+        {"first_layers": True, "accumulated_error": False},
+    ),
+    "the last layer": (
+        {"metrics": HURT, "layers": layers(*[GOOD] * 8, (0.95, 0.95))},
+        {"accumulated_error": False},
+    ),
+    "REGTASK": ({"printed": ["E RKNN: REGTASK: The bit width"]}, {"sdk_lines": True}),
+    "harmless": ({"printed": ["E RKNN: Unkown op target: 0"]}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_cause_is_one_only_where_it_is(name: str) -> None:
+    given, expected = CASES[name]
+    assert said(**given) == expected
+
+
+def test_every_module_is_in_the_table_and_has_a_case() -> None:
+    folder = ROOT / "pipelines/findings/accuracy"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "evidence", "table"}
+    assert {cause.name for cause in CAUSES} == modules
+    told = {(name, is_cause) for _, said in CASES.values() for name, is_cause in said.items()}
+    assert {name for name, is_cause in told if is_cause} == modules
+
+
+def documentation() -> str:
+    """The generated part of docs/accuracy.md."""
+    causes = "\n".join(
+        f"### {cause.name}\n\n{cause.title}.\n\n"
+        f"- Looks like: {cause.looks}\n- Why: {cause.why}\n- Do: {cause.remedy}\n"
+        for cause in CAUSES
+    )
+    return f"## Findings\n\n{causes}"
+
+
+def test_the_documentation_is_current() -> None:
+    assert (ROOT / "docs/accuracy.md").read_text().endswith("\n" + documentation())
+
+
+# Real builds.
+
+RANDOM = np.random.default_rng(0)
+CONV = "c = Conv<pads: ints = [1, 1, 1, 1]>(x, w)"
+PICTURE = "float[1,3,16,16] x"
+
+
+def weights(*shape: int, spread: float = 0.3) -> np.ndarray[Any, Any]:
+    return RANDOM.normal(0, spread, shape).astype(np.float32)
+
+
+def add(
+    workspace: Workspace,
+    name: str,
+    text: str,
+    held: dict[str, Any],
+    samples: np.ndarray[Any, Any],
+    target: dict[str, Any] | None = None,
+    gates: dict[str, float] | None = None,
+    **told: Any,
+) -> None:
+    """A model with the input `x` and npy samples."""
+    recipe = {
+        "source": {"onnx": "net.onnx"},
+        "inputs": {"x": {"shape": list(samples.shape[1:]), **told}},
+        "quantize": {"calibration": {"npy": "x.npy"}},
+        "targets": {"rk3588": target or {}},
+        **({"gates": gates} if gates else {}),
+    }
+    model = parsed(text, held, opset=13)
+    workspace.add(
+        name, recipe, net__onnx=model.SerializeToString(), x__npy=npy(samples.astype(np.float32))
+    )
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = Workspace(tmp_path_factory.mktemp("accuracy"))
+    normal = RANDOM.normal(0, 1, (4, 1, 3, 16, 16))
+    first = {"w": weights(8, 3, 3, 3)}
+    add(
+        made,
+        "boxes_and_scores",
+        f"g ({PICTURE}) => (float[1,8,16,16] y) {{ {CONV}  b = Conv(c, wb)  boxes = Mul(b, k)"
+        "  l = Conv(c, ws)  scores = Sigmoid(l)  y = Concat<axis: int = 1>(boxes, scores) }",
+        {
+            **first,
+            "wb": weights(4, 8, 1, 1),
+            "ws": weights(4, 8, 1, 1, spread=0.05),
+            "k": np.array([200], np.float32),
+        },
+        normal,
+    )
+    sparse = np.where(RANDOM.random((4, 1, 3, 16, 16)) > 0.97, 5, 0)
+    add(
+        made,
+        "linear_resize",
+        f"g ({PICTURE}) => (float[1,8,32,32] y) {{ {CONV}  r = Relu(c)  y = Resize<mode: string = "
+        '"linear", coordinate_transformation_mode: string = "half_pixel">(r, , s) }',
+        {**first, "s": np.array([1, 1, 2, 2], np.float32)},
+        sparse,
+        gates={"max_output_error": 0.05},
+    )
+    add(
+        made,
+        "coarse_average",
+        f"g ({PICTURE}) => (float[1,8,2,2] y) {{ {CONV}  r = Relu(c)  y = AveragePool<kernel_shape"
+        ": ints = [6, 6], strides: ints = [6, 6]>(r) }",
+        first,
+        np.where(RANDOM.random((4, 1, 3, 16, 16)) > 0.995, 5, 0),
+    )
+    flat = {"w": weights(4, 8), "b": weights(8)}
+    add(
+        made,
+        "flat_input",
+        "g (float[1,4] x) => (float[1,8] y) { y = Gemm(x, w, b) }",
+        flat,
+        RANDOM.normal(200, 100, (4, 1, 4)),
+        mean=200,
+        std=100,
+    )
+    plain = f"g ({PICTURE}) => (float[1,8,16,16] c) {{ {CONV} }}"
+    pixels = RANDOM.integers(0, 256, (4, 1, 3, 16, 16))
+    add(
+        made, "small_units", plain, first, pixels,
+        mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225],
+    )  # fmt: skip
+    add(
+        made, "normalized_twice", plain, first, RANDOM.uniform(-1, 1, pixels.shape),
+        mean=127.5, std=127.5,
+    )  # fmt: skip
+    add(
+        made,
+        "one_number",
+        f"g ({PICTURE}) => (float[1,1,1,1] y) {{ {CONV}  m = ReduceMean<axes: ints = [1, 2, 3]>(c)"
+        "  y = Sigmoid(m) }",
+        first,
+        normal,
+    )
+    add(
+        made,
+        "overflow",
+        f"g ({PICTURE}) => (float[1,8,16,16] y) {{ {CONV}  big = Mul(c, k)  y = Mul(big, k) }}",
+        {**first, "k": np.full((1, 8, 1, 1), 300, np.float32)},
+        normal,
+        target={"quantize": {"dtype": "float16"}},
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def ran(workspace: Workspace) -> Ran:
+    return workspace.doit()
+
+
+def report(workspace: Workspace, name: str, file: str) -> Any:
+    return json.loads(workspace.built(name, f"rk3588/report/{file}.json").read_text())
+
+
+def causes(workspace: Workspace, name: str) -> list[str]:
+    return [row["name"] for row in report(workspace, name, "layers")["causes"] if row["is_cause"]]
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("boxes_and_scores", "mixed_ranges"),
+        ("linear_resize", "clipped_resize"),
+        ("coarse_average", "coarse_average"),
+        ("normalized_twice", "normalized_already"),
+        ("overflow", "float16_overflow"),
+    ],
+)
+def test_the_cause_of_a_real_build(workspace: Workspace, ran: Ran, name: str, cause: str) -> None:
+    assert causes(workspace, name) == [cause]
+
+
+@pytest.mark.toolchain
+def test_mean_and_std_of_a_flat_input_are_applied(workspace: Workspace, ran: Ran) -> None:
+    """Without them the error was 143 times the output's range."""
+    assert report(workspace, "flat_input", "metrics")["worst_output_error"] < 0.02
+    assert causes(workspace, "flat_input") == []
+
+
+@pytest.mark.toolchain
+def test_pixels_with_mean_and_std_of_data_in_0_to_1_are_not_built(
+    workspace: Workspace, ran: Ran
+) -> None:
+    assert ran.steps["small_units:simplify"] == "FAILED"
+    assert "in pixel units? write `mean: [123.675, 116.28, 103.53]" in ran.err
+    assert not workspace.built("small_units", "rk3588/model.rknn").exists()
+
+
+@pytest.mark.toolchain
+def test_a_single_number_shows_an_error_and_no_cosine(workspace: Workspace, ran: Ran) -> None:
+    metrics = report(workspace, "one_number", "metrics")
+    assert metrics["worst_output_cosine"] is None
+    assert 0.001 < metrics["worst_output_error"] < 0.2
+
+
+@pytest.mark.toolchain
+def test_a_failing_gate_prints_the_cause(ran: Ran) -> None:
+    told = ran.err + ran.out
+    assert "above max_output_error 0.05" in told
+    assert "the linear Resize `y` cuts" in told
+    assert "resize_as_convolution" in told
+
+
+@pytest.mark.toolchain
+def test_a_real_overflow_names_the_first_tensor(workspace: Workspace, ran: Ran) -> None:
+    overflow = report(workspace, "overflow", "metrics")["overflow"]
+    assert (overflow["tensor"], overflow["magnitude"] > 65504) == ("y", True)
+    assert "NaN or infinities in the output `y`" in ran.err + ran.out
