@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines import console
+from pipelines import console, toolchain_users
 from pipelines.installed import Change, Installed
 from pipelines.pip_config import install_environment, read, uv_environment
 from pipelines.where import did_you_mean
@@ -68,12 +67,29 @@ def load(root: Path, name: str) -> Toolchain:
     )
 
 
+_HOME = "NPUMAKE_HOME"
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{12}-py\d+")
+
+
+def shared_home() -> Path | None:
+    """NPUMAKE_HOME: a folder whose environments several checkouts use. Raises ToolchainError."""
+    told = os.environ.get(_HOME)
+    if not told:
+        return None
+    home = Path(told).expanduser()
+    if not home.is_absolute():
+        raise ToolchainError(f"{_HOME} is `{told}`\n  give a whole path, such as ~/.cache/npumake")
+    return home
+
+
 class Environments:
     """Where the toolchains' environments are, and how they are made."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._home = root / ".npumake" / "toolchains"
+        shared = shared_home()
+        self._is_shared = shared is not None
+        self._home = (shared or root / ".npumake") / "toolchains"
 
     def python(self, name: str) -> Path:
         """Its interpreter. Raises ToolchainError where it isn't made, or was changed since."""
@@ -84,7 +100,28 @@ class Environments:
             raise ToolchainError(
                 f"{_told(name, changes)}\n  run: ./doit toolchains --remake {name}"
             )
+        if self._is_shared:
+            toolchain_users.note(folder, self._root)
         return folder / "bin" / "python"
+
+    def prune(self) -> list[str]:
+        """Remove environments whose pins no checkout has that used them. Returns their names."""
+        present = {
+            (name, toolchain_users.pins_of(load(self._root, name).file))
+            for name in known(self._root)
+        }
+        with self._only_one():
+            old = [
+                folder
+                for folder in sorted(self._home.iterdir())
+                if _ENVIRONMENT.fullmatch(folder.name)
+                and tuple(folder.name.rsplit("-", 2)[:2]) not in present
+                and not toolchain_users.users(folder)
+            ]
+            for folder in old:
+                shutil.rmtree(folder)
+                toolchain_users.notes(folder).unlink(missing_ok=True)
+        return [folder.name for folder in old]
 
     def missing(self, names: Iterable[str]) -> list[Toolchain]:
         """Those of `names` that would have to be made."""
@@ -134,9 +171,13 @@ class Environments:
             subprocess.run(command, capture_output=True, check=False)
 
     def remove(self, name: str) -> None:
-        """Throw away every environment of that name."""
-        load(self._root, name)
-        self._remove_others(name, None)
+        """Throw away every environment of that name; of a shared folder's, the present pins'."""
+        pins = toolchain_users.pins_of(load(self._root, name).file)
+        if not self._is_shared:
+            self._remove_others(name, None)
+            return
+        for python in PYTHONS:
+            shutil.rmtree(self._home / _folder_name(name, pins, python), ignore_errors=True)
 
     def _remove_others(self, name: str, kept: Path | None) -> None:
         """Remove the environments of other pins or Pythons."""
@@ -146,8 +187,8 @@ class Environments:
                 shutil.rmtree(folder)
 
     def _folder(self, toolchain: Toolchain, python: str) -> Path:
-        pins = hashlib.sha256(toolchain.file.read_bytes()).hexdigest()[:12]
-        return self._home / f"{toolchain.name}-{pins}-py{python.replace('.', '')}"
+        pins = toolchain_users.pins_of(toolchain.file)
+        return self._home / _folder_name(toolchain.name, pins, python)
 
     def _made(self, toolchain: Toolchain) -> Path | None:
         """The whole, working environment of the present pins, if there is one."""
@@ -204,7 +245,10 @@ class Environments:
             self._forget_downloads(changes)
             shutil.rmtree(folder, ignore_errors=True)
             return f"uv's cache held a changed file, and forgot it: {changes[0]}"
-        self._remove_others(toolchain.name, folder)
+        if self._is_shared:  # another checkout may have the other pins
+            toolchain_users.note(folder, self._root)
+        else:
+            self._remove_others(toolchain.name, folder)
         return None
 
     @contextmanager
@@ -213,6 +257,10 @@ class Environments:
         with (self._home / "lock").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _folder_name(name: str, pins: str, python: str) -> str:
+    return f"{name}-{pins}-py{python.replace('.', '')}"
 
 
 def own_changes() -> list[Change]:

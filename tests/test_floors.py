@@ -22,6 +22,7 @@ FLOORS = (
         "pipelines.console",
         "pipelines.pip_config",
         "pipelines.installed",
+        "pipelines.toolchain_users",
         "pipelines.pins",
     ),
     ("pipelines.recipe", "pipelines.bootstrap"),

@@ -278,13 +278,19 @@ def test_check_reads_everything_and_remakes_what_changed(
     own: list[Change] = []
     monkeypatch.setattr("pipelines.front.commands.toolchains.own_changes", lambda: own)
     command = Toolchains(cmds=None)
-    assert command.act(argparse.Namespace(all=False, check=True, remake=False, names=[])) == 0
+    assert (
+        command.act(argparse.Namespace(all=False, check=True, remake=False, prune=False, names=[]))
+        == 0
+    )
     assert capfd.readouterr().out == (
         "fake: every file is as its wheel's record says\n"
         ".venv: every file is as its wheel's record says\n"
     )
     rewritten(module_of(installed))
-    assert command.act(argparse.Namespace(all=False, check=True, remake=False, names=[])) == 1
+    assert (
+        command.act(argparse.Namespace(all=False, check=True, remake=False, prune=False, names=[]))
+        == 1
+    )
     assert "npumake_fixture 1.0 was changed" in capfd.readouterr().err
     assert module_of(installed).read_text() == "VALUE = 1\n"
 

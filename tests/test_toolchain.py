@@ -61,6 +61,64 @@ def test_other_pins_make_another_and_remove_the_old(made: Environments, project:
     assert not old.exists()
 
 
+@pytest.fixture
+def colleagues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Two checkouts that share their environments."""
+    monkeypatch.setenv("NPUMAKE_HOME", str(tmp_path / "home"))
+    return lay_out(tmp_path / "one"), lay_out(tmp_path / "other")
+
+
+def test_checkouts_share_an_environment(colleagues: tuple[Path, Path], tmp_path: Path) -> None:
+    one, other = map(Environments, colleagues)
+    one.make(["fake"])
+    assert other.missing(["fake"]) == []
+    assert folder_of(other) == folder_of(one)
+    assert folder_of(one).parent == tmp_path / "home/toolchains"
+    assert not (colleagues[0] / ".npumake").exists()
+
+
+def test_other_pins_leave_the_colleague_his_environment(colleagues: tuple[Path, Path]) -> None:
+    one, other = map(Environments, colleagues)
+    one.make(["fake"])
+    old = folder_of(other)
+    (colleagues[0] / "toolchains/fake.txt").write_text("# other pins\n")
+    one.make(["fake"])
+    new = folder_of(one)
+    assert (new != old, one.prune(), other.prune()) == (True, [], [])
+    one.remove("fake")
+    assert (new.exists(), old.exists()) == (False, True)
+    (colleagues[1] / "toolchains/fake.txt").write_text("# other pins\n")
+    assert (one.prune(), old.exists()) == ([old.name], False)
+
+
+def test_a_checkout_that_is_gone_uses_nothing(colleagues: tuple[Path, Path]) -> None:
+    one, other = map(Environments, colleagues)
+    one.make(["fake"])
+    old = folder_of(one)
+    shutil.rmtree(colleagues[0])
+    (colleagues[1] / "toolchains/fake.txt").write_text("# other pins\n")
+    assert other.prune() == [old.name]
+
+
+def test_nothing_else_is_pruned(made: Environments, project: Path) -> None:
+    home = project / ".npumake/toolchains"
+    kept = [folder_of(made), home / "notes", home / "fake-0123456789ab"]
+    for folder in kept[1:]:
+        folder.mkdir()
+    gone = home / "rknn-1.0-0123456789ab-py311"
+    gone.mkdir()
+    assert made.prune() == [gone.name]
+    assert all(folder.is_dir() for folder in kept)
+
+
+def test_a_home_that_hangs_on_the_folder_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPUMAKE_HOME", "shared")
+    with pytest.raises(ToolchainError, match="NPUMAKE_HOME is `shared`"):
+        Environments(project)
+
+
 def test_what_is_not_on_any_index_is_told_and_leaves_nothing(project: Path) -> None:
     (project / "toolchains/fake.txt").write_text("no-such-package-of-npumake==1.0\n")
     environments = Environments(project)

@@ -13,7 +13,7 @@ from pipelines.toolchain import Environments, forget_own, known, load, own_chang
 class Toolchains(OwnCommand):
     name = "toolchains"
     doc_purpose = "list the toolchains; with names, make them"
-    doc_usage = "[--check] [--remake] [NAME ...]"
+    doc_usage = "[--check] [--remake] [--prune] [NAME ...]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME")
@@ -22,9 +22,14 @@ class Toolchains(OwnCommand):
             "--check", action="store_true", help="read every installed file; remake what changed"
         )
         parser.add_argument("--remake", action="store_true", help="throw away and make again")
+        parser.add_argument(
+            "--prune", action="store_true", help="remove those whose pins no checkout has any more"
+        )
 
     def act(self, arguments: argparse.Namespace) -> int:
         environments = Environments(CURRENT.root)
+        if arguments.prune:
+            return self._prune(environments)
         names = known(CURRENT.root) if arguments.all else arguments.names
         if arguments.check:
             return self._check(environments, names)
@@ -34,6 +39,13 @@ class Toolchains(OwnCommand):
         environments.make(names)
         if not names:
             self._list(environments)
+        return 0
+
+    def _prune(self, environments: Environments) -> int:
+        for name in (removed := environments.prune()):
+            console.tell(f"removed {name}: no checkout has its pins")
+        if not removed:
+            console.tell("nothing to remove: every environment is of a checkout's present pins")
         return 0
 
     def _check(self, environments: Environments, names: list[str]) -> int:
