@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from onnx import numpy_helper
 
 from pipelines.jobs import export_tflite
 from pipelines.jobs.job import Job
@@ -774,11 +775,35 @@ def quantized(n: Network) -> int:
 
 
 def dynamic_range(n: Network) -> int:
-    weights = n.constant(n.random.integers(-9, 9, (5, 8)), np.int8, name="w")
-    n.quantize(weights, 0.1)
-    return n.op(
-        "FULLY_CONNECTED", n.input(1, 8), weights, n.weights(5), given=options("FullyConnected")
-    )
+    """Weights of 8 bits: read by a layer, one scale; and through a DEQUANTIZE, a scale a row."""
+    first = n.constant(n.random.integers(-9, 9, (5, 8)), np.int8, name="w")
+    n.quantize(first, 0.1)
+    x = n.op("FULLY_CONNECTED", n.input(1, 8), first, n.weights(5), given=options("FullyConnected"))
+    second = n.constant(n.random.integers(-9, 9, (3, 5)), np.int8, name="v")
+    n.quantize(second, 0.1)
+    told = n.graph.tensors[second].quantization
+    told.scale, told.zeroPoint, told.quantizedDimension = [0.1, 0.2, 0.5], [0, 1, -2], 0
+    wide = n.op("DEQUANTIZE", second, name="wide")
+    return n.op("FULLY_CONNECTED", x, wide, n.weights(3), given=options("FullyConnected"))
+
+
+def test_weights_of_dynamic_range_are_widened(tmp_path: Path) -> None:
+    network = Network()
+    y = dynamic_range(network)
+    (tmp_path / "net.tflite").write_bytes(network.pack(y))
+    exported = export(tmp_path / "net.tflite", {})
+    held = [np.asarray(numpy_helper.to_array(one)) for one in exported.model.graph.initializer]
+    buffers = [network.graph.tensors[i].buffer for i in (0, 4)]
+    first, second = (np.asarray(network.model.buffers[i].data).view(np.int8) for i in buffers)
+    scales = np.array([[0.1], [0.2], [0.5]], np.float32)
+    zeros = np.array([[0], [1], [-2]])
+    for expected in (
+        first.reshape(5, 8).astype(np.float32) * np.float32(0.1),
+        (second.reshape(3, 5) - zeros).astype(np.float32) * scales,
+    ):
+        like = (one for one in held if one.shape in (expected.shape, expected.T.shape))
+        assert any(np.array_equal(one, expected) or np.array_equal(one, expected.T) for one in like)
+    assert exported.changes[-1].startswith("2 weights of 8 bits (dynamic range) are float32;")
 
 
 def with_cumsum(n: Network) -> list[int]:
@@ -801,13 +826,6 @@ REFUSED: dict[str, tuple[Make, dict[str, list[int] | None], list[str], str, str]
         [],
         "net.tflite: the network is already quantized: tensor 0 `x` is INT8 with a scale",
         "`rknn: {load: direct}` and `quantize: {dtype: prequantized}`",
-    ),
-    "dynamic range": (
-        dynamic_range,
-        {},
-        [],
-        "net.tflite: the weights are quantized (dynamic range): tensor 0 `w` is INT8",
-        "again without optimizations",
     ),
     "unknown operators": (
         with_cumsum,

@@ -11,6 +11,7 @@ import onnx
 from quant.tflite.compare import draw_inputs, run_litert, verify
 from quant.tflite.convert import Converted, convert, refuse_unknown
 from quant.tflite.dilation import fold_dilation
+from quant.tflite.dynamic_range import widen
 from quant.tflite.file import parse, read
 from quant.tflite.graph import Graph
 from quant.tflite.inputs import Port, bind
@@ -45,7 +46,7 @@ def export(
     else than the converted network.
     """
     name = name or path.name
-    raw = read(path, name)
+    raw, widened = widen(read(path, name), name)
     graph, ports, wanted = read_network(raw, inputs, outputs, name)
     litert = LiteRT(raw, name)  # after the reader, which takes less of a file on trust
     litert.resize({port.index: port.shape for port in ports})
@@ -53,7 +54,13 @@ def export(
     graph = graph.with_shapes(litert.shapes())
     converted = convert(graph, ports, wanted)
     found = verify(graph, converted, litert)
-    return Exported(converted.model, found, changes(graph, converted))
+    said = changes(graph, converted)
+    if widened:
+        said.append(
+            f"{widened} weights of 8 bits (dynamic range) are float32; activations, which LiteRT "
+            "may round for them, are not rounded"
+        )
+    return Exported(converted.model, found, said)
 
 
 def read_network(
