@@ -41,6 +41,7 @@ FLOORS = (
     ("pipelines.builder",),
     ("pipelines.done", "pipelines.project"),
     ("pipelines.doctor", "pipelines.report"),
+    ("pipelines.tune",),
     ("pipelines.dvc_yaml",),
     ("pipelines.dvc_files", "pipelines.forecast"),
     ("pipelines.dvc_pull",),

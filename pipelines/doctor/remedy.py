@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -64,6 +64,15 @@ class Remedy:
         added = (name for name in other.rewrites if name not in self.rewrites)
         options = {**self.options, **other.options}
         return Remedy((*self.rewrites, *added), options, other.dtype or self.dtype)
+
+    def varied(self, target: Target) -> Target:
+        """The target with the remedy's own part of it."""
+        quantize = replace(
+            target.quantize,
+            rknn={**target.quantize.rknn, **self.options},
+            dtype=self.dtype or target.quantize.dtype,
+        )
+        return replace(target, quantize=quantize)
 
     def changes(self, recipe: Recipe, target: Target) -> list[tuple[tuple[str, ...], Any]]:
         """(path in the recipe, value) of all that the remedy writes."""

@@ -124,22 +124,22 @@ def steps(root: Path, recipe: Recipe, target: Target) -> list[Step]:
 def vary(recipe: Recipe, target: Target, remedy: Remedy) -> tuple[Recipe, Target]:
     """The recipe and target with the remedy, to be built below build/trials/."""
     key = remedy.key(target)
-    quantize = replace(
-        target.quantize,
-        rknn={**target.quantize.rknn, **remedy.options},
-        dtype=remedy.dtype or target.quantize.dtype,
-    )
-    varied_target = replace(target, quantize=quantize)
+    varied_target = remedy.varied(target)
     rewrites = tuple(rewrites_of(recipe, remedy.rewrites))
     varied = replace(
         recipe,
-        model=f"{recipe.model}{_INFIX}{key}",
+        model=name_of(recipe, key),
         build=f"{_TRIALS}/{key}",
         simplify=replace(recipe.simplify, rewrite=rewrites),
         targets={target.name: varied_target},
         raw=_raw(recipe, target, remedy),
     )
     return varied, varied_target
+
+
+def name_of(recipe: Recipe, key: str) -> str:
+    """What a step of the trial `key` has for its model's name."""
+    return f"{recipe.model}{_INFIX}{key}"
 
 
 def _raw(recipe: Recipe, target: Target, remedy: Remedy) -> dict[str, Any]:

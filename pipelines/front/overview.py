@@ -24,6 +24,7 @@ npumake: YAML recipes to ONNX, .rknn and int8, rebuilding only what is stale
 _HIDDEN = ("run", "dumpdb", "reset-dep", "strace")
 _OURS = {
     "why": "what made a step stale",
+    "tune": "which few layers to compute in float16",
     "doctor": "where a build's bytes are, and what makes it smaller",
     "infer": "run files through the float model and the built one",
     "quantize": "one .onnx or .tflite to int8, without a recipe",

@@ -79,7 +79,7 @@ _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {i
 def run(job: Job) -> None:
     build = json.loads(job.inputs["build.json"].read_text())
     compiled = compile_network(job, verbose=False)
-    file = _same_file(job, compiled)
+    file = same_file(job, compiled)
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = _reference(job, file.outputs)
@@ -164,7 +164,7 @@ def _overflow(job: Job, samples: PreparedSamples) -> dict[str, Any] | None:
     return None
 
 
-def _same_file(job: Job, compiled: Compiled) -> CompiledFile:
+def same_file(job: Job, compiled: Compiled) -> CompiledFile:
     """The built file. Raises Refusal where compiling again made other layers."""
     again = Path("again.rknn")
     compiled.sdk.export(again)

@@ -79,7 +79,7 @@ class Copies:
 
     def add(self, node: onnx.NodeProto) -> None:
         """Raises Unknown where the operator or the type of its output is."""
-        _require_known(node)
+        require_known(node)
         for tensor in node.output:
             grid = self._grid(tensor)
             if grid and not can_round(grid):
@@ -170,7 +170,7 @@ class Copies:
             self._part().round(named(FLOAT, tensor), named(FED, tensor), grid)
 
 
-def _require_known(node: onnx.NodeProto) -> None:
+def require_known(node: onnx.NodeProto) -> None:
     is_own = node.op_type.startswith("ex") or node.domain not in ("", "ai.onnx")
     if is_own and node.op_type not in (CONVERT, *OPERATORS):
         raise Unknown(f"the operator {node.op_type}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,15 +85,7 @@ class Simulation:
         return Analysis(rows, self._named(made))
 
     def _feeds(self, arrays: Sequence[Array]) -> Outputs:
-        """As the SDK takes samples in: mean and std of an input that is not 4-D are ignored."""
-        feeds = {}
-        for place, (name, array) in enumerate(zip(self._layers.graph.inputs, arrays, strict=True)):
-            array = to_sdk(array, self._params).astype(np.float32)
-            if array.ndim == 4:
-                mean, std = (_of_input(self._config, f"{key}_values", place) for key in _KEYS)
-                array = normalize(array, mean, std, 1)
-            feeds[name] = np.ascontiguousarray(array, dtype=np.float32)
-        return feeds
+        return feeds(self._layers.graph.inputs, arrays, self._params, self._config)
 
     def _named(self, made: Sequence[Array]) -> Outputs:
         for array, (name, shape) in zip(made, self._shapes.items(), strict=True):
@@ -103,6 +95,26 @@ class Simulation:
             name: array.reshape(shape)
             for array, (name, shape) in zip(made, self._shapes.items(), strict=True)
         }
+
+
+def feeds(
+    names: Iterable[str],
+    arrays: Sequence[Array],
+    params: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> Outputs:
+    """As the SDK takes samples in: mean and std of an input that is not 4-D are ignored.
+
+    names: the compiled network's inputs. config: what RKNN.config was given.
+    """
+    taken = {}
+    for place, (name, array) in enumerate(zip(names, arrays, strict=True)):
+        array = to_sdk(array, params).astype(np.float32)
+        if array.ndim == 4:
+            mean, std = (_of_input(config, f"{key}_values", place) for key in _KEYS)
+            array = normalize(array, mean, std, 1)
+        taken[name] = np.ascontiguousarray(array, dtype=np.float32)
+    return taken
 
 
 def _input_row(name: str, feed: Array) -> Row:

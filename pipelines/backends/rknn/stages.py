@@ -29,9 +29,14 @@ from quant import rknn_leaks
 def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
     """The target's steps, in order."""
     one_call = is_one_call(target)
-    quantize = [] if one_call else [_quantize(recipe, target, root)]
+    quantize = [] if one_call else [quantize_step(recipe, target, root)]
     runtime = [] if target.runtime is None else [_runtime(recipe, target, target.runtime)]
-    return [*quantize, _build(recipe, target, root), _analyze(recipe, target, root), *runtime]
+    return [
+        *quantize,
+        build_step(recipe, target, root),
+        analyze_step(recipe, target, root),
+        *runtime,
+    ]
 
 
 def is_quantized_here(target: Target) -> bool:
@@ -55,7 +60,7 @@ def is_direct(target: Target) -> bool:
     return target.rknn.get("load") == "direct"
 
 
-def _model(recipe: Recipe, target: Target) -> str:
+def network(recipe: Recipe, target: Target) -> str:
     """What the SDK loads."""
     if is_direct(target):
         return in_folder(recipe, recipe.source.file)
@@ -70,7 +75,7 @@ def _control_input(recipe: Recipe, target: Target) -> dict[str, str]:
     return {_CONTROL: in_folder(recipe, file)} if file else {}
 
 
-def _params(recipe: Recipe, target: Target, samples: Samples | None = None) -> dict[str, Any]:
+def job_params(recipe: Recipe, target: Target, samples: Samples | None = None) -> dict[str, Any]:
     quantize = plain(target.quantize)
     if file := quantize["rknn"].get(_CONTROL):
         quantize["rknn"][_CONTROL] = f"in/{_CONTROL}{PurePosixPath(file).suffix}"
@@ -87,16 +92,16 @@ def _params(recipe: Recipe, target: Target, samples: Samples | None = None) -> d
     }
 
 
-def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
+def read_sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
     own = (f"targets.{target.name}.{path}" for path in paths)
     return sections(recipe.raw, *paths, *own)
 
 
-def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
+def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
     calibration = target.quantize.calibration
 
     def work() -> tuple[Work, ...]:
-        params = _params(recipe, target, calibration)
+        params = job_params(recipe, target, calibration)
         return (
             Work("core", "pipelines.jobs.samples", params),
             Work(target.toolchain, "pipelines.jobs.rknn_quantize", params),
@@ -108,12 +113,12 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         target=target.name,
         folder=recipe.folder,
         inputs={
-            "model": _model(recipe, target),
+            "model": network(recipe, target),
             **_control_input(recipe, target),
             **data_inputs(recipe, calibration, root),
         },
         outputs={"quantize": built(recipe, f"{target.name}/quantize")},
-        sections=_sections(recipe, target, "inputs", "quantize", "rknn", "platform"),
+        sections=read_sections(recipe, target, "inputs", "quantize", "rknn", "platform"),
         version_key="rknn.quantize",
         version=version("rknn.quantize"),
         toolchains=("core", target.toolchain),
@@ -121,21 +126,21 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     )
 
 
-def _build(recipe: Recipe, target: Target, root: Path) -> Step:
+def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
     needs_data = is_one_call(target) and is_quantized_here(target)
     samples = target.quantize.calibration if needs_data else None
     name = target.name
     if is_one_call(target):
-        inputs = {"model": _model(recipe, target), **data_inputs(recipe, samples, root)}
-        read = _sections(recipe, target, "inputs", "quantize", "rknn", "platform", "build")
+        inputs = {"model": network(recipe, target), **data_inputs(recipe, samples, root)}
+        read = read_sections(recipe, target, "inputs", "quantize", "rknn", "platform", "build")
     else:
         # quantize/ holds the exact config, so its content stands for those sections.
         inputs = {"quantize": built(recipe, f"{name}/quantize")}
-        read = _sections(recipe, target, "build")
+        read = read_sections(recipe, target, "build")
     inputs |= _control_input(recipe, target)
 
     def work() -> tuple[Work, ...]:
-        params = _params(recipe, target, samples)
+        params = job_params(recipe, target, samples)
         prepare = (Work("core", "pipelines.jobs.samples", params),) if samples else ()
         needed = rknn_leaks.environment(params["platform"])
         return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_build", params, needed))
@@ -168,15 +173,15 @@ def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
 REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json", "bytes.json")
 
 
-_RANDOM_SAMPLES = 2  # where the recipe names no data: one takes some seconds
+RANDOM_SAMPLES = 2  # where the recipe names no data: one takes some seconds
 
 
-def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
+def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
     name = target.name
     inputs = {
-        **_compiled(recipe, target),
-        "model": _model(recipe, target),
+        **compiled_inputs(recipe, target),
+        "model": network(recipe, target),
         **data_inputs(recipe, samples, root),
         **evaluate_inputs(recipe, recipe.evaluate),
     }
@@ -188,8 +193,8 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         inputs |= _renamed(data_inputs(recipe, calibration, root))
 
     def work() -> tuple[Work, ...]:
-        params = {**_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
-        params["random"] = _RANDOM_SAMPLES
+        params = {**job_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
+        params["random"] = RANDOM_SAMPLES
         params["sdk_analysis"] = target.analyze.sdk
         prepare = [Work("core", "pipelines.jobs.samples", params)]
         if needs_calibration:
@@ -205,7 +210,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         folder=recipe.folder,
         inputs=inputs,
         outputs={f"report/{file}": built(recipe, f"{name}/report/{file}") for file in REPORTS},
-        sections=_sections(recipe, target, *paths),
+        sections=read_sections(recipe, target, *paths),
         version_key="rknn.analyze",
         version=version("rknn.analyze"),
         toolchains=("core", target.toolchain),
@@ -232,10 +237,10 @@ def _runtime(recipe: Recipe, target: Target, runtime: Runtime) -> Step:
     )
 
 
-def _compiled(recipe: Recipe, target: Target) -> dict[str, str]:
+def compiled_inputs(recipe: Recipe, target: Target) -> dict[str, str]:
     """What build made and had, for a job that compiles the same again, and the float network."""
     one_call = is_one_call(target)
-    model = _model(recipe, target) if one_call else built(recipe, f"{target.name}/quantize")
+    model = network(recipe, target) if one_call else built(recipe, f"{target.name}/quantize")
     return {
         "model" if one_call else "quantize": model,
         "build.json": built(recipe, f"{target.name}/build.json"),
@@ -262,10 +267,10 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
     listing and files: paths relative to the project.
     """
     samples = Samples(list=listing)
-    params = _params(recipe, target, samples)
+    params = job_params(recipe, target, samples)
     name = target.name
     inputs = {
-        **_compiled(recipe, target),
+        **compiled_inputs(recipe, target),
         "data": listing,
         **{f"listed/{i}": file for i, file in enumerate(files)},
     }

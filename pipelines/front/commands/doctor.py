@@ -15,6 +15,7 @@ from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.front.cli import UsageError, dispatch, jobs_at_once
 from pipelines.front.commands.command import OwnCommand
+from pipelines.front.commands.targets import find
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.recipe.definitions import REWRITES
@@ -56,7 +57,7 @@ class Doctor(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, targets = _find(arguments.model, arguments.target)
+        recipe, targets = find(arguments.model, arguments.target, "the doctor")
         _require_known(arguments.without)
         best: dict[str, Remedy] = {}
         failed = 0
@@ -75,26 +76,6 @@ class Doctor(OwnCommand):
         if arguments.apply and best:
             _apply(recipe, best)
         return failed
-
-
-def _find(name: str, target: str | None) -> tuple[Recipe, list[Target]]:
-    model, _, named = name.partition("@")
-    recipes = CURRENT.recipes
-    if model not in recipes:
-        raise UsageError(f"no model `{model}`\n  {did_you_mean(model, recipes, 'models')}")
-    recipe, wanted = recipes[model], target or named
-    if wanted and wanted not in recipe.targets:
-        advice = did_you_mean(wanted, recipe.targets, "targets")
-        raise UsageError(f"{model} has no target `{wanted}`\n  {advice}")
-    chosen = [recipe.targets[wanted]] if wanted else list(recipe.targets.values())
-    able = [target for target in chosen if target.backend == "rknn"]
-    if not able:
-        what = f"{model}@{wanted}" if wanted else f"every target of {model}"
-        raise UsageError(
-            f"{what} is of the backend {chosen[0].backend}\n"
-            "  the doctor examines .rknn files; report/bytes.json tells this one's bytes"
-        )
-    return recipe, able
 
 
 def _require_known(left_out: Sequence[str]) -> None:

@@ -1,0 +1,71 @@
+"""Steps of `./doit tune` that are in no plan: measuring a build, and searching for layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.backends.rknn import stages
+from pipelines.recipe.model import Recipe, Target
+from pipelines.stages.stage import Step, Work, data_inputs, plain, version
+
+
+def measure_step(recipe: Recipe, target: Target, root: Path, out: str) -> Step:
+    """The outputs of a build that stands in the recipe's build folder; writes the file `out`."""
+    analyze = stages.analyze_step(recipe, target, root)
+    module = "pipelines.jobs.rknn_measure"
+    inputs = {name: path for name, path in analyze.inputs.items() if name != "model"}
+    if "model" in stages.compiled_inputs(recipe, target):
+        inputs["model"] = analyze.inputs["model"]
+
+    def work() -> tuple[Work, ...]:
+        *prepare, last = analyze.work()
+        return (*prepare, Work(last.toolchain, module, last.params))
+
+    return Step(
+        model=recipe.model,
+        stage="measure",
+        target=target.name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={"measured.json": out},
+        sections=analyze.sections,
+        version_key="rknn.analyze",
+        version=version("rknn.analyze"),
+        toolchains=analyze.toolchains,
+        work=work,
+    )
+
+
+def search_step(
+    recipe: Recipe, target: Target, root: Path, by: str, builds: Mapping[str, str], out: str
+) -> Step:
+    """builds: int8.json, half.json and seed/NAME -> build.json of each. Writes the file `out`."""
+    samples = target.analyze.samples
+    params = {
+        **stages.job_params(recipe, target, samples),
+        "evaluate": plain(None),
+        "random": stages.RANDOM_SAMPLES,
+        "by": by,
+    }
+    compiled = stages.compiled_inputs(recipe, target)
+    inputs = {name: compiled[name] for name in ("quantize", "float")}
+    return Step(
+        model=recipe.model,
+        stage="tune",
+        target=target.name,
+        folder=recipe.folder,
+        inputs={**inputs, **builds, **data_inputs(recipe, samples, root)},
+        outputs={"tune.json": out},
+        sections={
+            **stages.read_sections(recipe, target, "inputs", "analyze", "quantize.calibration"),
+            "tune.by": by,
+        },
+        version_key="rknn.tune",
+        version=version("rknn.tune"),
+        toolchains=("core", target.toolchain),
+        work=lambda: (
+            Work("core", "pipelines.jobs.samples", params),
+            Work(target.toolchain, "pipelines.jobs.rknn_tune", params),
+        ),
+    )

@@ -1,0 +1,55 @@
+"""measure for the rknn backend: a trial's outputs in the SDK's simulator (an rknn toolchain).
+
+params: as for rknn_analyze. inputs: quantize or model as build had it, build.json, artifact.rknn,
+float. Data: samples/, and calibration/ for a model that one call quantizes.
+
+Writes out/measured.json: {bytes, cycles, float_layers, samples, outputs, worst_output_cosine,
+worst_cosine_output, worst_output_error, worst_error_output, accuracy}, as metrics.json has them,
+but no layer is compared.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipelines.backends.rknn import layer_report
+from pipelines.backends.rknn.compile import compile_network
+from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator, compare
+from pipelines.jobs import prepared_samples
+from pipelines.jobs.accuracy import accuracy, scores
+from pipelines.jobs.comparison import worst_output
+from pipelines.jobs.job import Job
+from pipelines.jobs.rknn_analyze import same_file
+from quant import layer_error
+
+
+def run(job: Job) -> None:
+    build = json.loads(job.inputs["build.json"].read_text())
+    compiled = compile_network(job, verbose=False)
+    file = same_file(job, compiled)
+    simulator = Simulator(compiled.sdk, file.outputs, job.params)
+    network = FloatNetwork(job.inputs["float"], job.params, file.outputs)
+    samples = prepared_samples.read(Path("samples"), compiled.inputs)
+    outputs, _ = compare((network(samples.inputs, one), simulator(one)) for one in samples.arrays())
+    rows = layer_report.make(build, []).rows
+    layers = layer_report.compute_layers(rows)
+    measured = {
+        "bytes": job.inputs["artifact.rknn"].stat().st_size,
+        "cycles": layer_error.total(row.cycles for row in layers),
+        "float_layers": len(layer_report.float_layers(rows)),
+        "samples": len(samples),
+        "outputs": outputs,
+        **worst_output(outputs),
+        "accuracy": None,
+    }
+    labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
+    if labelled:
+        runs = {
+            "float": scores(labelled, lambda one: network(labelled.inputs, one)),
+            "simulator": scores(labelled, simulator),
+        }
+        measured["accuracy"] = accuracy(labelled, runs)
+    job.out.mkdir(exist_ok=True)
+    text = json.dumps(measured, indent=1, allow_nan=False)
+    (job.out / "measured.json").write_text(text + "\n")

@@ -1,0 +1,1 @@
+"""./doit tune: which few layers of a quantized network to compute in float16."""
