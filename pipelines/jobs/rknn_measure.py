@@ -1,7 +1,7 @@
 """measure for the rknn backend: a trial's outputs in the SDK's simulator (an rknn toolchain).
 
 params: as for rknn_analyze. inputs: quantize or model as build had it, build.json, artifact.rknn,
-float. Data: samples/, and calibration/ for a model that one call quantizes.
+float, cut (see rknn_analyze). Data: samples/, and calibration/ for what one call quantizes.
 
 Writes out/measured.json: {bytes, cycles, float_layers, samples, outputs, worst_output_cosine,
 worst_cosine_output, worst_output_error, worst_error_output, accuracy}, as metrics.json has them,
@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     compiled = compile_network(job, verbose=False)
     file = same_file(job, compiled)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
-    network = FloatNetwork(job.inputs["float"], job.params, file.outputs)
+    network = FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, file.outputs)
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     outputs, _ = compare((network(samples.inputs, one), simulator(one)) for one in samples.arrays())
     rows = layer_report.make(build, []).rows

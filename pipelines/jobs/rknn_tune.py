@@ -1,9 +1,9 @@
 """tune for the rknn backend: which layers to compute in float16 (an rknn toolchain).
 
 params: as for rknn_analyze, and by: `error` (largest of an output, by its range) or `cosine`
-(lowest of an output, taken from 1). inputs: quantize, float, int8.json and half.json (build.json of
-the network as it is, and with every layer that can be in float16), and seed/NAME (build.json of
-others, whose float layers are tried too). Data: samples/.
+(lowest of an output, taken from 1). inputs: quantize, float, cut (see rknn_analyze),
+int8.json and half.json (build.json of the network as it is, and with every layer that can be in
+float16), and seed/NAME (build.json of others, whose float layers are tried too). Data: samples/.
 
 Sets of layers are tried in our own simulation, see quant.tuning; their cycles are summed from the
 two builds. Writes out/tune.json: {samples, tried, exhaustive, layers: [{tensors, operators, int8,
@@ -162,7 +162,7 @@ class _Samples:
     def read(cls, job: Job, network: Mixed, told: Mapping[str, Any]) -> _Samples:
         samples = prepared_samples.read(Path("samples"), told["inputs"])
         outputs = list(network.graph.outputs)
-        reference = FloatNetwork(job.inputs["float"], job.params, outputs)
+        reference = FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, outputs)
         arrays = list(samples.arrays())
         names = network.graph.inputs
         fed = [feeds(names, one, job.params, told["config"]) for one in arrays]

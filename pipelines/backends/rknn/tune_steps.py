@@ -9,6 +9,8 @@ from pipelines.backends.rknn import stages
 from pipelines.recipe.model import Recipe, Target
 from pipelines.stages.stage import Step, Work, data_inputs, plain, version
 
+_READ = ("quantize", "float", "cut")
+
 
 def measure_step(recipe: Recipe, target: Target, root: Path, out: str) -> Step:
     """The outputs of a build that stands in the recipe's build folder; writes the file `out`."""
@@ -49,7 +51,7 @@ def search_step(
         "by": by,
     }
     compiled = stages.compiled_inputs(recipe, target)
-    inputs = {name: compiled[name] for name in ("quantize", "float")}
+    inputs = {name: path for name, path in compiled.items() if name in _READ}
     return Step(
         model=recipe.model,
         stage="tune",
