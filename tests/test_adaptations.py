@@ -72,6 +72,16 @@ def test_a_state_that_is_read_with_all_others_stays() -> None:
         assert apply(ADAPTATIONS["last_state"], graph).fired == ()
 
 
+@pytest.mark.parametrize("opset", [11, 14])
+@pytest.mark.parametrize("outputs", [["", "", "y_cell"], ["a", "b", "y_cell"]])
+def test_a_cell_state_alone_is_read_beside_the_last_state(outputs: list[str], opset: int) -> None:
+    after = adapted("cell_state", recurrent("LSTM", outputs, opset=opset))
+    assert operators(after) == ["LSTM", "Concat", "Slice"]
+    assert all(after.graph.node[0].output)
+    graph = Graph(recurrent("LSTM", ["", "y_last", "y_cell"]))
+    assert apply(ADAPTATIONS["cell_state"], graph).fired == ()
+
+
 def test_sequences_with_lengths_of_their_own_end_earlier() -> None:
     model = recurrent("GRU", ["", "y_last"])
     model.graph.node[0].input.append("lengths")

@@ -36,6 +36,10 @@ def lstm() -> onnx.ModelProto:
     return recurrent("LSTM", 4, ["", "last", "cell"])
 
 
+def cell() -> onnx.ModelProto:
+    return recurrent("LSTM", 4, ["", "", "last"])
+
+
 def gru() -> onnx.ModelProto:
     return recurrent("GRU", 3, ["all", "last"])
 
@@ -100,6 +104,7 @@ def numbers() -> onnx.ModelProto:
 
 MODELS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "lstm": (lstm, {"x": {"shape": [4, 1, 8]}}, {"rk3588": {}}),
+    "cell": (cell, {"x": {"shape": [4, 1, 8]}}, {"rk3588": {}}),
     "gru": (gru, {"x": {"shape": [4, 1, 8]}}, {"rk3588": {}}),
     "newer": (newer, {"x": {"shape": list(IMAGE)}}, {"rk3588": {}}),
     "shapes": (shapes, {"x": {"shape": list(IMAGE)}}, {"rk3588": {}, "rv1106": {}}),
@@ -157,6 +162,7 @@ def test_what_was_rewritten_is_told(built: tuple[Workspace, Ran]) -> None:
     }
     assert fired == {
         "lstm": ["named_states"],
+        "cell": ["cell_state"],
         "gru": ["last_state"],
         "newer": ["layer_norm_last_axis"],
         "shapes": ["split_transposed_groups"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from quant.rewrites.cell_state import CellState
 from quant.rewrites.concat_on_spatial_axis import ConcatOnSpatialAxis
 from quant.rewrites.cut_postprocessing import CutPostprocessing
 from quant.rewrites.drop_dead_channels import DropDeadChannels
@@ -46,6 +47,7 @@ ADAPTATIONS: Mapping[str, Rule[Any]] = {
     rule.name: rule
     for rule in (
         LastState(),
+        CellState(),
         NamedStates(),
         WrittenBias(),
         LayerNormLastAxis(),

@@ -1,4 +1,4 @@
-"""A TFLite file of dynamic range as the float file that was rounded to it, with the rounded weights.
+"""A TFLite file of dynamic range as a float file that has the rounded weights.
 
 Such a file holds weights in 8 bits with scales, and computes in float or, where the runtime has a
 kernel for it, on activations that are rounded as it runs. There is no other float network in it.
