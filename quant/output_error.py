@@ -46,6 +46,7 @@ class OutputError:
     _square: float = 0.0
     _product: float = 0.0
     _channels: dict[int, tuple[_Extent, _Extent]] = field(default_factory=dict)
+    _apart: dict[int, Array] = field(default_factory=dict)  # axis -> largest difference, [C]
 
     def add(self, expected: Array, actual: Array) -> None:
         """One sample of the float network and of the built one, of the same shape."""
@@ -59,7 +60,9 @@ class OutputError:
             if one.size >= _POSITIONS * one.shape[axis]:
                 pair = self._channels.setdefault(axis, (_Extent(), _Extent()))
                 for extent, array in zip(pair, (one, other), strict=True):
-                    extent.add(np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1))
+                    extent.add(_by_channel(array, axis))
+                apart = _by_channel(np.abs(one - other), axis).max(axis=1)
+                self._apart[axis] = np.maximum(self._apart.get(axis, apart), apart)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -93,6 +96,26 @@ class OutputError:
             found.append((axis, int(lost.sum()), lost.size))
         return max(found, key=lambda one: (one[1], one[2]))
 
+    @property
+    def by_channel(self) -> dict[str, Any] | None:
+        """Largest difference of each channel by its own float range: worst, and mean of at most 1.
+
+        Channels are axis 1 of four, of three the shorter. Those that are one number in float are
+        left out. None without channels.
+        """
+        axes = [axis for axis in self._apart if axis == 1 or 1 not in self._channels]
+        if 2 in self._apart:  # [1, boxes, 4] and [1, 84, boxes]
+            axes = [min(self._apart, key=lambda axis: self._apart[axis].size)]
+        if not axes:
+            return None
+        span = self._channels[axes[0]][0].span
+        varies = span > 0
+        if not varies.any():
+            return None
+        shares = self._apart[axes[0]][varies] / span[varies]
+        mean = float(np.minimum(shares, 1).mean())
+        return {"axis": axes[0], "worst": float(shares.max()), "mean": mean}
+
     def summary(self) -> dict[str, Any]:
         """As metrics.json holds it."""
         axis, lost, count = self.constant
@@ -103,6 +126,7 @@ class OutputError:
             "relative_error": _finite(self.relative),
             "scale": _finite(self.scale),
             "constant_channels": {"axis": axis, "count": lost, "of": count},
+            "channel_error": self.by_channel,
         }
 
 
@@ -113,7 +137,13 @@ NOT_FINITE: dict[str, Any] = {
     "relative_error": None,
     "scale": None,
     "constant_channels": None,
+    "channel_error": None,
 }
+
+
+def _by_channel(array: Array, axis: int) -> Array:
+    """[C, positions]"""
+    return np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
 
 
 def _finite(value: float | None) -> float | None:

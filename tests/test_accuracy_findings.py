@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
+from pipelines.doctor import accuracy
+from pipelines.doctor.remedy import Remedy
+from pipelines.doctor.trial import Result
 from pipelines.findings.accuracy.evidence import Evidence, Layer, Operation, Range
 from pipelines.findings.accuracy.table import CAUSES, findings
 from tests.conftest import ROOT
@@ -322,3 +327,64 @@ def test_a_real_overflow_names_the_first_tensor(workspace: Workspace, ran: Ran) 
     overflow = report(workspace, "overflow", "metrics")["overflow"]
     assert (overflow["tensor"], overflow["magnitude"] > 65504) == ("y", True)
     assert "NaN or infinities in the output `y`" in ran.err + ran.out
+
+
+CURES = {
+    "boxes_and_scores": ("split_concat", ("--interface", "split_concat"), "cut_postprocessing"),
+    "linear_resize": ("resize_as_convolution", (), "cut_postprocessing"),
+}
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("name", CURES)
+def test_the_doctor_cures_it(workspace: Workspace, ran: Ran, name: str, tmp_path: Path) -> None:
+    """At most 2 % of each channel's range, the SDK's simulator against onnxruntime on the source.
+
+    An interface is never taken unasked.
+    """
+    rewrite, allowed, without = CURES[name]
+    words = ["doctor", name, "--for", "accuracy", "--without", "mmse", "--without", without]
+    told = workspace.doit(*words)
+    assert ("--interface split_concat" in told.out) == (name == "boxes_and_scores")
+    cured = workspace.doit(*words, *allowed, "--apply")
+    assert f"rewrite: [fold_batch_norm, {rewrite}]" in cured.out, cured.out + cured.err
+    assert workspace.doit(name).code == 0
+    samples = np.load(workspace.root / "models" / name / "x.npy")
+    for i, sample in enumerate(samples):
+        np.save(tmp_path / f"{i}.npy", sample)
+    files = [str(tmp_path / f"{i}.npy") for i in range(len(samples))]
+    kept = workspace.doit("infer", f"{name}@rk3588", *files, "--output", str(tmp_path / "kept"))
+    assert kept.code == 0, kept.err
+    with np.load(tmp_path / "kept/simulator.npz") as simulated:
+        made = [np.concatenate(list(simulated[key])) for key in simulated.files]
+    session = onnxruntime.InferenceSession(
+        str(workspace.root / "models" / name / "net.onnx"), providers=["CPUExecutionProvider"]
+    )
+    expected = np.concatenate([session.run(None, {"x": sample})[0] for sample in samples])
+    found = np.concatenate([one.reshape(len(samples), -1, *one.shape[-2:]) for one in made], axis=1)
+    axes = (0, 2, 3)
+    span = expected.max(axis=axes) - expected.min(axis=axes)
+    assert (np.abs(expected - found).max(axis=axes) <= 0.02 * span).all()
+
+
+def result(error: float | None, *rewrites: str, algorithm: str = "") -> Result:
+    return Result(Remedy(rewrites, algorithm=algorithm), error=error)
+
+
+@pytest.mark.parametrize(
+    ("results", "named", "expected"),
+    [
+        ([result(0.5), result(0.01, "split_concat")], (), None),
+        ([result(0.5), result(0.01, "split_concat")], ("split_concat",), 1),
+        ([result(0.5), result(0.46, "a")], (), None),  # less than a tenth
+        ([result(0.5), result(0.1, "a"), result(0.095, "a", algorithm="mmse")], (), 1),
+        ([result(0.5), result(0.1, "a"), result(0.05, "a", algorithm="mmse")], (), 2),
+        ([result(0.5), result(None, "a")], (), None),
+        ([result(None), result(0.4, "a")], (), 1),
+    ],
+)
+def test_the_best_remedy(
+    results: list[Result], named: tuple[str, ...], expected: int | None
+) -> None:
+    chosen = None if expected is None else results[expected]
+    assert accuracy.best(results, ["split_concat"], named) is chosen

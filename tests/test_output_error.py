@@ -43,6 +43,19 @@ def test_small_channels_beside_large_ones() -> None:
     ]
 
 
+def test_error_of_channels_by_their_own_range() -> None:
+    expected, actual = image(600, 1, 1), image(600, 1, 1)
+    actual[0, 1] = 0
+    actual[0, 0, 0, 0] += 12
+    found = error((expected, actual)).by_channel
+    assert found == {"axis": 1, "worst": 0.5, "mean": pytest.approx((0.01 + 0.5) / 3)}
+    boxes = np.arange(16.0, dtype=np.float32).reshape(1, 8, 2)
+    assert error((boxes, boxes + 7)).by_channel == {"axis": 2, "worst": 0.5, "mean": 0.5}
+    turned = boxes.transpose(0, 2, 1)
+    assert error((turned, turned + 7)).by_channel == {"axis": 1, "worst": 0.5, "mean": 0.5}
+    assert error((np.ones((1, 8), np.float32), np.ones((1, 8), np.float32))).by_channel is None
+
+
 def test_columns_of_a_list_of_boxes() -> None:
     rows = np.stack([np.arange(8.0), np.arange(8.0) / 100], axis=1)[None].astype(np.float32)
     lost = rows.copy()

@@ -35,8 +35,15 @@ def lines(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
     if len(nodes) > _TOP:
         yield f"  and {len(nodes) - _TOP} more; all in {place.relative_to(root)}"
     yield ""
+    for finding in ledger["findings"]:
+        yield from _finding(finding)
+    yield from accuracy(root, recipe, target)
+
+
+def accuracy(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
+    """The findings about accuracy."""
     layers = root / built(recipe, f"{target.name}/report/layers.json")
-    for finding in (*ledger["findings"], *json.loads(layers.read_text())["causes"]):
+    for finding in json.loads(layers.read_text())["causes"]:
         yield from _finding(finding)
 
 

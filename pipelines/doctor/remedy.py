@@ -30,40 +30,52 @@ SIDE_EFFECTS: Mapping[str, str] = {
 class Remedy:
     """rewrites: names for `simplify.rewrite`. options: of the SDK's config, by their own names.
 
-    dtype: of the target's `quantize`; empty where it stays.
+    dtype, algorithm: of the target's `quantize`; empty where they stay.
     """
 
     rewrites: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = ""
+    algorithm: str = ""
 
     @property
     def name(self) -> str:
         """`merge_groups + single_core_mode`; `as it is` for none."""
         told = [_told(name, value) for name, value in self.options.items()]
-        told += [_told("dtype", self.dtype)] if self.dtype else []
+        told += [_told(key, value) for key, value in self._own.items()]
         return " + ".join([*self.rewrites, *told]) or "as it is"
+
+    @property
+    def _own(self) -> dict[str, str]:
+        """What changes of the target's `quantize` itself."""
+        own = {"dtype": self.dtype, "algorithm": self.algorithm}
+        return {key: value for key, value in own.items() if value}
 
     @property
     def side_effects(self) -> list[str]:
         """`single_core_mode: ...`, a sentence for each option."""
-        named = [*self.options, *(["dtype"] if self.dtype else [])]
-        return [f"{name}: {SIDE_EFFECTS[name]}" for name in named]
+        named = [*self.options, *self._own]
+        return [f"{name}: {SIDE_EFFECTS[name]}" for name in named if name in SIDE_EFFECTS]
 
     @property
     def parts(self) -> int:
-        return len(self.rewrites) + len(self.options) + bool(self.dtype)
+        return len(self.rewrites) + len(self.options) + len(self._own)
 
     def key(self, target: Target) -> str:
         """Names the trial's folder: the same remedy for the same target is the same trial."""
         parts = [target.name, self.rewrites, dict(self.options)]
-        text = json.dumps([*parts, *([self.dtype] if self.dtype else [])], sort_keys=True)
+        text = json.dumps([*parts, *self._own.values()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def __add__(self, other: Remedy) -> Remedy:
         added = (name for name in other.rewrites if name not in self.rewrites)
         options = {**self.options, **other.options}
-        return Remedy((*self.rewrites, *added), options, other.dtype or self.dtype)
+        return Remedy(
+            (*self.rewrites, *added),
+            options,
+            other.dtype or self.dtype,
+            other.algorithm or self.algorithm,
+        )
 
     def varied(self, target: Target) -> Target:
         """The target with the remedy's own part of it."""
@@ -71,6 +83,7 @@ class Remedy:
             target.quantize,
             rknn={**target.quantize.rknn, **self.options},
             dtype=self.dtype or target.quantize.dtype,
+            algorithm=self.algorithm or target.quantize.algorithm,
         )
         return replace(target, quantize=quantize)
 
@@ -81,7 +94,7 @@ class Remedy:
             changes.append((("simplify", "rewrite"), rewrites_of(recipe, self.rewrites)))
         place = ("targets", target.name, "quantize")
         changes += [((*place, "rknn", name), value) for name, value in self.options.items()]
-        changes += [((*place, "dtype"), self.dtype)] if self.dtype else []
+        changes += [((*place, key), value) for key, value in self._own.items()]
         return changes
 
     def applied_to(self, text: str, recipe: Recipe, target: Target) -> str:

@@ -40,7 +40,8 @@ class Result:
     cosines: worst of each tensor and output; None where it is not finite. lengths: values of each
     tensor that a layer makes. network: digest of what was compiled; of two builds with the same
     one, only the compiler's options differ. outputs: digest of all figures of the outputs.
-    worst_output_cosine is of the simulator against onnxruntime, over samples and outputs.
+    worst_output_cosine is of the simulator against onnxruntime, over samples and outputs. error:
+    the largest of an output, see `_error`; None where one is not finite.
     """
 
     remedy: Remedy
@@ -54,6 +55,7 @@ class Result:
     lengths: Mapping[str, int] = field(default_factory=dict)
     network: str = ""
     outputs: str = ""
+    error: float | None = None
     failure: str = ""
     cure: Mapping[str, Any] = field(default_factory=dict)
 
@@ -166,7 +168,20 @@ def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
         _lengths(folder / target.name),
         _network(folder / target.name / "quantize", outputs),
         hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest(),
+        _error(outputs),
     )
+
+
+def _error(outputs: Mapping[str, Any]) -> float | None:
+    """The worst output's: mean of its channels' largest errors, each by the channel's own range.
+
+    So that boxes in pixels do not hide scores. By the output's range where it has no channels.
+    """
+    errors = [
+        one["channel_error"]["mean"] if one["channel_error"] else one["relative_error"]
+        for one in outputs.values()
+    ]
+    return max(errors) if errors and None not in errors else None
 
 
 def _lengths(folder: Path) -> dict[str, int]:

@@ -7,18 +7,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pipelines import atomic, console
-from pipelines.doctor import clinic, explanation, trial
+from pipelines.doctor import accuracy, clinic, explanation, trial
 from pipelines.doctor.clinic import KNOWN, PRUNING, Clinic, options_for, plainer_for, pruning_for
 from pipelines.doctor.patterns import applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result, builder_of_trials
+from pipelines.front import accuracy_table
 from pipelines.front.cli import UsageError, dispatch, jobs_at_once
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import find
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
-from pipelines.recipe.definitions import REWRITES
+from pipelines.recipe.definitions import CUTS, REWRITES
 from pipelines.recipe.model import Recipe, Target
 from pipelines.where import did_you_mean
 
@@ -40,7 +41,7 @@ _MEANINGS = (
 class Doctor(OwnCommand):
     name = "doctor"
     doc_purpose = "explain where a build's bytes are, and try what makes it smaller"
-    doc_usage = "MODEL [--target T] [--without NAME] [--apply]"
+    doc_usage = "MODEL [--target T] [--for accuracy] [--interface NAME] [--without NAME] [--apply]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("model", metavar="MODEL", help="or MODEL@TARGET")
@@ -51,6 +52,22 @@ class Doctor(OwnCommand):
             action="append",
             default=[],
             help="a rewrite or option not to try, such as single_core_mode; may be repeated",
+        )
+        parser.add_argument(
+            "--for",
+            choices=("bytes", "accuracy"),
+            default="bytes",
+            dest="aim",
+            help="what remedies are tried and judged for; default: bytes",
+        )
+        parser.add_argument(
+            "--interface",
+            metavar="NAME",
+            action="append",
+            default=[],
+            choices=CUTS,
+            help="with --for accuracy: a rewrite that gives the program other outputs, and may be "
+            "the best all the same; may be repeated",
         )
         parser.add_argument(
             "--apply", action="store_true", help="write the best exact remedy into the recipe"
@@ -67,8 +84,11 @@ class Doctor(OwnCommand):
             if is_stale and _is_shared_stale(recipe):
                 return code or 1
             with RunLock(CURRENT.root):
-                look = _treat if is_stale else _examine
-                found = look(recipe, target, arguments.without)
+                if arguments.aim == "accuracy" and not is_stale:
+                    found = _improve(recipe, target, arguments.without, arguments.interface)
+                else:
+                    look = _treat if is_stale else _examine
+                    found = look(recipe, target, arguments.without)
             if is_stale and (found is None or not arguments.apply):
                 failed = code or 1
             if found is not None:
@@ -79,7 +99,7 @@ class Doctor(OwnCommand):
 
 
 def _require_known(left_out: Sequence[str]) -> None:
-    known = (*REWRITES, *KNOWN)
+    known = (*REWRITES, *KNOWN, *accuracy.ALGORITHMS)
     for name in left_out:
         if name not in known:
             raise UsageError(
@@ -125,6 +145,45 @@ def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Resul
     return best
 
 
+def _improve(
+    recipe: Recipe, target: Target, left_out: Collection[str], named: Collection[str]
+) -> Result | None:
+    """Tell what costs accuracy, try remedies, and tell the best."""
+    for line in explanation.accuracy(CURRENT.root, recipe, target):
+        console.tell(line)
+    console.tell()
+    found = applicable(CURRENT.root, recipe, left_out)
+    builder = builder_of_trials(CURRENT.builder)
+
+    def run(remedy: Remedy) -> Result:
+        result = trial.run(CURRENT.root, builder, recipe, target, remedy)
+        _tell_progress(result)
+        return result
+
+    as_it_is = trial.as_it_is(CURRENT.root, recipe, target)
+    tried = accuracy.remedies(found, target, left_out)
+    results = accuracy.try_all(run, as_it_is, tried, jobs_at_once())
+    for line in accuracy_table.lines(results, found.cuts):
+        console.tell(line)
+    best = accuracy.best(results, found.cuts, named)
+    if best is None:
+        console.tell(f"\nnothing that was tried takes {accuracy.WORTH:.0%} of the error away")
+        cut = accuracy.best(results)
+        if cut is not None:
+            name = next(name for name in cut.remedy.rewrites if name in found.cuts)
+            after, before = (accuracy_table.share(one.error) for one in (cut, as_it_is))
+            _wrapped(
+                f"but {name}, with which the program gets other outputs: {after} instead of "
+                f"{before}; `--interface {name}` takes it"
+            )
+    else:
+        before, after = (accuracy_table.share(one.error) for one in (as_it_is, best))
+        console.tell(f"\nbest: an error of {after} instead of {before}; in {recipe.file}:")
+        _tell_lines(best, recipe, target)
+    console.tell()
+    return best
+
+
 def _is_shared_stale(recipe: Recipe) -> bool:
     """Whether the network did not get as far as a target of its own."""
     shared = list(CURRENT.plan.of(recipe.model))
@@ -166,8 +225,8 @@ def _tell_builds(result: Result, recipe: Recipe, target: Target, *, is_cut: bool
     cycles = "?" if result.cycles is None else f"{result.cycles / 1e6:.2f}"
     _wrapped(
         f"it has {size} ({result.size_ratio:.2f} of the ONNX file), {cycles} Mcycles; lowest "
-        f"cosine of a layer {_cosine(result.worst_cosine)}, of an output "
-        f"{_cosine(result.worst_output_cosine)}"
+        f"cosine of a layer {accuracy_table.cosine(result.worst_cosine)}, of an output "
+        f"{accuracy_table.cosine(result.worst_output_cosine)}"
     )
     if is_cut:
         _wrapped(
@@ -186,6 +245,11 @@ def _tell_progress(result: Result) -> None:
 def _tell_best(best: Result, as_it_is: Result, recipe: Recipe, target: Target) -> None:
     before, after = (console.quantity(r.artifact_bytes) for r in (as_it_is, best))
     console.tell(f"\nbest: {after} instead of {before}; in {recipe.file}:")
+    _tell_lines(best, recipe, target)
+
+
+def _tell_lines(best: Result, recipe: Recipe, target: Target) -> None:
+    """What to write, and what else that does."""
     for line in best.remedy.lines(recipe, target):
         console.tell(f"  {line}")
     others = [name for name in recipe.targets if name != target.name]
@@ -222,8 +286,8 @@ def _numbers(result: Result, results: Sequence[Result], cuts: Sequence[str]) -> 
         console.quantity(result.artifact_bytes),
         f"{result.size_ratio:.2f}",
         "?" if result.cycles is None else f"{result.cycles / 1e6:.2f}",
-        _cosine(result.worst_cosine),
-        _cosine(result.worst_output_cosine),
+        accuracy_table.cosine(result.worst_cosine),
+        accuracy_table.cosine(result.worst_output_cosine),
         _exactness(result, results, cuts),
     )
 
@@ -245,7 +309,3 @@ def _remedy(result: Result, as_it_is: Result, cuts: Sequence[str]) -> list[str]:
     lowered = [] if is_cut else clinic.lowered(result, as_it_is)
     note = [f"lowers {len(lowered)} cosines"] if lowered else []
     return [parts[0], *(f"+ {part}" for part in parts[1:]), *note]
-
-
-def _cosine(value: float | None) -> str:
-    return "NaN" if value is None else f"{value:.5f}"
