@@ -424,9 +424,11 @@ def test_hybrid_layers(bench: Bench, quantized: Done) -> None:
 
 
 def test_an_output_that_stays_float(bench: Bench, quantized: Done) -> None:
-    report = bench.build(quantized, build={"layers": {"scores_int8": "float16"}}).read("build.json")
-    assert report["layers"][-1]["dtype"] == "FLOAT16"
-    assert not [one for one in report["warnings"] if "scores_int8" in one]
+    """By the layer table's name, and by that of the tensor before its conversion."""
+    for name in ("scores", "scores_int8"):
+        report = bench.build(quantized, build={"layers": {name: "float16"}}).read("build.json")
+        assert report["layers"][-1]["dtype"] == "FLOAT16"
+        assert not [one for one in report["warnings"] if f"for `{name}`" in one]
 
 
 def test_float_layers_change_no_other_number(quantized: Done) -> None:
@@ -444,8 +446,10 @@ def test_float_layers_change_no_other_number(quantized: Done) -> None:
 WRONG_LAYERS = {
     "r3": ("no such tensor", "did you mean `r2`?"),
     "conv1": ("`conv1`, which is a node, not a tensor", "it makes `c1`: write that"),
-    "w1": ("no such tensor", ""),
-    "input": ("no such tensor", "did you mean `input_int8`?"),
+    "w1": ("no such tensor", "its tensors, column `tensor` of the layer table: "),
+    "input": ("no such tensor", "column `tensor` of the layer table: "),
+    "Conv:conv1": ("a layer's full name, not its tensor", "it makes `c1`: write that"),
+    "pool": ("no such tensor", "the SDK made it part of `g`: write that"),
 }
 
 

@@ -32,10 +32,12 @@ from pipelines.jobs.refusal import Refusal
 from quant.simulation import step1
 from quant.simulation.mixed import Mixed
 from quant.simulation.unknown import Unknown
-from quant.tuning import Chosen, Search
+from quant.tuning import Chosen, Point, Search, spread
+from quant.tuning import front as front_of
 
 # Elements of tensors to compute in all, and sets for a small or a large network.
 ELEMENTS, MOST, LEAST = 400_000_000, 600, 4
+CONFIRMED = 20  # sets that are held against all samples, where the search looks at some
 
 
 def run(job: Job) -> None:
@@ -66,7 +68,11 @@ def _tuned(job: Job) -> dict[str, Any]:
     kept = max(1, min(len(samples.fed), evaluations // (LEAST * max(1, len(able)))))
     errors = _Errors(network, samples, kept, job.params["by"])
     search = Search(able, costs.of, errors, max(evaluations // kept, LEAST * len(able)))
-    front = search.run(costs.seeds)
+    found = search.run(costs.seeds)
+    all_errors = _Errors(network, samples, len(samples.fed), job.params["by"])
+    front = front_of(
+        Point(one.layers, one.cost, all_errors(one.layers)) for one in spread(found, CONFIRMED)
+    )
     place_of = {place: number for number, place in enumerate(able)}
     return {
         "samples": kept,

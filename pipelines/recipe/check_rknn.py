@@ -145,8 +145,11 @@ def _without_step1(view: View) -> list[str]:
 
 
 def _written_hybrid(view: View) -> list[tuple[str, ...]]:
-    """Hybrid keys that are set, but not those that a target which overrides dtype inherits."""
-    paths = (("build", "layers"), ("build", "auto_hybrid"), ("quantize", "hybrid"))
+    """Hybrid keys that are set, but not those that a target which overrides dtype inherits.
+
+    `auto_hybrid` stays allowed: without int8 layers the SDK has nothing to choose.
+    """
+    paths = (("build", "layers"), ("quantize", "hybrid"))
     is_override = view.is_own("quantize", "dtype")
     return [
         path for path in paths if view.get(*path) and not (is_override and not view.is_own(*path))

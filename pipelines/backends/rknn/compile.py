@@ -55,11 +55,11 @@ def _from_step1(job: Job, folder: Path, verbose: bool) -> Compiled:
     for name in names:
         shutil.copyfile(folder / name, name)
     graph = hybrid.load_graph(Path("model.model"))
-    if layers:
-        hybrid.check_names(layers, graph)
-        config = Path("model.quantization.cfg")
-        config.write_text(hybrid.set_layers(config.read_text(), layers))
     rules = json.loads((folder / "rules.json").read_text())
+    if layers:
+        tensors = hybrid.tensors_of(layers, graph, rules)
+        config = Path("model.quantization.cfg")
+        config.write_text(hybrid.set_layers(config.read_text(), tensors))
     left_out = told["left_out"]
     network = names_of(rules, (node.name for node in graph.node))
     who = Patient(network, job.params["target"], rules, told["config"].get("disable_rules") or ())

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -37,26 +38,47 @@ def set_layers(config: str, layers: Mapping[str, str]) -> str:
     return f"custom_quantize_layers:{block['rest']}\n{asked}{body}"
 
 
-def check_names(layers: Mapping[str, str], graph: onnx.GraphProto) -> None:
-    """Raise Refusal where a name is no tensor that the SDK takes, with the nearest that is.
+def tensors_of(
+    layers: Mapping[str, str], graph: onnx.GraphProto, rules: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """`layers` by the names that the SDK takes. Raises Refusal with what to write instead.
 
-    graph: of the *.model file of step 1. The SDK takes tensors that an operator makes; not inputs,
-    constants, or the names of nodes.
+    graph: of the *.model file of step 1. rules: of rules.json. The SDK takes tensors that an
+    operator makes; not inputs, constants, or the names of nodes. An output of the network is the
+    tensor before its last conversion.
     """
+    converted = {name: before for before, name in output_names(graph).items()}
     known = {name for node in graph.node for name in node.output if name}
     for asked in layers:
-        if asked in known:
-            continue
-        node = next((node for node in graph.node if node.name == asked), None)
-        if node:
-            raise Refusal(
-                f"build.layers names `{asked}`, which is a node, not a tensor",
-                f"it makes `{node.output[0]}`: write that",
-            )
-        raise Refusal(
-            f"build.layers names `{asked}`; the network as the SDK rewrote it has no such tensor",
-            did_you_mean(asked, known, "its tensors"),
-        )
+        if asked not in known:
+            raise Refusal(*_unknown(asked, graph, rules, known - set(converted.values())))
+    return {converted.get(name, name): dtype for name, dtype in layers.items()}
+
+
+def _unknown(
+    asked: str, graph: onnx.GraphProto, rules: Sequence[Mapping[str, Any]], known: set[str]
+) -> tuple[str, str]:
+    """What is wrong with a name, and what it makes: a node's, the layer table's, or a lost one."""
+    made = {node.name: node.output[0] for node in graph.node}
+    node = asked if asked in made else asked.partition(":")[2]
+    if node in made:
+        what = "a node, not a tensor" if node == asked else "a layer's full name, not its tensor"
+        advice = f"it makes `{made[node]}`: write that"
+        return f"build.layers names `{asked}`, which is {what}", advice
+    became = [name for rule in rules if node in rule["removed"] or asked in rule["removed"]
+              for name in rule["added"] if name in made]  # fmt: skip
+    what = f"build.layers names `{asked}`; the network as the SDK rewrote it has no such tensor"
+    if became:
+        return what, f"the SDK made it part of `{made[became[-1]]}`: write that"
+    tensors = "its tensors, column `tensor` of the layer table"
+    alike = [name for name in known if _operator(name) == _operator(asked)]
+    # Without an equal operator, the most alike name would be another layer's: all are listed.
+    return what, did_you_mean(asked if alike else "", alike or known, tensors)
+
+
+def _operator(tensor: str) -> str:
+    """`Conv_output_` of `/a/Conv_output_0`: two layers of a scope are alike but for this."""
+    return re.sub(r"\d+", "", tensor.rpartition("/")[2])
 
 
 def load_graph(model: Path) -> onnx.GraphProto:
