@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import tensorflow as tf
 
 from pipelines.jobs.job import Job
@@ -26,7 +28,12 @@ def run(job: Job) -> None:
     )
     by_name.save(str(job.out / "by_name.keras"))
     by_name.export(str(job.out / "by_name"))
-    sequential().save(str(job.out / "sequential.keras"))
+    one = sequential()
+    one.save(str(job.out / "sequential.keras"))
+    one.save(str(job.out / "keras_2.h5"))
+    as_keras_2(job.out / "keras_2.h5", "DepthwiseConv2D")
+    one.save(str(job.out / "lambda_2.h5"))
+    as_keras_2(job.out / "lambda_2.h5", "TFOpLambda")
     save_module(job.out)
     any_size = keras.Input((None, None, 3), name="picture")
     made = keras.Model(any_size, layers.Conv2D(4, 3, padding="same")(any_size))
@@ -54,6 +61,21 @@ def sequential() -> Any:
             layers.Dense(3, activation="softmax", name="classes"),
         ]
     )
+
+
+def as_keras_2(file: Path, depthwise: str) -> None:
+    """The file as Keras 2 writes it: another version, and `groups` in the DepthwiseConv2D.
+
+    depthwise: what to call that layer's class.
+    """
+    with h5py.File(file, "r+") as held:
+        held.attrs["keras_version"] = "2.13.1"
+        config = json.loads(held.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "DepthwiseConv2D":
+                layer["class_name"] = depthwise
+                layer["config"]["groups"] = 1
+        held.attrs["model_config"] = json.dumps(config)
 
 
 def save_module(folder: Path) -> None:

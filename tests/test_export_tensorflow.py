@@ -117,11 +117,12 @@ def reference(jobs: ToolchainJobs, made: Path, folder: Path) -> Any:
     return np.load(work.out / "predicted.npz")
 
 
+@pytest.mark.parametrize("file", ["sequential.keras", "keras_2.h5"])
 def test_channels_first_where_the_recipe_says_so(
-    jobs: ToolchainJobs, made: Path, tmp_path: Path
+    jobs: ToolchainJobs, made: Path, tmp_path: Path, file: str
 ) -> None:
     inputs = {"picture": recipe_input([1, 3, 32, 32])}
-    told, work = export(jobs, tmp_path, made / "sequential.keras", inputs)
+    told, work = export(jobs, tmp_path, made / file, inputs)
     assert told == Told()
     turned = model_of(work)
     assert told_types(turned) == ["picture float32 [1, 3, 32, 32]", "classes float32 [1, 3]"]
@@ -244,6 +245,14 @@ BAD: dict[str, tuple[str, dict[str, Any], tuple[str, ...], str, str]] = {
         (),
         "`text.keras` cannot be loaded by Keras 3.",
         "copy or download it again",
+    ),
+    "of Keras 2": (
+        "lambda_2.h5",
+        {},
+        (),
+        "`lambda_2.h5` cannot be loaded by Keras 3.",
+        "Keras 2.13.1 wrote it, whose layers are not all those of Keras 3: load it there, or with "
+        "tf_keras, and save it as a SavedModel",
     ),
     "cut": ("cut.keras", {}, (), "`cut.keras` cannot be loaded by Keras 3.", ""),
     "cut h5": ("cut.h5", {}, (), "`cut.h5` cannot be loaded by Keras 3.", ""),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import tensorflow as tf
 
 from pipelines.jobs.refusal import Refusal
@@ -37,12 +38,14 @@ def load_keras(file: Path, name: str) -> TensorFlowNetwork:
         raise Refusal(f"`{name}` does not exist or is a folder", "name a .keras or .h5 file")
     if not file.stat().st_size:
         raise Refusal(f"`{name}` is empty", "copy or download it again")
+    writer = keras_2(file)
+    objects = {"DepthwiseConv2D": _OldDepthwise} if writer else {}
     try:
-        model = tf.keras.models.load_model(str(file), compile=False)
+        model = tf.keras.models.load_model(str(file), compile=False, custom_objects=objects)
     except Exception as error:  # Keras raises ValueError, TypeError, OSError and h5py's own
         raise Refusal(
             f"`{name}` cannot be loaded by Keras {tf.keras.__version__}: {brief(error)}",
-            f"if it has layers of your own, {_AS_SAVED_MODEL}; else copy or download it again",
+            _load_advice(writer),
         ) from error
     if not getattr(model, "inputs", None):
         raise Refusal(f"`{name}` does not say what its inputs are", _AS_SAVED_MODEL)
@@ -57,6 +60,34 @@ def load_keras(file: Path, name: str) -> TensorFlowNetwork:
 
     inputs = {tensor.name: _type(tensor.shape, tensor.dtype) for tensor in model.inputs}
     return TensorFlowNetwork(inputs, outputs, call)
+
+
+def _load_advice(writer: str) -> str:
+    """writer: of keras_2."""
+    if writer:
+        layers = f"Keras {writer} wrote it, whose layers are not all those of Keras 3"
+        return f"{layers}: load it there, or with tf_keras, and {_AS_SAVED_MODEL}"
+    return f"if it has layers of your own, {_AS_SAVED_MODEL}; else copy or download it again"
+
+
+def keras_2(file: Path) -> str:
+    """The version of the Keras that wrote a .h5 file, where that is 2; else empty."""
+    try:
+        with h5py.File(file) as held:
+            told = held.attrs.get("keras_version", b"")
+    except OSError:  # another format, or cut short, which Keras tells
+        return ""
+    version = told.decode() if isinstance(told, bytes) else str(told)
+    return version if version.startswith("2.") else ""
+
+
+class _OldDepthwise(tf.keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+    """Keras 2 wrote the `groups` of a Conv2D into this one too, always 1; Keras 3 refuses it."""
+
+    def __init__(self, *arguments: Any, groups: int = 1, **given: Any) -> None:
+        if groups != 1:
+            raise ValueError(f"a DepthwiseConv2D has {groups} groups")
+        super().__init__(*arguments, **given)
 
 
 def _structure(model: Any) -> Any:
