@@ -148,7 +148,11 @@ def _require_kind(image: Image.Image, frame: Frame, name: str) -> None:
         kind += " with transparency"
     noun = "grayscale" if wanted == "L" else "colour"
     advice = f"convert it: Image.open(...).convert({wanted!r}).save(...) with Pillow"
-    if wanted == "L":
+    if image.mode.startswith("I"):  # Pillow's convert cuts off above 255 instead
+        advice = (
+            "save it with 8 bits a pixel: its values divided by 257, as the board's program does"
+        )
+    elif wanted == "L":
         advice += "; npumake does not, since tools weigh red, green and blue differently"
     raise Fault(f"{name}: the image is {kind}, the network takes {noun}", advice)
 

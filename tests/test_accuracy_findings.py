@@ -18,6 +18,7 @@ from pipelines.findings.accuracy.table import CAUSES, findings
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
 from tests.small_models import npy
+from tests.test_findings import described
 from tests.workspace import Ran, Workspace
 
 FINE: dict[str, Any] = {
@@ -139,18 +140,8 @@ def test_every_module_is_in_the_table_and_has_a_case() -> None:
     assert {name for name, is_cause in told if is_cause} == modules
 
 
-def documentation() -> str:
-    """The generated part of docs/accuracy.md."""
-    causes = "\n".join(
-        f"### {cause.name}\n\n{cause.title}.\n\n"
-        f"- Looks like: {cause.looks}\n- Why: {cause.why}\n- Do: {cause.remedy}\n"
-        for cause in CAUSES
-    )
-    return f"## Findings\n\n{causes}"
-
-
 def test_the_documentation_is_current() -> None:
-    assert (ROOT / "docs/accuracy.md").read_text().endswith("\n" + documentation())
+    assert (ROOT / "docs/accuracy.md").read_text().endswith("\n" + described(CAUSES))
 
 
 # Real builds.

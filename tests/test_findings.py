@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pipelines.findings.finding import Report, listed, megabytes
-from pipelines.findings.table import CAUSES, findings
+from pipelines.findings.table import CAUSES, Entry, findings
 from quant.ledger import KINDS
 from tests.conftest import ROOT
 from tests.test_ledger import built_diseases, report
@@ -234,12 +235,17 @@ def test_every_module_of_a_cause_is_in_the_table() -> None:
 def documentation() -> str:
     """The generated part of docs/ledger.md."""
     kinds = "\n".join(f"| {kind} | {text} |" for kind, text in KINDS.items())
-    causes = "\n".join(
+    return f"## Kinds\n\n| kind | what it is |\n|---|---|\n{kinds}\n\n{described(CAUSES)}"
+
+
+def described(causes: Sequence[Entry]) -> str:
+    """The chapter on findings, of a table of causes."""
+    told = "\n".join(
         f"### {cause.name}\n\n{cause.title}.\n\n"
         f"- Looks like: {cause.looks}\n- Why: {cause.why}\n- Do: {cause.remedy}\n"
-        for cause in CAUSES
+        for cause in causes
     )
-    return f"## Kinds\n\n| kind | what it is |\n|---|---|\n{kinds}\n\n## Findings\n\n{causes}"
+    return f"## Findings\n\n{told}"
 
 
 def test_the_documentation_is_current() -> None:

@@ -37,7 +37,12 @@ def lines(results: Sequence[Result], cuts: Sequence[str]) -> Iterator[str]:
         )
     yield from console.table(rows, right=range(len(_HEAD) - 1))
     yield ""
-    for meaning in _MEANINGS:
+    yield from below(_MEANINGS, results)
+
+
+def below(meanings: Sequence[str], results: Sequence[Result]) -> Iterator[str]:
+    """What a table's columns mean, and what failed."""
+    for meaning in meanings:
         yield from console.wrap(meaning, "  ")
     for result in results:
         if result.failure:

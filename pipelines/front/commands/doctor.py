@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pipelines import atomic, console
@@ -145,6 +145,18 @@ def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Resul
     return best
 
 
+def _runner(recipe: Recipe, target: Target) -> Callable[[Remedy], Result]:
+    """Tries a remedy, and tells what came of it."""
+    builder = builder_of_trials(CURRENT.builder)
+
+    def run(remedy: Remedy) -> Result:
+        result = trial.run(CURRENT.root, builder, recipe, target, remedy)
+        _tell_progress(result)
+        return result
+
+    return run
+
+
 def _improve(
     recipe: Recipe, target: Target, left_out: Collection[str], named: Collection[str]
 ) -> Result | None:
@@ -153,13 +165,7 @@ def _improve(
         console.tell(line)
     console.tell()
     found = applicable(CURRENT.root, recipe, left_out)
-    builder = builder_of_trials(CURRENT.builder)
-
-    def run(remedy: Remedy) -> Result:
-        result = trial.run(CURRENT.root, builder, recipe, target, remedy)
-        _tell_progress(result)
-        return result
-
+    run = _runner(recipe, target)
     as_it_is = trial.as_it_is(CURRENT.root, recipe, target)
     tried = accuracy.remedies(found, target, left_out)
     results = accuracy.try_all(run, as_it_is, tried, jobs_at_once())
@@ -197,13 +203,7 @@ def _treat(recipe: Recipe, target: Target, left_out: Collection[str]) -> Result 
     """
     console.tell(f"{recipe.model}@{target.name} does not build; tried until one does:")
     found = applicable(CURRENT.root, recipe, left_out)
-    builder = builder_of_trials(CURRENT.builder)
-
-    def run(remedy: Remedy) -> Result:
-        result = trial.run(CURRENT.root, builder, recipe, target, remedy)
-        _tell_progress(result)
-        return result
-
+    run = _runner(recipe, target)
     options = options_for(target.platform or "", left_out)
     treated = treat(run, found, [*options, *plainer_for(target, left_out)])
     for result in treated.tried:
@@ -274,11 +274,7 @@ def _table(results: Sequence[Result], cuts: Sequence[str]) -> Iterator[str]:
         rows += [(*[""] * len(_RIGHT), line) for line in more]
     yield from console.table(rows, right=_RIGHT)
     yield ""
-    for meaning in _MEANINGS:
-        yield from console.wrap(meaning, "  ")
-    for result in results:
-        if result.failure:
-            yield from console.wrap(f"failed: {result.remedy.name}: {result.failure}", "  ")
+    yield from accuracy_table.below(_MEANINGS, results)
 
 
 def _numbers(result: Result, results: Sequence[Result], cuts: Sequence[str]) -> Sequence[str]:
