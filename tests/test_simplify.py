@@ -442,14 +442,29 @@ def test_a_tool_that_fails_or_spoils_the_graph_is_passed_over(
     assert (tool, len(notes)) == ("none", 2)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "others", "first"),
+    [(31, 2970, "onnxslim"), (30, 2970, "onnxsim"), (30, 2971, "onnxsim"), (0, 9000, "onnxsim")],
+)
 def test_a_large_graph_gets_the_quicker_tool(
+    monkeypatch: pytest.MonkeyPatch, shapes: int, others: int, first: str
+) -> None:
+    """Above 3,000 nodes, where one in a hundred asks for a shape."""
+    monkeypatch.setattr(simplifiers, "_with_version", str)
+    order, notes = simplifiers._order(["Shape"] * shapes + ["Conv"] * others)
+    assert order[0] == first
+    assert len(notes) == (first == "onnxslim")
+
+
+def test_what_the_order_passes_over_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(simplifiers, "_MOST_NODES", 2)
+    monkeypatch.setattr(simplifiers, "_FEW_SHAPES", 0)
     with_tools(monkeypatch, onnxsim=raising, onnxslim=lambda model: model)
     tool, (note,) = auto(tmp_path, conv_norm())
     assert tool == "onnxslim"
-    assert "the graph has 3 nodes, and above 2 it takes minutes" in note
+    assert "of 3 nodes 0 ask for a shape, and above 2 it takes minutes for that" in note
 
 
 def test_a_tool_that_dies_takes_nothing_with_it(
