@@ -31,7 +31,7 @@ def target(tmp_path: Path) -> Target:
 
 
 def said(target: Target, outputs: Outputs) -> list[tuple[str, str]]:
-    found = Summary(10, 10, 0.9999, "conv", 0, 0, None, None, 1.0, outputs)
+    found = Summary(10, 10, 0.9999, "conv", 0, 0, None, None, 1.0, outputs, {})
     return list(gates._judge(target, found))
 
 

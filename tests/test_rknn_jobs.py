@@ -110,6 +110,7 @@ class Network:
             "build": {"layers": {}, "auto_hybrid": False, "cpp_gen_cfg": False},
             "rknn": {"load": "convert"},
             "sdk_analysis": False,
+            "evaluate": {"metric": "top1"},
         }
         for key, value in changes.items():
             params[key] = {**params[key], **value} if isinstance(value, dict) else value

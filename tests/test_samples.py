@@ -641,7 +641,8 @@ def test_dataset_needs_the_standard_library_only() -> None:
 
 
 def labelled(work: Work, **given: Any) -> None:
-    work.params["evaluate"] = {"inputs": "x.npy", "labels": "y.npy", "samples": None} | given
+    always = {"inputs": "x.npy", "labels": "y.npy", "metric": "top1", "samples": None}
+    work.params["evaluate"] = always | given
     inputs = work.params["evaluate"]["inputs"]
     for i, name in enumerate(inputs.values() if isinstance(inputs, Mapping) else [inputs]):
         work.link(f"evaluate_inputs_{i}", name)

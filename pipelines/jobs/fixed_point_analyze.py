@@ -34,8 +34,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.jobs import prepared_samples
-from pipelines.jobs.accuracy import accuracy, agreement, combined, scores
+from pipelines.jobs.accuracy import Network, accuracy, agreement, combined, scores
 from pipelines.jobs.comparison import compare, worst_output
+from pipelines.jobs.evaluation import evaluation
 from pipelines.jobs.fixed_point_files import Files, prove
 from pipelines.jobs.fixed_point_opened import Opened
 from pipelines.jobs.float_network import Outputs
@@ -78,7 +79,7 @@ def run(job: Job) -> None:
     metrics["size_ratio"] = metrics["bytes"]["artifact"] / metrics["bytes"]["onnx"]
     labelled = prepared_samples.read_labelled(_SAMPLES, opened.inputs)
     if labelled:
-        metrics["accuracy"] = _accuracy(labelled, opened)
+        metrics |= _evaluation(job, labelled, opened)
     _write(job.out / "report", report, metrics, _bytes_report(job, opened.files))
     for sentence in report.findings:
         print(f"finding: {sentence}")
@@ -142,6 +143,17 @@ def _bytes_report(job: Job, files: Files) -> dict[str, Any]:
         },
         "findings": [],
     }
+
+
+def _evaluation(job: Job, labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
+    """`accuracy` with the networks' agreement, or `evaluation` by the user's function."""
+    networks: dict[str, Network] = {
+        "float": lambda one: opened.float_run(opened.feeds(one)),
+        "integer": lambda one: opened.integer_run(opened.feeds(one)),
+    }
+    if ":" in job.params["evaluate"]["metric"]:
+        return evaluation(job, labelled, networks)
+    return {"accuracy": _accuracy(labelled, opened)}
 
 
 def _accuracy(labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:

@@ -37,6 +37,8 @@ and metrics.json:
     size_ratio                 bytes.rknn / bytes.onnx
     accuracy                   {float, simulator, samples}, for labelled data; where the recipe
                                names outputs the mean over them, and outputs: {NAME: {float, ...}}
+    evaluation                 in its place where the recipe names a function: {samples, metrics:
+                               {NAME: {float, simulator}}}
 """
 
 from __future__ import annotations
@@ -64,10 +66,11 @@ from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
 from pipelines.findings.accuracy.table import findings as causes_of
 from pipelines.findings.table import findings as findings_of
 from pipelines.jobs import prepared_samples
-from pipelines.jobs.accuracy import Network, Scores, accuracy, scores
+from pipelines.jobs.accuracy import Network
 from pipelines.jobs.comparison import worst_output
+from pipelines.jobs.evaluation import evaluation
 from pipelines.jobs.job import Job
-from pipelines.jobs.prepared_samples import LabelledSamples, PreparedSamples
+from pipelines.jobs.prepared_samples import PreparedSamples
 from pipelines.jobs.refusal import Refusal
 from quant import graph_file, layer_error, rknn_file, source_network_onnx
 from quant.layer_error import LayerReport
@@ -99,7 +102,11 @@ def run(job: Job) -> None:
         whole = None
         if "float" in job.inputs:
             whole = FloatNetwork(job.inputs["float"], job.params, file.outputs)
-        metrics["accuracy"] = _accuracy(labelled, whole, found.run)
+        networks: dict[str, Network] = {"simulator": found.run}
+        if whole is not None:
+            reference = whole
+            networks = {"float": lambda one: reference(labelled.inputs, one), **networks}
+        metrics |= evaluation(job, labelled, networks)
     folder = job.out / "report"
     folder.mkdir(parents=True)
     seen = accuracy_evidence.gather(
@@ -224,14 +231,3 @@ def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict
         source = source_network_onnx.read(graph_file.parse(job.inputs["model"], "model"))
     bytes_json = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
     return {**bytes_json, "findings": findings_of(bytes_json, build)}
-
-
-def _accuracy(
-    labelled: LabelledSamples, network: FloatNetwork | None, simulator: Network
-) -> dict[str, Any]:
-    """Share of labelled samples whose output is highest at the label."""
-    runs: dict[str, Scores] = {}
-    if network:
-        runs["float"] = scores(labelled, lambda one: network(labelled.inputs, one))
-    runs["simulator"] = scores(labelled, simulator)
-    return accuracy(labelled, runs)

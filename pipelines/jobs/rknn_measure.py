@@ -17,8 +17,9 @@ from pipelines.backends.rknn import layer_report
 from pipelines.backends.rknn.compile import compile_network
 from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator, compare
 from pipelines.jobs import prepared_samples
-from pipelines.jobs.accuracy import accuracy, scores
+from pipelines.jobs.accuracy import Network
 from pipelines.jobs.comparison import worst_output
+from pipelines.jobs.evaluation import evaluation
 from pipelines.jobs.job import Job
 from pipelines.jobs.rknn_analyze import same_file
 from quant import layer_error
@@ -45,11 +46,11 @@ def run(job: Job) -> None:
     }
     labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
     if labelled:
-        runs = {
-            "float": scores(labelled, lambda one: network(labelled.inputs, one)),
-            "simulator": scores(labelled, simulator),
+        networks: dict[str, Network] = {
+            "float": lambda one: network(labelled.inputs, one),
+            "simulator": simulator,
         }
-        measured["accuracy"] = accuracy(labelled, runs)
+        measured |= evaluation(job, labelled, networks)
     job.out.mkdir(exist_ok=True)
     text = json.dumps(measured, indent=1, allow_nan=False)
     (job.out / "measured.json").write_text(text + "\n")

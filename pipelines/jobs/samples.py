@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.jobs.job import Job
-from quant.evaluation import write_evaluation
+from quant.evaluation import read_any, read_labels, write_evaluation
 from quant.graph_file import parse
 from quant.graph_types import TensorType, input_types, require_static
 from quant.input_form import InputForm, input_forms
@@ -134,4 +134,5 @@ def _evaluate(job: Job, forms: Sequence[InputForm], folder: Path) -> dict[str, A
     else:
         for i, (output, file) in enumerate(given["labels"].items()):
             labels[output] = (file, job.inputs[f"evaluate_labels_{i}"])
-    return asdict(write_evaluation(files, labels, given["samples"], forms, folder))
+    read = read_any if ":" in given["metric"] else read_labels
+    return asdict(write_evaluation(files, labels, given["samples"], forms, folder, read))

@@ -173,3 +173,11 @@ def check_gates(tree: Tree, recipe: Values) -> None:
             what = "`min_accuracy` needs labelled data"
             advice = "add `evaluate: {inputs: FILE.npy, labels: FILE.npy}`"
             tree.add(tree.marks[f"{path}.min_accuracy"], what, advice)
+        elif _is_own_metric(recipe):
+            what = "`min_accuracy` judges the share of right classes, and `metric` is a function"
+            tree.add(tree.marks[f"{path}.min_accuracy"], what, "keep one of them")
+
+
+def _is_own_metric(recipe: Values) -> bool:
+    evaluate: Any = recipe.get("evaluate")
+    return isinstance(evaluate, Mapping) and ":" in str(evaluate.get("metric"))

@@ -12,7 +12,17 @@ from typing import Any
 
 from pipelines.recipe import model, vendor, wild
 from pipelines.recipe.containers import Array, Data, Either, ListOf, MapOf, Nullable
-from pipelines.recipe.scalars import Choice, Flag, Integer, Name, Number, PathTo, Scalar, Text
+from pipelines.recipe.scalars import (
+    Choice,
+    ChoiceOrFunction,
+    Flag,
+    Integer,
+    Name,
+    Number,
+    PathTo,
+    Scalar,
+    Text,
+)
 from pipelines.recipe.scale import InputScale
 from pipelines.recipe.section import Key, Section
 from pipelines.where import nearest
@@ -503,7 +513,10 @@ EVALUATE = Section(
             "An npy file of class indices for the first output, or one an output.",
             required=True,
         ),
-        "metric": Key(Choice("metric", ("top1",)), "What is measured."),
+        "metric": Key(
+            ChoiceOrFunction(Choice("metric", ("top1",))),
+            "What is measured; a function gets outputs and labels, and returns numbers.",
+        ),
         "samples": Key(Integer(1), "The first N. All where left out."),
     },
     unknown_key,

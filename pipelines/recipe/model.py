@@ -113,13 +113,20 @@ class Analyze:
 class Evaluate:
     """Labelled data. inputs: npy file, or input name -> npy file.
 
-    labels: npy of class indices of the first output, or output name -> npy file.
+    labels: npy of class indices of the first output, or output name -> npy file; anything where
+    metric is a function. metric: `top1`, or `FILE.py:FUNCTION`.
     """
 
     inputs: str | Mapping[str, str]
     labels: str | Mapping[str, str]
     metric: str = "top1"
     samples: int | None = None
+
+    @property
+    def function(self) -> tuple[str, str] | None:
+        """The file and its function that measures."""
+        file, colon, name = self.metric.rpartition(":")
+        return (file, name) if colon else None
 
 
 @dataclass(frozen=True)

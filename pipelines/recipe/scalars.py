@@ -245,3 +245,22 @@ class PathTo(Kind):
         if self.function:
             return {"type": "string", "pattern": r"^[^/].*\.py:[A-Za-z_][A-Za-z_0-9]*$"}
         return {"type": "string", "pattern": rf"^[^/].*{re.escape(self.suffix)}$"}
+
+
+@dataclass(frozen=True)
+class ChoiceOrFunction(Kind):
+    """One of some names, or `FILE.py:FUNCTION`."""
+
+    choice: Choice
+    function: PathTo = PathTo(function=True)
+
+    def read(self, node: Node, label: str, reader: Reader) -> Any:
+        value = scalar(node) if isinstance(node, ScalarNode) else None
+        is_function = isinstance(value, str) and ".py" in value
+        return (self.function if is_function else self.choice).read(node, label, reader)
+
+    def words(self) -> str:
+        return f"{self.choice.words()}, or {self.function.words()}"
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.choice.schema(), self.function.schema()]}

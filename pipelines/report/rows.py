@@ -163,6 +163,11 @@ def _accuracy(
         yield (
             f"{name}: accuracy {found.accuracy_float:.2%} in float, {found.accuracy:.2%} in {words}"
         )
+    backend = BACKENDS[targets[0].backend]
+    for metric, by in found.evaluation.items():
+        told = {"float": "float", backend.runs: backend.in_words}
+        values = ", ".join(f"{by[key]:.6g} in {word}" for key, word in told.items() if key in by)
+        yield f"{_name(recipe, targets)}: {metric} {values}"
 
 
 def _row(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) -> Sequence[str]:

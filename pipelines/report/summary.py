@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class Outputs:
 class Summary:
     """Sizes in bytes; cosines and accuracies are fractions; None where nothing was measured.
 
-    cpu_layers: None for a backend to which they mean nothing.
+    cpu_layers: None for a backend to which they mean nothing. evaluation: what the user's own
+    function measured: metric -> network -> number.
     """
 
     onnx_bytes: int
@@ -45,6 +47,7 @@ class Summary:
     accuracy: float | None
     size_ratio: float
     outputs: Outputs
+    evaluation: Mapping[str, Mapping[str, float]]
 
 
 def notes(root: Path, recipe: Recipe) -> list[str]:
@@ -78,6 +81,7 @@ def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
         accuracy.get(backend.runs),
         metrics["size_ratio"],
         _outputs(metrics),
+        metrics.get("evaluation", {}).get("metrics", {}),
     )
 
 

@@ -90,6 +90,9 @@ def evaluate_inputs(recipe: Recipe, evaluate: Evaluate | None) -> dict[str, str]
         return {}
     inputs = _listed_files(evaluate.inputs)
     found = {f"evaluate_inputs_{i}": in_folder(recipe, file) for i, file in enumerate(inputs)}
+    if evaluate.function:
+        file = evaluate.function[0]
+        found[f"model/{file}"] = in_folder(recipe, file)
     if isinstance(evaluate.labels, str):
         return {**found, "evaluate_labels": in_folder(recipe, evaluate.labels)}
     labels = enumerate(evaluate.labels.values())

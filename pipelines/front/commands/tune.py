@@ -98,8 +98,9 @@ def _require_open(recipe: Recipe, target: Target, goal: Goal) -> None:
                 f"`{key}` chooses float layers for {name} already\n"
                 "  take it out of the recipe: tune starts from int8 alone"
             )
-    if goal.drop_points is not None and recipe.evaluate is None:
-        raise UsageError(f"--max-drop asks for accuracy, and {recipe.model} names no `evaluate`")
+    if goal.drop_points is not None and (recipe.evaluate is None or recipe.evaluate.function):
+        what = "names no `evaluate`" if recipe.evaluate is None else "measures by its own function"
+        raise UsageError(f"--max-drop asks for accuracy, and {recipe.model} {what}")
 
 
 def _found(recipe: Recipe, target: Target, goal: Goal) -> Found | None:
