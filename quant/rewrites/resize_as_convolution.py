@@ -24,7 +24,7 @@ class ResizeAsConvolution(Rule[Match]):
     rknn-toolkit2 holds a linear Resize's input and output in one int8 range, the output's. Peaks
     that interpolation lowers are cut off before it: isolated ones of 5.56 at 3.90. A cosine of
     0.9996 hides that. Input and output of a convolution have ranges of their own: the largest
-    error of a network of sparse maps falls from 20 % of its range to 2 %, all on the NPU.
+    error of a network of sparse maps falls from 19.9 % of its range to 0.6 %, all on the NPU.
 
     Exact but for rounding: a kernel of twice the factor holds the same weights, and the border is
     repeated as `half_pixel` does. Sums have four terms.
