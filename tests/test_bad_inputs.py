@@ -181,7 +181,7 @@ CASES: dict[str, tuple[dict[str, Any], bytes | None, Callable[[Path], None], lis
         recipe(build={"layers": {"score": "float16"}}),
         GOOD,
         nothing,
-        ["m:build@rk3588", "`score`", "`scores`"],
+        ["m:build@rk3588", "`score`", "of the layer table: ", " scores,"],
     ),
 }
 

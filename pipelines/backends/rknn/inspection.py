@@ -137,7 +137,8 @@ def _layers(file: RknnFile) -> Iterator[dict[str, Any]]:
     tables = file.root.tables(2)
     if not tables:
         return
-    dtypes = {tensor.name: tensor.dtype for tensor in file.tensors[0] if tensor.kind in BETWEEN}
+    dtypes = {tensor.name: tensor.dtype for tensor in file.tensors[0]}
+    between = {tensor.name for tensor in file.tensors[0] if tensor.kind in BETWEEN}
     for i, (table, operator) in enumerate(zip(tables[0].tables(1), file.graphs[0], strict=True)):
         code = table.scalar(3, "<B")
         yield {
@@ -146,14 +147,15 @@ def _layers(file: RknnFile) -> Iterator[dict[str, Any]]:
             "name": operator.name.partition(":")[2],
             "target": _TARGETS.get(code, f"target {code}"),
             "dtype": _dtype(operator, dtypes),
-            "inputs": [name for name in operator.inputs if name in dtypes],
+            "inputs": [name for name in operator.inputs if name in between],
             "outputs": list(operator.outputs),
         }
 
 
 def _dtype(operator: Operator, dtypes: dict[str, str]) -> str:
-    """The type that a layer computes: of what it reads, else of what it makes."""
-    names = itertools.chain(operator.inputs, operator.outputs)
+    """The type that a layer computes: of what it reads first (a Gather its table), else makes."""
+    reads = () if operator.op_type == "InputOperator" else operator.inputs
+    names = itertools.chain(reads, operator.outputs)
     return next((dtypes[name] for name in names if name in dtypes), "")
 
 

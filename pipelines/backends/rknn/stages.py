@@ -6,6 +6,7 @@ RKNN.config belongs to quantize, and only the hybrid layers are build's.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -289,6 +290,46 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
             Work("core", "pipelines.jobs.samples", params),
             Work(target.toolchain, "pipelines.jobs.rknn_infer", params),
         ),
+    )
+
+
+_REFERENCES = 3  # samples that a board's program can be tested with
+
+
+def handoff_step(recipe: Recipe, target: Target, root: Path) -> Step:
+    """A step outside the plan: references for the board's program, of the samples of analyze."""
+    samples = target.analyze.samples or target.quantize.calibration
+    if samples is not None:
+        samples = dataclasses.replace(samples, samples=None, at_most=_REFERENCES)
+    calibration = target.quantize.calibration
+    needs_calibration = is_one_call(target) and is_quantized_here(target)
+    inputs = {**compiled_inputs(recipe, target), **data_inputs(recipe, samples, root)}
+    inputs["model"] = network(recipe, target)
+    if needs_calibration:
+        inputs |= _renamed(data_inputs(recipe, calibration, root))
+    if target.quantize.dtype == "prequantized":
+        del inputs["float"]
+
+    def work() -> tuple[Work, ...]:
+        params = {**job_params(recipe, target, samples), "random": _REFERENCES}
+        prepare = [Work("core", "pipelines.jobs.samples", params)]
+        if needs_calibration:
+            again = {**params, "calibration": plain(calibration)}
+            prepare.append(Work("core", "pipelines.jobs.calibration", again))
+        return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_handoff", params))
+
+    return Step(
+        model=recipe.model,
+        stage="handoff",
+        target=target.name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs=dict.fromkeys(("references", "references.json"), ""),
+        sections={},
+        version_key="rknn.analyze",
+        version=version("rknn.analyze"),
+        toolchains=("core", target.toolchain),
+        work=work,
     )
 
 

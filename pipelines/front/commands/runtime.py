@@ -12,10 +12,10 @@ from pipelines.backends.rknn.runtime import check
 from pipelines.front import runtime_parts
 from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
+from pipelines.front.targets import rknn_target
 from pipelines.project import CURRENT
 from pipelines.report import runtime_text
 from pipelines.stages.stage import built
-from pipelines.where import did_you_mean
 from quant.fault import Fault
 
 
@@ -55,14 +55,7 @@ def _model(name: str) -> tuple[Path, dict[str, Any] | None]:
         if not place.is_file():
             raise UsageError(f"no file {name}")
         return place, None
-    known = {
-        f"{recipe.model}@{target.name}": (recipe, target)
-        for recipe, target in CURRENT.plan.targets()
-        if target.backend == "rknn"
-    }
-    if name not in known:
-        raise UsageError(f"no rknn target `{name}`\n  {did_you_mean(name, known, 'targets')}")
-    recipe, target = known[name]
+    recipe, target = rknn_target(name)
     model = CURRENT.root / built(recipe, f"{target.name}/model.rknn")
     if not model.is_file():
         raise UsageError(f"{name} is not built\n  run: ./doit {name}")

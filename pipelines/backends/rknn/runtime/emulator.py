@@ -26,6 +26,7 @@ _HERE = Path(__file__).parent
 _QEMU = "qemu-aarch64-static"
 _LIBRARIES = Path("/usr/aarch64-linux-gnu")
 _GCC = "aarch64-linux-gnu-gcc"
+_GXX = "aarch64-linux-gnu-g++"
 INSTALL = "apt install qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross"
 _TIMEOUT_S = 300
 
@@ -41,10 +42,15 @@ class Emulator:
         self, library: Path, model: Path, mode: str, environment: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
         """Run the probe; stdout and stderr in one. Raises Fault where it does not end."""
+        return self.run_program([str(self.probe), str(library), str(model), mode], environment)
+
+    def run_program(
+        self, program: Sequence[str], environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """The same with another program for the board's processor."""
         given = {"LD_PRELOAD": str(self.device), **environment}
         words = [word for name, value in given.items() for word in ("-E", f"{name}={value}")]
         start = [_QEMU, "-L", str(_LIBRARIES)]
-        program = [str(self.probe), str(library), str(model), mode]
         try:
             return subprocess.run(
                 # A crash of the runtime leaves no core file.
@@ -100,13 +106,18 @@ def _compile(sources: Sequence[Path], home: Path, folder: Path) -> None:
         shutil.copytree(made, folder)
 
 
-def _zig(home: Path) -> list[str]:
-    """Zig's C compiler, which has the other processor's C library with it (340 MB)."""
+def cpp_compiler(home: Path) -> list[str]:
+    """Of C++ for the board's processor. Raises Fault where it can't be had."""
+    return [_GXX] if shutil.which(_GXX) else _zig(home, "c++")
+
+
+def _zig(home: Path, language: str = "cc") -> list[str]:
+    """Zig's compiler, which has the other processor's C library with it (340 MB)."""
     folder = home / "zig"
     if not (folder / "ziglang").is_dir():
         _pip(["install", "--target", str(folder)], _HERE / "compiler.txt")
     binary = folder / "ziglang" / "zig"
-    return [str(binary), "cc", "-target", "aarch64-linux-gnu.2.28"]
+    return [str(binary), language, "-target", "aarch64-linux-gnu.2.28"]
 
 
 def pinned_runtime(home: Path) -> Path:

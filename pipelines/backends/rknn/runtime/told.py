@@ -15,6 +15,7 @@ _TYPES = (
     *("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64"),
     "BOOL",
 )
+_QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16")
 _AFFINE = 2
 _SIDES = ("input", "output", "native_input", "native_output")
 _ERROR = re.compile(r"E RKNN: \[[\d:.]+\] (.*)")
@@ -73,7 +74,8 @@ def _tensor(rest: str) -> dict[str, Any]:
     words = rest.split(" ")
     axes = int(words[8])
     dtype = _named(_TYPES, int(words[1]))
-    is_affine = int(words[2]) == _AFFINE and not dtype.startswith("FLOAT")
+    # Of floats and of ids it says 1 and 0.
+    is_affine = int(words[2]) == _AFFINE and dtype in _QUANTIZED
     return {
         "name": " ".join(words[9 + axes :]),
         "shape": [int(word) for word in words[9 : 9 + axes]],
