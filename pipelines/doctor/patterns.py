@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.recipe.model import Recipe
@@ -21,6 +21,16 @@ class Applicable:
     def has(self, rule: str) -> bool:
         """Whether that rule has something to do."""
         return rule in self.rewrites
+
+    def for_bytes(self) -> Applicable:
+        """Without the rules that are for accuracy alone."""
+        from quant.rewrites import RULES
+
+        rewrites, cuts = (
+            tuple(name for name in names if RULES[name].saves_bytes)
+            for names in (self.rewrites, self.cuts)
+        )
+        return replace(self, rewrites=rewrites, cuts=cuts)
 
     def firing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those rules that, applied one after the other, still find something to do.

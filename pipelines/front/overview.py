@@ -28,7 +28,7 @@ _OURS = {
     "doctor": "where a build's bytes are, and what makes it smaller",
     "infer": "run files through the float model and the built one",
     "inspect": "what .rknn files hold",
-    "runtime": "load an .rknn with the vendor's own runtime, without a board",
+    "runtime": "load an .rknn with the vendor's runtime, no board",
     "handoff": "a folder for the board's programmer",
     "quantize": "one .onnx or .tflite to int8, without a recipe",
     "table": "accuracy of the fixed_point targets",

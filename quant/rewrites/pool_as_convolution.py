@@ -26,6 +26,7 @@ class PoolAsConvolution(Rule[Match]):
     """
 
     name = "pool_as_convolution"
+    saves_bytes = False
     rounding = 2.0**-18
 
     def matches(self, graph: Graph) -> Iterator[Match]:

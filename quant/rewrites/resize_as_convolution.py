@@ -31,6 +31,7 @@ class ResizeAsConvolution(Rule[Match]):
     """
 
     name = "resize_as_convolution"
+    saves_bytes = False
     rounding = 2.0**-20
 
     def matches(self, graph: Graph) -> Iterator[Match]:

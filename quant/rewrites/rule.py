@@ -56,6 +56,8 @@ class Rule(ABC, Generic[M]):
     name: str
     keeps_outputs = True
     """Whether the network's outputs stay the same tensors, so that no program need change."""
+    saves_bytes = True
+    """Whether it may make the compiled file smaller; some are for accuracy alone."""
     rounding: float
     """Largest change of an output, as a share of its largest magnitude: rounding in float32, or 0
     for a rule that changes no bit."""

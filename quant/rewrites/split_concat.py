@@ -20,6 +20,7 @@ class SplitConcat(CutPostprocessing):
     """
 
     name = "split_concat"
+    saves_bytes = False
     keeps_outputs = False
     rounding = 0.0
 

@@ -124,7 +124,7 @@ def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Resul
     for line in explanation.lines(CURRENT.root, recipe, target):
         console.tell(line)
     console.tell()
-    found = applicable(CURRENT.root, recipe, left_out)
+    found = applicable(CURRENT.root, recipe, left_out).for_bytes()
     trials = Clinic(
         CURRENT.root,
         builder_of_trials(CURRENT.builder),
