@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from quant.simulation.network import Network
 from quant.simulation.parameters import Parameters
 from quant.simulation.step1 import Step1
 from quant.simulation.unknown import Unknown
-from tests.conftest import ROOT, Pythons
+from tests.conftest import Pythons
 from tests.graph_builder import parsed
+from tests.sdk_check import run_check
 
 GRAPHS = int(os.environ.get("NPUMAKE_SIMULATED_GRAPHS", "24"))
 
@@ -29,18 +28,9 @@ GRAPHS = int(os.environ.get("NPUMAKE_SIMULATED_GRAPHS", "24"))
 @pytest.mark.parametrize("version", ["2.5.0", "2.3.2"])
 def test_every_tensor_is_the_sdk_s(version: str, toolchain_python: Pythons, tmp_path: Path) -> None:
     """Random networks for three platforms: float, quantized and outputs, no element differs."""
-    command = [str(toolchain_python[f"rknn-{version}"]), "-m", "tests.simulation_check"]
     count = GRAPHS if version == "2.5.0" else GRAPHS // 4
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "pipelines/backends/rknn/torch_stand_in")])
-    ran = subprocess.run(
-        [*command, "--count", str(count)],
-        env={**os.environ, "PYTHONPATH": paths},
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    found = [json.loads(line) for line in ran.stdout.splitlines()]
+    python = toolchain_python[f"rknn-{version}"]
+    found = run_check(python, "tests.simulation_check", count, tmp_path)
     assert len(found) == count
     for one in found:
         assert (one.get("failed"), one.get("unknown"), one["where"]) == (None, None, []), one

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from itertools import combinations
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 import yaml
 
 from quant.tuning import Chosen, Point, Search, front, spread, subsets
-from tests.conftest import ROOT, Pythons
+from tests.conftest import Pythons
+from tests.sdk_check import run_check
 from tests.small_models import conv_net, recipe, samples
 from tests.workspace import Workspace
 
@@ -85,16 +84,7 @@ def test_mixed_networks_are_the_sdk_s(toolchain_python: Pythons, tmp_path: Path)
 
     Where many are, sums may differ in a last place: docs/tune.md.
     """
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "pipelines/backends/rknn/torch_stand_in")])
-    ran = subprocess.run(
-        [str(toolchain_python["rknn-2.5.0"]), "-m", "tests.mixed_check", "--count", "6"],
-        env={**os.environ, "PYTHONPATH": paths},
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    found = [json.loads(line) for line in ran.stdout.splitlines()]
+    found = run_check(toolchain_python["rknn-2.5.0"], "tests.mixed_check", 6, tmp_path)
     assert len(found) == 6 * 3
     assert {one["half"] > 0 for one in found} == {True, False}
     for one in found:

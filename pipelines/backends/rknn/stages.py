@@ -7,7 +7,7 @@ RKNN.config belongs to quantize, and only the hybrid layers are build's.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -180,28 +180,14 @@ RANDOM_SAMPLES = 2  # where the recipe names no data: one takes some seconds
 def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
     name = target.name
-    inputs = {
-        **compiled_inputs(recipe, target),
-        "model": network(recipe, target),
-        **data_inputs(recipe, samples, root),
-        **evaluate_inputs(recipe, recipe.evaluate),
-    }
-    if target.quantize.dtype == "prequantized":
-        del inputs["float"]
-    calibration = target.quantize.calibration
-    needs_calibration = is_one_call(target) and is_quantized_here(target) and calibration != samples
-    if needs_calibration:
-        inputs |= _renamed(data_inputs(recipe, calibration, root))
+    evaluate = evaluate_inputs(recipe, recipe.evaluate)
+    inputs = _inputs_again(recipe, target, samples, root, evaluate)
 
     def work() -> tuple[Work, ...]:
         params = {**job_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
         params["random"] = RANDOM_SAMPLES
         params["sdk_analysis"] = target.analyze.sdk
-        prepare = [Work("core", "pipelines.jobs.samples", params)]
-        if needs_calibration:
-            again = {**params, "calibration": plain(calibration)}
-            prepare.append(Work("core", "pipelines.jobs.calibration", again))
-        return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_analyze", params))
+        return _work_again(target, samples, params, "pipelines.jobs.rknn_analyze")
 
     paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
     return Step(
@@ -217,6 +203,44 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
         toolchains=("core", target.toolchain),
         work=work,
     )
+
+
+def _needs_calibration(target: Target, samples: Samples | None) -> bool:
+    """Whether compiling again needs other data than `samples`: one call quantized the file."""
+    is_compiled_from_data = is_one_call(target) and is_quantized_here(target)
+    return is_compiled_from_data and target.quantize.calibration != samples
+
+
+def _inputs_again(
+    recipe: Recipe,
+    target: Target,
+    samples: Samples | None,
+    root: Path,
+    more: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Inputs of a step that compiles again what build did, and runs samples through it."""
+    inputs = {
+        **compiled_inputs(recipe, target),
+        "model": network(recipe, target),
+        **data_inputs(recipe, samples, root),
+        **(more or {}),
+    }
+    if target.quantize.dtype == "prequantized":
+        del inputs["float"]
+    if _needs_calibration(target, samples):
+        inputs |= _renamed(data_inputs(recipe, target.quantize.calibration, root))
+    return inputs
+
+
+def _work_again(
+    target: Target, samples: Samples | None, params: dict[str, Any], module: str
+) -> tuple[Work, ...]:
+    """The jobs of such a step: the data, then `module`."""
+    prepare = [Work("core", "pipelines.jobs.samples", params)]
+    if _needs_calibration(target, samples):
+        again = {**params, "calibration": plain(target.quantize.calibration)}
+        prepare.append(Work("core", "pipelines.jobs.calibration", again))
+    return (*prepare, Work(target.toolchain, module, params))
 
 
 def _runtime(recipe: Recipe, target: Target, runtime: Runtime) -> Step:
@@ -301,29 +325,17 @@ def handoff_step(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples or target.quantize.calibration
     if samples is not None:
         samples = dataclasses.replace(samples, samples=None, at_most=_REFERENCES)
-    calibration = target.quantize.calibration
-    needs_calibration = is_one_call(target) and is_quantized_here(target)
-    inputs = {**compiled_inputs(recipe, target), **data_inputs(recipe, samples, root)}
-    inputs["model"] = network(recipe, target)
-    if needs_calibration:
-        inputs |= _renamed(data_inputs(recipe, calibration, root))
-    if target.quantize.dtype == "prequantized":
-        del inputs["float"]
 
     def work() -> tuple[Work, ...]:
         params = {**job_params(recipe, target, samples), "random": _REFERENCES}
-        prepare = [Work("core", "pipelines.jobs.samples", params)]
-        if needs_calibration:
-            again = {**params, "calibration": plain(calibration)}
-            prepare.append(Work("core", "pipelines.jobs.calibration", again))
-        return (*prepare, Work(target.toolchain, "pipelines.jobs.rknn_handoff", params))
+        return _work_again(target, samples, params, "pipelines.jobs.rknn_handoff")
 
     return Step(
         model=recipe.model,
         stage="handoff",
         target=target.name,
         folder=recipe.folder,
-        inputs=inputs,
+        inputs=_inputs_again(recipe, target, samples, root),
         outputs=dict.fromkeys(("references", "references.json"), ""),
         sections={},
         version_key="rknn.analyze",

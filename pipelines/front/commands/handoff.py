@@ -12,15 +12,14 @@ from pathlib import Path
 from pipelines import console
 from pipelines.backends.rknn import stages
 from pipelines.backends.rknn.handoff import page, sheet
+from pipelines.front.aside import run_aside
 from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
+from pipelines.front.commands.targets import by_name
 from pipelines.front.commands.why import reasons
-from pipelines.front.targets import rknn_target
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
 from pipelines.stages.stage import built
-from pipelines.toolchain import Environments
-from pipelines.worker import Failed
 from quant.graph_file import parse
 from quant.graph_types import input_types, output_types
 
@@ -39,16 +38,13 @@ class Handoff(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, target = rknn_target(arguments.name)
+        recipe, target = by_name(arguments.name, "rknn")
         folder = Path(STARTED_IN, arguments.output or f"handoff-{recipe.model}-{target.name}")
         _require_replaceable(folder)
         _require_up_to_date(recipe, target)
         step = stages.handoff_step(recipe, target, CURRENT.root)
-        Environments(CURRENT.root).make(step.toolchains)
-        try:
-            result = CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
-        except Failed as error:
-            console.say(f"{step.name}: {error}", "red")
+        result = run_aside(step)
+        if result is None:
             return 1
         try:
             _write(recipe, target, result.out, folder)

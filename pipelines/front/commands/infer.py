@@ -11,13 +11,13 @@ from typing import Any
 
 from pipelines import console
 from pipelines.backends.table import BACKENDS
+from pipelines.front.aside import run_aside
 from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
+from pipelines.front.commands.targets import all_named
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
-from pipelines.toolchain import Environments
 from pipelines.where import did_you_mean
-from pipelines.worker import Failed
 
 
 class Infer(OwnCommand):
@@ -44,11 +44,8 @@ class Infer(OwnCommand):
         if any(CURRENT.builder.contents.of(path) is None for path in step.inputs.values()):
             name = f"{recipe.model}@{target.name}"
             raise UsageError(f"{name} is not built\n  run: ./doit {name}")
-        Environments(CURRENT.root).make(step.toolchains)
-        try:
-            result = CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
-        except Failed as error:
-            console.say(f"{step.name}: {error}", "red")
+        result = run_aside(step)
+        if result is None:
             return 1
         try:
             _tell_outputs(result.out, backend.runs)
@@ -62,10 +59,7 @@ class Infer(OwnCommand):
 
 def _split(words: list[str]) -> tuple[Recipe, Target, list[str]]:
     """The target, wherever it stands, and the files."""
-    known = {
-        f"{recipe.model}@{target.name}": (recipe, target)
-        for recipe, target in CURRENT.plan.targets()
-    }
+    known = all_named()
     name = next((word for word in words if word in known), None)
     if name is None:
         meant = next((word for word in words if "@" in word), words[0])

@@ -12,7 +12,7 @@ from pipelines.backends.rknn.runtime import check
 from pipelines.front import runtime_parts
 from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
-from pipelines.front.targets import rknn_target
+from pipelines.front.commands.targets import by_name
 from pipelines.project import CURRENT
 from pipelines.report import runtime_text
 from pipelines.stages.stage import built
@@ -55,7 +55,7 @@ def _model(name: str) -> tuple[Path, dict[str, Any] | None]:
         if not place.is_file():
             raise UsageError(f"no file {name}")
         return place, None
-    recipe, target = rknn_target(name)
+    recipe, target = by_name(name, "rknn")
     model = CURRENT.root / built(recipe, f"{target.name}/model.rknn")
     if not model.is_file():
         raise UsageError(f"{name} is not built\n  run: ./doit {name}")

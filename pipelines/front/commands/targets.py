@@ -7,6 +7,25 @@ from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
 from pipelines.where import did_you_mean
 
+Named = dict[str, tuple[Recipe, Target]]
+
+
+def all_named(backend: str | None = None) -> Named:
+    """MODEL@TARGET -> both, of one backend or of all."""
+    return {
+        f"{recipe.model}@{target.name}": (recipe, target)
+        for recipe, target in CURRENT.plan.targets()
+        if backend in (None, target.backend)
+    }
+
+
+def by_name(name: str, backend: str) -> tuple[Recipe, Target]:
+    """MODEL@TARGET of the backend. Raises UsageError with the nearest."""
+    known = all_named(backend)
+    if name not in known:
+        raise UsageError(f"no {backend} target `{name}`\n  {did_you_mean(name, known, 'targets')}")
+    return known[name]
+
 
 def find(name: str, target: str | None, who: str) -> tuple[Recipe, list[Target]]:
     """The .rknn targets that MODEL or MODEL@TARGET means. who: the command that asks."""

@@ -1,0 +1,25 @@
+"""Runs a check of the simulation in an SDK's toolchain, and reads what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT
+
+
+def run_check(python: Path, module: str, count: int, folder: Path) -> list[dict[str, Any]]:
+    """module: prints a line of JSON for each of `count` networks or cases."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "pipelines/backends/rknn/torch_stand_in")])
+    ran = subprocess.run(
+        [str(python), "-m", module, "--count", str(count)],
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return [json.loads(line) for line in ran.stdout.splitlines()]
