@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -191,6 +192,25 @@ def test_infer_shows_float_and_simulator(copy: Workspace, tmp_path: Path) -> Non
     cosine = float(told[-1].split()[2])
     assert 0.9 < cosine <= 1
     assert any((tmp_path / "outputs").glob("*.npz"))
+
+
+def test_infer_without_the_board_says_how_to_connect_one(
+    copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the adb that the SDK brings; its server ends with the run, since none was there before."""
+    sample = tmp_path / "sample.npy"
+    np.save(sample, np.full((3, 16, 16), 90, np.float32))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
+    ran = copy.doit("infer", "m@rk3588", str(sample), "--device", "0a1b2c3d")
+    assert ran.code == 1
+    assert "adb knows no board `0a1b2c3d`; it knows: none" in ran.err
+    assert "`adb connect ADDRESS`" in ran.err
+    assert "Traceback" not in ran.err
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ class Backend:
     metrics.json and people call it.
     notes: build/TARGET and the target's name -> sentences for its row.
     infer_step: a step outside the plan that writes comparison.json, float.npz and `runs`.npz.
+    board_step: the same on the board that is named last, which writes board.npz; None: no board
+    runs its files.
     """
 
     steps: Callable[[Recipe, Target, Path], list[Step]]
@@ -31,6 +33,7 @@ class Backend:
     runs: str
     in_words: str
     notes: Callable[[Path, str], Iterable[str]] = lambda folder, target: ()
+    board_step: Callable[[Recipe, Target, str, Sequence[str], str], Step] | None = None
 
 
 BACKENDS: dict[str, Backend] = {
@@ -38,6 +41,7 @@ BACKENDS: dict[str, Backend] = {
         *(rknn.steps, rknn.artifacts, rknn.infer_step),
         *("rknn", "simulator", "the simulator"),
         notes,
+        rknn.infer_step,
     ),
     "fixed_point": Backend(
         *(fixed_point.steps, fixed_point.artifacts, fixed_point.infer_step),

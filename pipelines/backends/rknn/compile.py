@@ -48,6 +48,14 @@ def compile_network(job: Job, *, verbose: bool = True) -> Compiled:
     return _in_one_call(job, verbose)
 
 
+def input_names(job: Job) -> list[str]:
+    """The compiled network's inputs in the SDK's order, without compiling it."""
+    if "quantize" in job.inputs:
+        told = json.loads((job.inputs["quantize"] / "config.json").read_text())
+        return list(told["inputs"])
+    return options.input_names(job.params, job.inputs["model"])
+
+
 def _from_step1(job: Job, folder: Path, verbose: bool) -> Compiled:
     layers = job.params["build"]["layers"]
     told = json.loads((folder / "config.json").read_text())

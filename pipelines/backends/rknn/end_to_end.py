@@ -1,4 +1,4 @@
-"""The compiled network in the SDK's simulator, beside the float network in onnxruntime."""
+"""The compiled network in the SDK's simulator or on a board, beside the float one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipelines.jobs.comparison import compare
 from pipelines.jobs.float_network import Array, FloatNetwork, Outputs
 from quant.fault import Fault
 
-__all__ = ["Array", "FloatNetwork", "Outputs", "Simulator", "compare"]
+__all__ = ["Array", "FloatNetwork", "Outputs", "Runner", "Simulator", "compare"]
 
 
-class Simulator:
-    """A compiled network; takes the same samples."""
+class Runner:
+    """A compiled network where the SDK was told to run it; takes the float network's samples."""
 
     def __init__(self, sdk: Sdk, outputs: Sequence[str], params: Mapping[str, Any]) -> None:
         """outputs: names, in the order of the .rknn file."""
@@ -25,15 +25,22 @@ class Simulator:
         self._params = params
         self._batch = params["quantize"]["rknn_batch_size"] or 1
         self.outputs = outputs
-        sdk.start_simulator()
 
     def __call__(self, arrays: Sequence[Array]) -> Outputs:
         """Output name -> float32 array. Raises Fault where the SDK returns another number."""
         filled = [to_sdk(np.repeat(array, self._batch, axis=0), self._params) for array in arrays]
         found = self._sdk.infer(filled, ["nchw"] * len(filled))
         if len(found) != len(self.outputs):
-            raise Fault(f"the simulator returned {len(found)} of {len(self.outputs)} outputs")
+            raise Fault(f"the SDK returned {len(found)} of {len(self.outputs)} outputs")
         return {
             name: array[: len(array) // self._batch] if array.ndim else array
             for name, array in zip(self.outputs, found, strict=True)
         }
+
+
+class Simulator(Runner):
+    """A network that was compiled in this Sdk, in its simulator."""
+
+    def __init__(self, sdk: Sdk, outputs: Sequence[str], params: Mapping[str, Any]) -> None:
+        super().__init__(sdk, outputs, params)
+        sdk.start_simulator()

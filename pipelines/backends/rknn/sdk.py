@@ -126,8 +126,12 @@ class Sdk:
     def start_simulator(self) -> None:
         self._do("init_runtime")
 
+    def connect(self, platform: str, device: str) -> None:
+        """init_runtime on a board, by adb and its rknn_server. The SDK asks the board for root."""
+        self._do("init_runtime", target=platform, device_id=device)
+
     def infer(self, inputs: Sequence[Array], formats: Sequence[str]) -> list[Array]:
-        """The simulator's outputs, float32, in the order of the file's output operators.
+        """What simulator or board put out, float32, in the order of the file's output operators.
 
         inputs: before mean and std. formats: `nchw` or `nhwc` for each.
         """

@@ -7,6 +7,7 @@ RKNN.config belongs to quantize, and only the hybrid layers are build's.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -286,33 +287,41 @@ def _cut_input(recipe: Recipe, target: Target) -> dict[str, str]:
     return {"cut": built(recipe, "simplify/model.onnx")} if is_cut else {}
 
 
-def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str]) -> Step:
+# Of the user's environment, what adb needs to find its server and keys.
+_ADB = ("HOME", "ADB_VENDOR_KEYS", "ANDROID_ADB_SERVER_PORT")
+
+
+def infer_step(
+    recipe: Recipe, target: Target, listing: str, files: Sequence[str], device: str = ""
+) -> Step:
     """A step outside the plan: the files that `listing` names through float and simulator.
 
-    listing and files: paths relative to the project.
+    listing and files: paths relative to the project. device: a board, as adb names it, in the
+    simulator's place.
     """
-    samples = Samples(list=listing)
-    params = job_params(recipe, target, samples)
-    name = target.name
+    params = {**job_params(recipe, target, Samples(list=listing)), "device": device}
+    module = f"pipelines.jobs.{'rknn_board' if device else 'rknn_infer'}"
+    known = {name: os.environ[name] for name in _ADB if device and name in os.environ}
     inputs = {
         **compiled_inputs(recipe, target),
         "data": listing,
         **{f"listed/{i}": file for i, file in enumerate(files)},
     }
+    ran = f"{'board' if device else 'simulator'}.npz"
     return Step(
         model=recipe.model,
         stage="infer",
-        target=name,
+        target=target.name,
         folder=recipe.folder,
         inputs=inputs,
-        outputs=dict.fromkeys(("comparison.json", "float.npz", "simulator.npz"), ""),
+        outputs=dict.fromkeys(("comparison.json", "float.npz", ran), ""),
         sections={},
         version_key="rknn.analyze",
         version=version("rknn.analyze"),
         toolchains=("core", target.toolchain),
         work=lambda: (
             Work("core", "pipelines.jobs.samples", params),
-            Work(target.toolchain, "pipelines.jobs.rknn_infer", params),
+            Work(target.toolchain, module, params, known),
         ),
     )
 

@@ -17,13 +17,14 @@ from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import all_named
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
+from pipelines.step import Step
 from pipelines.where import did_you_mean
 
 
 class Infer(OwnCommand):
     name = "infer"
     doc_purpose = "run images or npy files through the float model and the built one"
-    doc_usage = "MODEL@TARGET FILE... [--output FOLDER]"
+    doc_usage = "MODEL@TARGET FILE... [--output FOLDER] [--device ID]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -36,11 +37,16 @@ class Infer(OwnCommand):
             "--output", metavar="FOLDER", help="keep the outputs as npz files there"
         )
 
+        parser.add_argument(
+            "--device",
+            metavar="ID",
+            help="run it on this board, as `adb devices` names it, and not in the simulator",
+        )
+
     def act(self, arguments: argparse.Namespace) -> int:
         recipe, target, names = _split(arguments.words)
         listing, files = _write_list(recipe, [_existing(name) for name in names])
-        backend = BACKENDS[target.backend]
-        step = backend.infer_step(recipe, target, listing, files)
+        step, runs = _step(recipe, target, listing, files, arguments.device)
         if any(CURRENT.builder.contents.of(path) is None for path in step.inputs.values()):
             name = f"{recipe.model}@{target.name}"
             raise UsageError(f"{name} is not built\n  run: ./doit {name}")
@@ -48,13 +54,30 @@ class Infer(OwnCommand):
         if result is None:
             return 1
         try:
-            _tell_outputs(result.out, backend.runs)
+            _tell_outputs(result.out, runs)
             _tell(json.loads((result.out / "comparison.json").read_text()))
             if arguments.output:
                 shutil.copytree(result.out, arguments.output, dirs_exist_ok=True)
         finally:
             shutil.rmtree(result.folder)
         return 0
+
+
+def _step(
+    recipe: Recipe, target: Target, listing: str, files: list[str], device: str | None
+) -> tuple[Step, str]:
+    """The step, and what runs the built network: it names the file of its outputs."""
+    backend = BACKENDS[target.backend]
+    if device is None:
+        return backend.infer_step(recipe, target, listing, files), backend.runs
+    if backend.board_step is None:
+        raise UsageError(
+            f"{recipe.model}@{target.name} is of {target.backend}: no board runs it by --device\n"
+            "  leave --device out"
+        )
+    if not device.strip():
+        raise UsageError("--device names no board\n  give what `adb devices` lists")
+    return backend.board_step(recipe, target, listing, files, device), "board"
 
 
 def _split(words: list[str]) -> tuple[Recipe, Target, list[str]]:

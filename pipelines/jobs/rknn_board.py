@@ -1,0 +1,38 @@
+"""infer on a board, for the rknn backend: samples through the float network and the NPU itself.
+
+params: as for rknn_infer, and device: the board's serial number or address, as adb names it.
+inputs and data: as for rknn_infer.
+
+Writes out/float.npz and out/board.npz (output name -> [samples, *shape]) and out/comparison.json,
+see pipelines.jobs.comparison.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.backends.rknn import board, compiled_graph
+from pipelines.backends.rknn.compile import input_names
+from pipelines.backends.rknn.end_to_end import FloatNetwork, Runner
+from pipelines.backends.rknn.sdk import Sdk
+from pipelines.jobs import prepared_samples
+from pipelines.jobs.comparison import save
+from pipelines.jobs.job import Job
+
+
+def run(job: Job) -> None:
+    artifact = job.inputs["artifact.rknn"]
+    file = compiled_graph.read(artifact)
+    samples = prepared_samples.read(Path("samples"), input_names(job))
+    network = FloatNetwork(
+        job.inputs["cut" if "cut" in job.inputs else "float"], job.params, file.outputs
+    )
+    program = board.adb()
+    with board.adb_server(program):
+        board.require(job.params["device"], board.boards(program))
+        sdk = Sdk(verbose=False)
+        sdk.load_rknn(artifact)
+        sdk.connect(job.params["platform"], job.params["device"])
+        on_board = Runner(sdk, file.outputs, job.params)
+        pairs = [(network(samples.inputs, one), on_board(one)) for one in samples.arrays()]
+    save(job.out, pairs, "board")
