@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 Bytes: TypeAlias = "bytes | mmap.mmap"
@@ -23,12 +22,23 @@ class Damaged(ValueError):
     """A place that the buffer does not have, or contents that can't stand there."""
 
 
-@dataclass(frozen=True)
 class Table:
     """`place` is the table's offset in `data`; every offset here is one in `data`."""
 
-    data: Bytes
-    place: int
+    __slots__ = ("_offsets", "data", "place", "vtable")
+
+    def __init__(self, data: Bytes, place: int) -> None:
+        """Raises Damaged. vtable: where it stands, and its length."""
+        self.data = data
+        self.place = place
+        start = place - number(data, place, "<i")
+        length = number(data, start, "<H")
+        if length < 4 or length % 2:
+            raise Damaged(f"the table at {place} has a vtable of {length} bytes")
+        if start + length > len(data):
+            raise Damaged(f"a vtable of {length} bytes at {start} goes beyond the end, {len(data)}")
+        self.vtable = start, length
+        self._offsets: tuple[int, ...] = struct.unpack_from(f"<{length // 2}H", data, start)
 
     @classmethod
     def root(cls, data: Bytes, start: int) -> Table:
@@ -36,24 +46,14 @@ class Table:
         return cls(data, start + number(data, start))
 
     @property
-    def vtable(self) -> tuple[int, int]:
-        """Where the vtable stands, and its length."""
-        place = self.place - number(self.data, self.place, "<i")
-        length = number(self.data, place, "<H")
-        if length < 4 or length % 2:
-            raise Damaged(f"the table at {self.place} has a vtable of {length} bytes")
-        return place, length
-
-    @property
     def bytes(self) -> int:
         """Length of the table itself, without what it refers to."""
-        return number(self.data, self.vtable[0] + 2, "<H")
+        return self._offsets[1]
 
     def field(self, index: int) -> int | None:
         """Where a field stands, None for an absent one."""
-        vtable, length = self.vtable
-        slot = 4 + 2 * index
-        offset = number(self.data, vtable + slot, "<H") if slot < length else 0
+        slot = 2 + index
+        offset = self._offsets[slot] if slot < len(self._offsets) else 0
         return self.place + offset if offset else None
 
     def scalar(self, index: int, form: str = "<I") -> int:

@@ -7,8 +7,8 @@ unexplained: at most the lists whose element is not known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from quant.flatbuffer import Bytes, Damaged, Table, number
 from quant.rknn_file import RknnFile, damaged
@@ -21,8 +21,7 @@ Form: TypeAlias = "int | Many | One | Chosen"
 """Bytes of an element of a list, 0 for text, or what stands in tables."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Bytes start to end. what: metadata, alignment or unexplained.
 
     owner: the operator ("operator", index in the graph) or tensor ("tensor", name) that the bytes
@@ -115,47 +114,56 @@ def _spans(file: RknnFile) -> list[Span]:
         Span(start, length, "metadata"),
         Span(file.trailer, file.end, "metadata"),
         Span(file.parts.flatbuffer, file.parts.flatbuffer + 8, "metadata"),
-        *_Walk(file).table(file.root, FORMS[file.version], Span(0, 0, "metadata")),
     ]
-    kept = _without_overlaps(sorted(set(found), key=lambda span: (span.start, -span.end)))
+    _Walk(found).table(file.root, FORMS[file.version], Span(0, 0, "metadata"))
+    kept = _without_overlaps(sorted(dict.fromkeys(found), key=lambda span: (span.start, -span.end)))
     return sorted([*kept, *_between(file, kept)], key=lambda span: span.start)
 
 
 class _Walk:
-    """Goes through all tables; vtables that several share are found once."""
+    """Adds what all tables take to `found`; vtables that several share are found once."""
 
-    def __init__(self, file: RknnFile) -> None:
-        self._file = file
+    def __init__(self, found: list[Span]) -> None:
+        self._found = found
         self._seen: set[int] = set()
 
-    def table(self, table: Table, fields: Mapping[int, Form], owned: Span) -> Iterator[Span]:
+    def table(self, table: Table, fields: Mapping[int, Form], owned: Span) -> None:
         vtable, length = table.vtable
-        yield _at(owned, table.place, table.bytes)
+        self._add(owned, table.place, table.bytes)
         if vtable not in self._seen:
             self._seen.add(vtable)
-            yield _at(owned, vtable, length)
+            self._add(owned, vtable, length)
         for index, form in fields.items():
-            if table.field(index) is not None:
-                yield from self._field(table, index, form, owned)
+            if table.field(index) is None:
+                continue
+            if isinstance(form, int):
+                self._list(table, index, form, owned)
+            else:
+                self._tables(table, index, form, owned)
 
-    def _field(self, table: Table, index: int, form: Form, owned: Span) -> Iterator[Span]:
-        if isinstance(form, One | Chosen):
-            fields = _fields(table, form)
+    def _tables(self, table: Table, index: int, form: Many | One | Chosen, owned: Span) -> None:
+        if not isinstance(form, Many):
             inner = table.table(index)
             if inner:
-                yield from self.table(inner, fields, owned)
-        elif isinstance(form, Many):
-            start, count = table.vector(index, 4)
-            yield _at(owned, start - 4, 4 + 4 * count)
-            for i, inner in enumerate(table.tables(index)):
-                yield from self.table(inner, form.fields, _owned(form.owner, i, inner, owned))
+                self.table(inner, _fields(table, form), owned)
+            return
+        start, count = table.vector(index, 4)
+        self._add(owned, start - 4, 4 + 4 * count)
+        for i, inner in enumerate(table.tables(index)):
+            self.table(inner, form.fields, _owned(form.owner, i, inner, owned))
+
+    def _list(self, table: Table, index: int, form: int, owned: Span) -> None:
+        start, count = table.vector(index, max(form, 1))
+        if form > 0:
+            held = count * form
+        elif form == RANGES:
+            held = _ranges(table.data, start, count)
         else:
-            start, count = table.vector(index, max(form, 1))
-            if form == RANGES:
-                held = _ranges(table.data, start, count)
-            else:
-                held = {TEXT: count + bool(count), DATA: 0}.get(form, count * form)
-            yield _at(owned, start - 4, 4 + held)
+            held = count + 1 if form == TEXT and count else 0
+        self._add(owned, start - 4, 4 + held)
+
+    def _add(self, owned: Span, start: int, length: int) -> None:
+        self._found.append(Span(start, start + length, owned.what, owned.graph, owned.owner))
 
 
 def _ranges(data: Bytes, start: int, count: int) -> int:
@@ -184,17 +192,13 @@ def _owned(owner: str, index: int, table: Table, outer: Span) -> Span:
     return outer
 
 
-def _at(owned: Span, start: int, length: int) -> Span:
-    return Span(start, start + length, owned.what, owned.graph, owned.owner)
-
-
 def _without_overlaps(found: list[Span]) -> list[Span]:
     """Each byte is the first part's that has it: empty lists may share a place."""
     kept: list[Span] = []
     for span in found:
         start = max(span.start, kept[-1].end) if kept else span.start
         if start < span.end:
-            kept.append(span if start == span.start else replace(span, start=start))
+            kept.append(span if start == span.start else span._replace(start=start))
     return kept
 
 
