@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import atomic
+from quant.sha256 import sha256_of
 
 MANIFEST = "made"  # in the environment's folder; one without it is not whole
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ class Installed:
         pins: what it was made from. Raises OSError.
         """
         states, recorded = self._states(), self._recorded()
+        own = states.keys() - recorded.keys()
         manifest = {
             "pins": hashlib.sha256(pins).hexdigest(),
-            "records": {name: _sha256(self.site / name) for name in self._records()},
-            "own": {name: _sha256(self.folder / name) for name in states.keys() - recorded.keys()},
+            "records": {name: sha256_of(self.site / name) for name in self._records()},
+            "own": {name: sha256_of(self.folder / name) for name in own},
             "states": states,
         }
         atomic.write(self.folder / MANIFEST, json.dumps(manifest).encode())
@@ -93,7 +94,7 @@ class Installed:
         """The records themselves: whoever edits a file may edit them too."""
         for name, digest in manifest["records"].items():
             place = self.site / name
-            if place.is_file() and _sha256(place) != digest:
+            if place.is_file() and sha256_of(place) != digest:
                 yield Change(_package(name), self._below(name), "was changed")
 
     def _of_files(
@@ -107,7 +108,7 @@ class Installed:
             package, digest = recorded.get(name, (None, manifest["own"].get(name)))
             if digest is None:
                 yield Change(package, name, "was added")
-            elif name not in records and _sha256(self.folder / name) != digest:
+            elif name not in records and sha256_of(self.folder / name) != digest:
                 yield Change(package, name, "was changed")
 
     def _records(self) -> list[str]:
@@ -159,11 +160,3 @@ def _package(record: str) -> str:
     """`six-1.17.0.dist-info/RECORD` -> `six 1.17.0`."""
     name, _, version = record.partition("/")[0].removesuffix(".dist-info").rpartition("-")
     return f"{name} {version}"
-
-
-def _sha256(place: Path) -> str:
-    digest = hashlib.sha256()
-    with place.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

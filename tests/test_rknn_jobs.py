@@ -17,6 +17,7 @@ from onnx import helper
 from pipelines.backends.rknn import error_analysis
 from quant.layer_error import from_json
 from quant.metrics import cosine
+from quant.sha256 import sha256_of
 from tests.job_runner import ToolchainJobs, Work
 from tests.small_models import conv_net, model_bytes
 
@@ -249,6 +250,7 @@ def test_quantize_records_what_it_passed(bench: Bench) -> None:
     done = bench.quantize(inputs=given, quantize=options)
     assert done.read("quantize/config.json") == {
         "toolkit": bench.toolchain.version,
+        "network": sha256_of(bench.model),
         "inputs": ["input"],
         "config": {
             "target_platform": "rk3588",

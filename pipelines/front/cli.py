@@ -25,11 +25,12 @@ from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.toolchain import Environments, ToolchainError
 from pipelines.where import Problems
+from quant.fault import Fault
 
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
 FAILURE, ERROR, USAGE = 1, 2, 3  # doit's exit codes; the last: wrong before any task runs
 _NEEDS_NO_RECIPES = {
-    *("test", "help", "toolchains", "tabcompletion", "schema", "quantize", "inspect"),
+    *("test", "help", "toolchains", "tabcompletion", "schema", "quantize", "inspect", "which"),
 }
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
 _BYTES_A_JOB = 2_000_000_000
@@ -69,6 +70,9 @@ def guarded(act: Callable[[], int]) -> int:
         return USAGE
     except (UsageError, ToolchainError, PullError, RepositoryLocked) as error:
         console.say(f"npumake: {error}", "red")
+        return USAGE
+    except Fault as fault:
+        console.say(f"npumake: {fault.what}\n  {fault.advice}", "red")
         return USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -164,7 +168,7 @@ def _tell_broken(words: Sequence[str]) -> None:
 
 OWN = {
     *("test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
-    *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff"),
+    *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which"),
 }
 
 

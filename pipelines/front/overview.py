@@ -30,6 +30,7 @@ _OURS = {
     "inspect": "what .rknn files hold",
     "runtime": "load an .rknn with the vendor's runtime, no board",
     "handoff": "a folder for the board's programmer",
+    "which": "the model, commit and release a file comes from",
     "quantize": "one .onnx or .tflite to int8, without a recipe",
     "table": "accuracy of the fixed_point targets",
     "list": "the models and targets; --all: the steps too",

@@ -5,7 +5,8 @@ inputs: quantize (what rknn_quantize made), or model for what needs one call: qu
 float16 or prequantized, build.auto_hybrid, quantize.algorithm gdq, dynamic_input. The last three
 take calibration data from samples/.
 
-Writes out/model.rknn (the same bytes for the same input, see quant.rknn_leaks), out/build.json (see
+Writes out/model.rknn (the same bytes for the same input, see quant.rknn_leaks; it says where it
+comes from, see pipelines.backends.rknn.origin), out/build.json (see
 pipelines.backends.rknn.build_report) and, for build.cpp_gen_cfg, the folder out/cpp with the SDK's
 C++ program. `remove_weight` makes no second file: model.rknn itself is then the one without
 weights, to run beside that of a target with them.
@@ -13,9 +14,9 @@ weights, to run beside that of a target with them.
 
 from __future__ import annotations
 
-from pipelines.backends.rknn import build_report
+from pipelines.backends.rknn import build_report, origin
 from pipelines.backends.rknn.compile import compile_network
-from pipelines.backends.rknn.sdk import Sdk
+from pipelines.backends.rknn.sdk import Sdk, version
 from pipelines.jobs.job import Job
 from pipelines.jobs.memory import settle
 from quant.rknn_leaks import cleared
@@ -27,8 +28,10 @@ def run(job: Job) -> None:
     model = job.out / "model.rknn"
     compiled = compile_network(job)
     compiled.sdk.export(model)
-    model.write_bytes(cleared(model.read_bytes(), job.params["platform"]))
-    report = build_report.make(compiled, model, job.params["build"]["layers"])
+    found = origin.of(job, version(), compiled.config, compiled.load)
+    data = cleared(model.read_bytes(), job.params["platform"])
+    model.write_bytes(origin.stamped(data, found))
+    report = build_report.make(compiled, model, job.params["build"]["layers"], found)
     Sdk(verbose=False).load_rknn(model)
     if job.params["build"]["cpp_gen_cfg"]:
         compiled.sdk.write_demo(job.out / "cpp")

@@ -5,9 +5,10 @@ params: platform, source_kind (onnx, torchscript, tflite), inputs (name -> Input
 inputs: model. Data: samples/, as jobs.samples leaves it.
 
 Writes out/quantize/: model.model, model.data and model.quantization.cfg (the SDK's, what step 2
-reads), rules.json (rewrites that fired), config.json (arguments of every SDK call, and left_out:
-graph rules of the SDK that fail on this network and were disabled for it) and calibration.json. All
-are the same bytes in any folder.
+reads), rules.json (rewrites that fired), config.json (arguments of every SDK call, network: SHA-256
+of the file that it loaded, and left_out: graph rules of the SDK that fail on this network and were
+disabled for it) and calibration.json. All are the same bytes in any folder. Where the recipe has no
+`custom_string`, the SDK is given a placeholder (see pipelines.backends.rknn.origin).
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import log, options, sdk_samples
+from pipelines.backends.rknn import log, options, origin, sdk_samples
 from pipelines.backends.rknn.left_out import tried_without
 from pipelines.backends.rknn.patient import patient
 from pipelines.backends.rknn.sdk import Sdk, version
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.job import Job
 from pipelines.jobs.refusal import Refusal
+from quant.sha256 import sha256_of
 
 FILES = ("model.model", "model.data", "model.quantization.cfg")
 
@@ -46,7 +48,9 @@ def run(job: Job) -> None:
         return sdk, config
 
     (sdk, config), left_out = tried_without(
-        options.config_options(job.params, names, job.inputs["model"]), calibrate, patient(job)
+        origin.with_placeholder(options.config_options(job.params, names, job.inputs["model"])),
+        calibrate,
+        patient(job),
     )
 
     folder = job.out / "quantize"
@@ -59,6 +63,7 @@ def run(job: Job) -> None:
         folder / "config.json",
         {
             "toolkit": version(),
+            "network": sha256_of(job.inputs["model"]),
             "inputs": names,
             "config": config,
             "load": options.load_options(job.params),

@@ -16,7 +16,7 @@ COMMANDS = frozenset(
     """
     clean diff doctor dumpdb forget handoff help ignore infer info inspect list plan quantize
     release reset-dep run runtime schema step strace tabcompletion table test toolchains tune
-    why
+    verify which why
     """.split()  # noqa: SIM905 - a list of words reads better as one
 )
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")

@@ -11,6 +11,9 @@ left_out                   rules of the SDK that fail on the network and were di
                            {rule, node, error}
 hybrid                     tensor -> dtype, as the recipe asks (build.layers)
 config, load               arguments of the SDK's config and load_*
+origin                     {digest, of}: the digest that the file carries as its custom string, and
+                           what it is of (see pipelines.backends.rknn.origin); null where the recipe
+                           has a `custom_string` of its own
 warnings, errors           sentences; errors are those that the SDK printed and went on after
 """
 
@@ -40,8 +43,11 @@ USUAL = (
 )
 
 
-def make(compiled: Compiled, model: Path, asked: Mapping[str, str]) -> dict[str, Any]:
+def make(
+    compiled: Compiled, model: Path, asked: Mapping[str, str], origin: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The report of one build. model: the file that it made. asked: build.layers.
+    origin: what model.rknn says where it comes from.
 
     Raises Refusal where log and file do not describe the same layers.
     """
@@ -65,6 +71,7 @@ def make(compiled: Compiled, model: Path, asked: Mapping[str, str]) -> dict[str,
         "errors": _telling(log.errors(printed)),
         "config": compiled.config,
         "load": compiled.load,
+        "origin": origin,
     }
 
 

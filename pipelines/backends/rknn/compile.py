@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import hybrid, options, sdk_samples
+from pipelines.backends.rknn import hybrid, options, origin, sdk_samples
 from pipelines.backends.rknn.diagnosis import Patient, diagnosed, names_of
 from pipelines.backends.rknn.left_out import tried_without, without
 from pipelines.backends.rknn.patient import patient
@@ -98,7 +98,8 @@ def _in_one_call(job: Job, verbose: bool) -> Compiled:
         return sdk, config
 
     known = left_out_before(job)
-    given = without(options.config_options(job.params, names, job.inputs["model"]), known)
+    config = options.config_options(job.params, names, job.inputs["model"])
+    given = without(origin.with_placeholder(config), known)
     who = patient(job)
     (sdk, config), found = tried_without(given, build, who)
     load, left_out = options.load_options(job.params), [*known, *found]

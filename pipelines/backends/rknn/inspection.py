@@ -5,6 +5,7 @@ container             its format, see quant.rknn_parts
 platform, toolkit,    what it was built for and by, as it says; source: the framework that the
 compiler, source      network came from
 custom_string         of RKNN.config, empty where none was given
+digest                of all that npumake made it from (see pipelines.backends.rknn.origin), or null
 runtime               what is known of the runtime that it needs
 inputs, outputs       {name, shape, dtype, layout, stored_shape, scale, zero_point, minimum,
                       maximum} in the network's order; dtype and layout as the compiled network
@@ -24,18 +25,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import ledger
+from pipelines.backends.rknn import ledger, origin_text
 from pipelines.findings.table import findings
 from quant import rknn_file
 from quant.flatbuffer import Damaged, Table
 from quant.rknn_file import Operator, RknnFile
 from quant.rknn_parts import BETWEEN, INPUT, OUTPUT, VERSION_6, VERSION_1004
+from quant.rknn_texts import texts
 
-# Root fields with text. Source: files of 2.2.0, 2.3.2 and 2.5.0 built with known options.
-_TEXTS = {
-    VERSION_6: {"compiler": 7, "platform": 8, "source": 9, "custom_string": 11},
-    VERSION_1004: {"compiler": 5, "platform": 6, "source": 7, "custom_string": 8},
-}
 # A tensor's fields with one number for each channel or for all: f32, and i32 the last.
 _RANGE = {
     VERSION_6: {"minimum": 8, "maximum": 9, "scale": 10, "zero_point": 11},
@@ -58,8 +55,17 @@ def inspect(path: Path) -> dict[str, Any]:
         raise rknn_file.damaged(file.name, len(file.data), damage) from None
 
 
+def digest_of(path: Path) -> str | None:
+    """The digest that a file carries. Raises as `inspect`."""
+    file = rknn_file.read_mapped(path)
+    try:
+        return origin_text.digest_in(texts(file)["custom_string"])
+    except Damaged as damage:
+        raise rknn_file.damaged(file.name, len(file.data), damage) from None
+
+
 def _inspected(file: RknnFile) -> dict[str, Any]:
-    texts = {name: file.root.text(index) for name, index in _TEXTS[file.version].items()}
+    said = texts(file)
     inputs, outputs = _ends(file, INPUT, file.inputs), _ends(file, OUTPUT, file.outputs)
     layers = list(_layers(file))
     dtype = "w8a8" if any(row["dtype"] == "INT8" for row in layers) else "float16"
@@ -68,12 +74,13 @@ def _inspected(file: RknnFile) -> dict[str, Any]:
         "file": file.name,
         "file_bytes": len(file.data),
         "container": file.container,
-        "platform": texts["platform"],
-        "toolkit": texts["compiler"].partition("(")[0],
-        "compiler": texts["compiler"].partition("(")[2].removesuffix(")"),
-        "source": texts["source"],
-        "custom_string": texts["custom_string"],
-        "runtime": _runtime(file, texts["platform"]),
+        "platform": said["platform"],
+        "toolkit": said["compiler"].partition("(")[0],
+        "compiler": said["compiler"].partition("(")[2].removesuffix(")"),
+        "source": said["source"],
+        "custom_string": said["custom_string"],
+        "digest": origin_text.digest_in(said["custom_string"]),
+        "runtime": _runtime(file, said["platform"]),
         "inputs": inputs,
         "outputs": outputs,
         "graphs": len(file.graphs),

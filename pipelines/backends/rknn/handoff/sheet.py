@@ -14,7 +14,6 @@ references       {samples, is_random}
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipelines.backends.rknn import inspection
 from pipelines.backends.rknn.handoff import ends
 from pipelines.recipe.model import Evaluate, Input, Recipe, Samples, Target
 from quant.label_files import FIRST
+from quant.sha256 import sha256_of
 
 # librknnrt 1.5.2's own words, where the driver says a lower one.
 _DRIVER = "rknpu 0.7.0 or later for librknnrt 1.5.2; a later runtime may ask for more"
@@ -43,7 +43,7 @@ def make(recipe: Recipe, target: Target, model: Path, references: Path) -> dict[
         "toolkit": held["toolkit"],
         "file": "model.rknn",
         "file_bytes": held["file_bytes"],
-        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "sha256": sha256_of(model),
         "inputs": [
             {**ends.of_input(row), "give": _give(recipe, target, row, told)}
             for row, told in zip(held["inputs"], made["inputs"], strict=True)

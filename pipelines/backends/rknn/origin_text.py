@@ -1,0 +1,20 @@
+"""The custom string that says where an .rknn comes from; see pipelines.backends.rknn.origin."""
+
+from __future__ import annotations
+
+import re
+
+_PREFIX = "npumake:"
+_STAMP = re.compile(rf"{_PREFIX}([0-9a-f]{{64}})")
+PLACEHOLDER = _PREFIX + 64 * "0"
+
+
+def text_of(digest: str) -> str:
+    """The custom string, as long as PLACEHOLDER."""
+    return _PREFIX + digest
+
+
+def digest_in(text: str) -> str | None:
+    """The digest that a custom string holds; None for a text of the user's own."""
+    found = _STAMP.fullmatch(text)
+    return None if found is None or text == PLACEHOLDER else found[1]
