@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from pipelines.engine import TOOLCHAINS
 from pipelines.installed import Installed
 from pipelines.pip_config import install_environment, read, uv_environment
 
@@ -26,7 +27,7 @@ def make_once(root: str, is_made: Callable[[], bool]) -> None:
 
 
 def _make(root: Path) -> None:
-    venv, pins = root / ".venv", root / "toolchains" / "npumake.txt"
+    venv, pins = root / ".venv", root / TOOLCHAINS / "npumake.txt"
     text = pins.read_text(encoding="utf-8")
     sizes = f"{_field(text, 'download')} to download, {_field(text, 'disk')} on disk"
     _say(f"first run: making .venv for npumake itself ({sizes})")

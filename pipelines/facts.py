@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.content import Content, Contents
+from pipelines.engine import PREFIX, TOOLCHAINS
 from pipelines.step import Step
 
-VERSIONS = "pipelines/stages/versions.yaml"
+VERSIONS = f"{PREFIX}pipelines/stages/versions.yaml"
 _OTHER = re.compile(r"""[-+0-9\[{'"]|(?:True|False|None|nan|inf)?\Z""")  # how other values begin
 
 
@@ -116,8 +117,8 @@ def _change(key: tuple[str, str], before: str | None, after: str | None) -> Chan
     kind, name = key
     if kind != "dep":
         return Change(kind, name, before, after)
-    if name.startswith("toolchains/"):
-        kind, name = "toolchain", name.removeprefix("toolchains/").removesuffix(".txt")
+    if name.startswith(f"{TOOLCHAINS}/"):
+        kind, name = "toolchain", name.removeprefix(f"{TOOLCHAINS}/").removesuffix(".txt")
     else:
         kind = "file"
     if before is None:

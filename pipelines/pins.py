@@ -25,6 +25,7 @@ from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from pipelines.engine import CODE
 from pipelines.pip_config import read, uv_environment
 
 if sys.version_info >= (3, 11):
@@ -32,7 +33,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_FOLDER = Path(__file__).resolve().parent.parent / "toolchains"
+_FOLDER = CODE / "toolchains"
 _PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+)(?P<marker> ; [^\\]+?)?(?: \\)?")
 _HASH = re.compile(r"\s+--hash=sha256:([0-9a-f]{64})(?: \\)?")
 _MINORS = (10, 11, 12)

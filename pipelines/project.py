@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from pipelines import plan
 from pipelines.builder import Builder
+from pipelines.engine import PROJECT
 from pipelines.plan import Plan
 from pipelines.recipe import parse
 from pipelines.recipe.model import Recipe
@@ -54,4 +55,4 @@ class Project:
         return (step.lock_name for step in self.plan.of(PurePath(folder).name))
 
 
-CURRENT = Project(Path(__file__).resolve().parent.parent)
+CURRENT = Project(PROJECT)

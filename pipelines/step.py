@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.engine import TOOLCHAINS
+
 
 @dataclass(frozen=True)
 class Work:
@@ -65,5 +67,5 @@ class Step:
     @property
     def dependencies(self) -> tuple[str, ...]:
         """Every path whose content the step depends on, toolchain locks included, sorted."""
-        locks = (f"toolchains/{name}.txt" for name in self.toolchains)
+        locks = (f"{TOOLCHAINS}/{name}.txt" for name in self.toolchains)
         return tuple(sorted({*self.inputs.values(), *locks}))

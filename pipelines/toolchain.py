@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from pipelines import console, toolchain_users
+from pipelines.engine import TOOLCHAINS
 from pipelines.installed import Change, Installed
 from pipelines.pip_config import install_environment, read, uv_environment
 from pipelines.where import did_you_mean
@@ -42,11 +43,11 @@ class Toolchain:
     download: str
     disk: str
     preload: tuple[str, ...]
-    paths: tuple[str, ...]  # folders of the project put first on sys.path
+    paths: tuple[str, ...]  # folders of npumake's put first on sys.path
 
 
 def known(root: Path) -> list[str]:
-    names = (file.stem for file in (root / "toolchains").glob("*.txt"))
+    names = (file.stem for file in (root / TOOLCHAINS).glob("*.txt"))
     return sorted(name for name in names if name != "npumake")
 
 
@@ -54,12 +55,10 @@ def load(root: Path, name: str) -> Toolchain:
     if name not in known(root):
         advice = did_you_mean(name, known(root), "toolchains")
         raise ToolchainError(f"no toolchain `{name}`\n  {advice}")
-    told = yaml.safe_load((root / "toolchains" / "toolchains.yaml").read_text(encoding="utf-8"))[
-        name
-    ]
+    told = yaml.safe_load((root / TOOLCHAINS / "toolchains.yaml").read_text(encoding="utf-8"))[name]
     return Toolchain(
         name,
-        root / "toolchains" / f"{name}.txt",
+        root / TOOLCHAINS / f"{name}.txt",
         told["download"],
         told["disk"],
         tuple(told["preload"]),

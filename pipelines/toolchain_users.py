@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from pipelines.engine import TOOLCHAINS
+
 
 def notes(folder: Path) -> Path:
     """Beside the environment, which holds nothing but what was installed."""
@@ -26,7 +28,7 @@ def note(folder: Path, root: Path) -> None:
 def users(folder: Path) -> list[Path]:
     """The checkouts whose pins are still those that the environment was made from."""
     name, pins, _ = folder.name.rsplit("-", 2)
-    files = ((root, root / "toolchains" / f"{name}.txt") for root in _noted(folder))
+    files = ((root, root / TOOLCHAINS / f"{name}.txt") for root in _noted(folder))
     return [root for root, file in files if file.is_file() and pins_of(file) == pins]
 
 

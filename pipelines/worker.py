@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine import CODE, PREFIX
 from pipelines.last_node import last_node
 from pipelines.step import Step, Work
 from pipelines.toolchain import Environments, ToolchainError, load
@@ -38,7 +39,6 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
 }
 _DYING_S = 10.0  # a process in the kernel, as one that writes to a slow disk, dies later
-_CODE = Path(__file__).resolve().parent.parent
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _TELLING = re.compile(r"\b(error|exception|fail|fatal|abort|refus|REGTASK|not support)", re.I)
 _HARMLESS = re.compile(r"Unkown op target: 0|Traceback \(most recent|^\s*File \"")
@@ -174,7 +174,7 @@ class _Server:
         toolchain = load(root, name)
         python = environments.python(name)
         settings = {
-            "paths": [*(str(root / path) for path in toolchain.paths), str(_CODE)],
+            "paths": [*(str(root / PREFIX / path) for path in toolchain.paths), str(CODE)],
             "preload": toolchain.preload,
         }
         script = Path(__file__).with_name("fork_server.py")

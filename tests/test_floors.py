@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 FLOORS = (
     ("quant",),
     (
+        "pipelines.engine",
         "pipelines.where",
         "pipelines.atomic",
         "pipelines.confined",
@@ -25,7 +26,7 @@ FLOORS = (
         "pipelines.toolchain_users",
         "pipelines.pins",
     ),
-    ("pipelines.recipe", "pipelines.bootstrap"),
+    ("pipelines.recipe", "pipelines.bootstrap", "pipelines.starter"),
     ("pipelines.toolchain",),
     ("pipelines.step",),
     ("pipelines.stages.stage", "pipelines.findings"),
@@ -50,7 +51,13 @@ FLOORS = (
 )
 # Runs inside toolchains, on quant and the toolchain's own packages.
 # LENT to jobs: no package but the SDK.
-LENT = ("quant", "pipelines.where", "pipelines.findings", "pipelines.backends.rknn")
+LENT = (
+    "quant",
+    "pipelines.engine",
+    "pipelines.where",
+    "pipelines.findings",
+    "pipelines.backends.rknn",
+)
 INSIDE = ("pipelines.jobs", "pipelines.backends.rknn.sdk")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from doit.cmdparse import CmdParseError
-from doit.doit_cmd import DoitMain, get_loader
+from doit.doit_cmd import DoitConfig, DoitMain, get_loader
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from doit.plugin import PluginDict
 
@@ -20,6 +20,7 @@ from pipelines import console, dvc_pull, forecast
 from pipelines.dvc_files import write_all
 from pipelines.dvc_pull import PullError
 from pipelines.dvc_repo import RepositoryLocked, has_remote
+from pipelines.engine import CODE, IS_PINNED
 from pipelines.front import overview, reporter, runtime_parts, words
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
@@ -98,11 +99,11 @@ def dispatch(arguments: list[str]) -> int:
         place = arguments.index("")
         after = f" after {arguments[place - 1]}" if place else ""
         raise UsageError(f"an empty word{after}\n  give a value, or leave it out")
-    doit = DoitMain()
+    doit = _doit()
     doit.BIN_NAME = "./doit"
     commands = doit.get_cmds()
     if arguments == ["--version"]:
-        return _tell(overview.version_lines(CURRENT.root))
+        return _tell(overview.version_lines())
     name, rest = _split(arguments, set(commands))
     if name == "help" and not rest:
         return _tell(overview.help_lines(commands))
@@ -127,6 +128,14 @@ def dispatch(arguments: list[str]) -> int:
     if name in ("list", "ignore"):
         steps_named(names)  # names the nearest to an unknown one
     return _execute(doit, [name, *options, *names])
+
+
+def _doit() -> DoitMain:
+    """doit reads pyproject.toml where it runs, and ours tells of our commands."""
+    if not IS_PINNED:
+        return DoitMain()
+    ours = DoitConfig().load_config_toml(str(CODE / "pyproject.toml"), "tool.doit")
+    return DoitMain(extra_config=ours)
 
 
 def _execute(doit: DoitMain, words: list[str]) -> int:
@@ -208,6 +217,8 @@ def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling:
     selected = with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
         write_all(CURRENT.root, CURRENT.plan, is_whole=not CURRENT.broken)
+        if not CURRENT.recipes:
+            return _tell(["no models yet: each is a models/NAME/recipe.yaml"])
         if is_pulling:
             dvc_pull.pull_outputs(CURRENT, selected)
         _make_toolchains(selected, is_pulling)
@@ -283,7 +294,7 @@ def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
 
 
 def _unknown(name: str) -> UsageError:
-    advice = words.of_name(name, DoitMain().get_cmds(), _groups(), CURRENT.plan.recipes)
+    advice = words.of_name(name, _doit().get_cmds(), _groups(), CURRENT.plan.recipes)
     return UsageError(_indented(f"no command, model, target or step `{name}`", advice))
 
 

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine import CODE, IS_PINNED, PREFIX
+
 _HEAD = """\
 npumake: YAML recipes to ONNX, .rknn and int8, rebuilding only what is stale
 
@@ -47,7 +49,7 @@ _TAIL = """
   ./doit --version
 
 Other commands of doit: {others}.
-A recipe: README.md, `Your own network`; every key: docs/recipe.md."""
+Every key of a recipe: {docs}docs/recipe.md."""
 
 
 def help_lines(commands: Mapping[str, Any]) -> Iterator[str]:
@@ -55,15 +57,15 @@ def help_lines(commands: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from (f"  ./doit {name:<16} {purpose}" for name, purpose in _OURS.items())
     others = ", ".join(f"`{name}`" for name in sorted(set(commands) - set(_OURS) - {*_HIDDEN}))
-    yield from _TAIL.format(others=others).splitlines()
+    yield from _TAIL.format(others=others, docs=PREFIX).splitlines()
 
 
-def version_lines(root: Path) -> Iterator[str]:
+def version_lines() -> Iterator[str]:
     """npumake's own, its commit where this is a checkout, and what it stands on."""
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    text = (CODE / "pyproject.toml").read_text(encoding="utf-8")
     told = re.search(r'^version = "(.+)"$', text, re.M)
     assert told is not None, "pyproject.toml has a version"
-    commit = _commit(root)
+    commit = "" if IS_PINNED else _commit(CODE)
     yield f"npumake {told[1]}" + (f" ({commit})" if commit else "")
     yield f"doit {version('doit')}, dvc {version('dvc')}"
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from pipelines import atomic, dvc_yaml, seal
 from pipelines.content import IGNORE
 from pipelines.dvc_repo import config_files
+from pipelines.engine import PREFIX, TOOLCHAINS
 from pipelines.project import CURRENT
 from pipelines.step import Step
 from pipelines.terminal import data_width
@@ -18,11 +19,11 @@ from pipelines.terminal import data_width
 _KEPT = 16  # seals of other arguments
 # What decides besides the recipes and the steps' files. Absent ones must stay absent.
 _FILES = (
-    *("dodo.py", "doit", "pyproject.toml", "dvc.yaml", "models"),
+    *("dodo.py", "doit", "npumake.txt", f"{PREFIX}pyproject.toml", "dvc.yaml", "models"),
     *(".venv/made-from", ".venv/pyvenv.cfg"),
     ".npumake/ignored.json",
 )
-_FOLDERS = ("pipelines", "quant", "toolchains")
+_FOLDERS = (f"{PREFIX}pipelines", f"{PREFIX}quant", TOOLCHAINS)
 
 
 def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str]) -> None:

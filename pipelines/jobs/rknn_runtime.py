@@ -7,12 +7,12 @@ pipelines.backends.rknn.runtime.check. The front end has fetched what this needs
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from pipelines.backends.rknn.runtime import check
+from pipelines.engine import PROJECT
 from pipelines.jobs.job import Job
 
-_HOME = Path(__file__).resolve().parents[2] / ".npumake" / "runtime"
+_HOME = PROJECT / ".npumake" / "runtime"
 
 
 def run(job: Job) -> None:

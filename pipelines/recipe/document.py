@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
+from pipelines.engine import CODE
 from pipelines.recipe import vendor, wild
 from pipelines.recipe.definitions import BACKENDS, RKNN, SECTIONS, TARGET
 from pipelines.recipe.section import Key, Section
@@ -142,7 +142,7 @@ def _wild() -> str:
 
 
 def main() -> None:
-    file = Path(__file__).parents[2] / FILE
+    file = CODE / FILE
     file.parent.mkdir(exist_ok=True)
     file.write_text(document())
     print(f"wrote {FILE}")

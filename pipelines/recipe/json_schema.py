@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
+from pipelines.engine import CODE
 from pipelines.recipe.definitions import RECIPE, SECTIONS
 
 FILE = "models/recipe.schema.json"
@@ -27,7 +27,7 @@ def text() -> str:
 
 
 def main() -> None:
-    file = Path(__file__).parents[2] / FILE
+    file = CODE / FILE
     file.parent.mkdir(exist_ok=True)
     file.write_text(text())
     print(f"wrote {FILE}")

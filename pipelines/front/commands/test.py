@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from pipelines.engine import IS_PINNED
 from pipelines.front.cli import jobs_at_once
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
@@ -21,7 +22,7 @@ class Test(OwnCommand):
     doc_usage = "[PYTEST ARGUMENTS]"
 
     def parse_execute(self, in_args: Sequence[str]) -> int:
-        if in_args:  # a few tests make what they need themselves
+        if in_args or IS_PINNED:  # a few tests make what they need themselves
             return _pytest(in_args)
         Environments(CURRENT.root).make(known(CURRENT.root))
         workers = min(_MOST, jobs_at_once())

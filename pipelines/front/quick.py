@@ -1,0 +1,19 @@
+"""What needs neither doit nor the recipes, which take longer to import than all the rest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pipelines import seal
+
+
+def answer(root: str, arguments: Sequence[str]) -> None:
+    """End the process if a seal tells the answer, or the command is to inspect files."""
+    seal.tell_if_whole(root, arguments)
+    if arguments[:1] == ["inspect"]:
+        from pipelines.front import inspecting
+
+        code = inspecting.main(arguments[1:])
+        if code is not None:
+            sys.exit(code)

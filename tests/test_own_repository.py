@@ -1,0 +1,205 @@
+"""npumake's wheel, `npumake init`, and what its repositories do with the wheel alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.own_repository import OwnRepository, build_wheel, install, run
+from tests.small_models import conv_net, samples
+
+RECIPE = """\
+model: m
+source: {onnx: net.onnx}
+inputs: {input: {shape: [1, 3, 16, 16], mean: 127, std: 128}}
+quantize: {calibration: {npy: samples.npy, samples: 4}}
+targets: {rk3588: {}}
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def npumake(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(wheel, tmp_path_factory.mktemp("installed") / "env")
+
+
+@pytest.fixture(scope="module")
+def made(npumake: Path, tmp_path_factory: pytest.TempPathFactory) -> OwnRepository:
+    return OwnRepository(npumake, tmp_path_factory.mktemp("made") / "mine")
+
+
+@pytest.fixture
+def own(made: OwnRepository, tmp_path: Path) -> OwnRepository:
+    """A new repository, free to be changed."""
+    return made.copy(tmp_path / "mine")
+
+
+@pytest.fixture(scope="module")
+def built(made: OwnRepository, tmp_path_factory: pytest.TempPathFactory) -> OwnRepository:
+    """One model, built with the vendor's SDK and committed."""
+    own = made.copy(tmp_path_factory.mktemp("built") / "mine")
+    folder = own.root / "models" / "m"
+    folder.mkdir()
+    (folder / "net.onnx").write_bytes(conv_net())
+    (folder / "samples.npy").write_bytes(samples())
+    (folder / "recipe.yaml").write_text(RECIPE)
+    ran = own.doit()
+    assert ran.code == 0, ran.err
+    own.commit("a model")
+    return own
+
+
+def test_the_wheel_adds_one_name_and_needs_nothing(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith("/METADATA"))
+        told = archive.read(metadata).decode()
+    assert {name.split("/")[0] for name in names} == {"npumake", metadata.split("/")[0]}
+    assert not any("__pycache__" in name or "/tests/" in name for name in names)
+    assert "Requires-Dist" not in told
+
+
+def test_the_same_tree_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    assert build_wheel(tmp_path).read_bytes() == wheel.read_bytes()
+
+
+def test_version_and_help(npumake: Path, tmp_path: Path) -> None:
+    assert re.fullmatch(r"npumake \d+\.\d+\.\d+\n", run([npumake, "--version"], tmp_path).out)
+    told = run([npumake, "--help"], tmp_path).out
+    assert "npumake init DIR" in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_a_new_repository_is_clean_after_its_two_commands(own: OwnRepository) -> None:
+    for arguments in ((), ("test",)):
+        ran = own.doit(*arguments)
+        assert ran.code == 0, ran.err
+    assert own.doit().out == "no models yet: each is a models/NAME/recipe.yaml\n"
+    assert own.status == ""
+
+
+@pytest.mark.toolchain
+def test_a_model_builds_and_is_clean_after_a_run(built: OwnRepository) -> None:
+    assert (built.root / "models/m/build/rk3588/model.rknn").read_bytes()[:4] == b"RKNN"
+    for arguments in ((), ("test",), ("why",)):
+        ran = built.doit(*arguments)
+        assert (ran.code, ran.steps) == (0, {}), ran.err
+    assert built.status == ""
+    assert "m@rk3588" in built.doit().out
+    dvc = run([built.root / ".venv/bin/dvc", "status"], built.root)
+    assert dvc.out.startswith("Data and pipelines are up to date"), dvc.out
+
+
+@pytest.mark.toolchain
+def test_another_engine_is_one_line_and_why_tells(built: OwnRepository, wheel: Path) -> None:
+    """The other engine has another version of a stage, and other pins of a toolchain."""
+    pin, other = built.root / "npumake.txt", built.root / "wheels" / "other.whl"
+    old = pin.read_text()
+    _rewrite(
+        wheel,
+        other,
+        {
+            "npumake/engine/pipelines/stages/versions.yaml": (b"export: ", b"export: 9"),
+            "npumake/engine/toolchains/rknn-2.5.0.txt": (b"", b"# other pins\n"),
+        },
+    )
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    line = f"wheels/other.whl --hash=sha256:{digest}"
+    pin.write_text("\n".join([*old.splitlines()[:-1], line, ""]))
+    told = built.doit("why").out
+    assert re.search(r"m:export +stale\n  stage version export \d+ -> 9\d+\n", told), told
+    assert re.search(r"m:build@rk3588 +stale\n  toolchain rknn-2.5.0 changed\n", told), told
+    pin.write_text(old)
+    other.unlink()
+    assert "stale" not in built.doit("why").out
+    assert built.status == ""
+
+
+def _rewrite(wheel: Path, to: Path, changes: dict[str, tuple[bytes, bytes]]) -> None:
+    """The wheel again, with the first of some bytes of some files replaced."""
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(to, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name in changes:
+                data = data.replace(*changes[name], 1)
+            target.writestr(name, data)
+
+
+WRONG = {
+    "no hash": ("wheels/x.whl", "npumake.txt:2: `wheels/x.whl` has no hash"),
+    "no file": (f"wheels/x.whl --hash=sha256:{'0' * 64}", "npumake.txt:2: no file wheels/x.whl"),
+    "no commit": ("git+https://host.invalid/x.git@main", "has no hash"),
+    "two lines": ("a\nb", "npumake.txt:3: one line says which engine, not 2"),
+    "none": ("", "npumake.txt: one line says which engine, not 0"),
+}
+
+
+@pytest.mark.parametrize(("line", "told"), WRONG.values(), ids=WRONG)
+def test_a_wrong_pin_is_told_with_its_place(own: OwnRepository, line: str, told: str) -> None:
+    (own.root / "npumake.txt").write_text(f"# the engine\n{line}\n")
+    ran = own.doit("why")
+    assert ran.code == 1
+    assert told in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_wheel_that_changed_is_refused(own: OwnRepository) -> None:
+    """What runs is what was pinned: the engine that is there already goes on."""
+    (wheel,) = (own.root / "wheels").iterdir()
+    wheel.write_bytes(wheel.read_bytes() + b"x")
+    ran = own.doit()
+    assert ran.code == 1
+    assert f"{wheel.name} is another file than its hash says" in ran.err
+
+
+def test_no_file_is_overwritten(npumake: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/README.md").write_text("mine\n")
+    ran = run([npumake, "init", "mine"], tmp_path)
+    assert ran.code == 3
+    assert "mine has README.md already, and no file is overwritten" in ran.err
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["README.md"]
+
+
+def test_the_ci_examples_are_yaml(own: OwnRepository) -> None:
+    github = yaml.safe_load((own.root / ".github/workflows/npumake.yml").read_text())
+    gitlab = yaml.safe_load((own.root / ".gitlab-ci.yml").read_text())
+    steps = [step["run"] for step in github["jobs"]["models"]["steps"] if "run" in step]
+    assert steps == gitlab["models"]["script"]
+    assert steps[:2] == ["./doit", "./doit test"]
+
+
+def test_git_pins_the_commit(own: OwnRepository, wheel: Path, tmp_path: Path) -> None:
+    """pip builds the commit's wheel; here of a repository whose wheel is made already."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "made"\nbackend-path = ["."]\n'
+        '[project]\nname = "npumake"\nversion = "0.1.0"\n'
+    )
+    (source / wheel.name).write_bytes(wheel.read_bytes())
+    (source / "made.py").write_text(
+        "import shutil\n"
+        "def build_wheel(folder, *rest):\n"
+        f"    shutil.copy({wheel.name!r}, folder)\n"
+        f"    return {wheel.name!r}\n"
+    )
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *words], cwd=source, check=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=source, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    (own.root / "npumake.txt").write_text(f"git+file://{source}@{commit}\n")
+    ran = own.doit("--version")
+    assert ran.code == 0, ran.err
+    assert (own.root / ".npumake/engine/pinned").read_text().endswith(commit)
