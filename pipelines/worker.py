@@ -191,7 +191,7 @@ class _Server:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_environment(python),
+                env=environment(python),
                 cwd="/",
                 start_new_session=True,  # the terminal's Ctrl-C is not for it
             )
@@ -255,7 +255,8 @@ class _Server:
             done.set()
 
 
-def _environment(python: Path) -> dict[str, str]:
+def environment(python: Path) -> dict[str, str]:
+    """What a toolchain's processes see of the user's environment, and what they need."""
     kept = {k: v for k, v in os.environ.items() if k in ("HOME", "TMPDIR", "USER", "LOGNAME")}
     return {**kept, "PATH": f"{python.parent}:/usr/bin:/bin", **_ENVIRONMENT}
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests import warm_toolchains
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc, git
 from tests.workspace import Workspace
@@ -58,10 +59,10 @@ class Checkout(Workspace):
 
     def _link(self) -> None:
         (self.root / ".npumake").mkdir(exist_ok=True)
-        for name in (".venv", ".npumake/toolchains"):
-            place = self.root / name
-            if not place.is_symlink():
-                place.symlink_to(ROOT / name)
+        links = {".venv": ROOT / ".venv", ".npumake/toolchains": warm_toolchains.home()}
+        for name, target in links.items():
+            if not (self.root / name).is_symlink():
+                (self.root / name).symlink_to(target)
         # `.venv/` in .gitignore is a folder's name, and here it is a link.
         (self.root / ".git/info").mkdir(exist_ok=True)
         (self.root / ".git/info/exclude").write_text("/.venv\n")

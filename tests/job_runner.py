@@ -41,7 +41,6 @@ def recipe_input(shape: list[int] | None = None, dtype: str = "float32", **given
 # As pipelines.worker sets it, but for the seed of hashes: nothing may depend on it.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
     "PYTHONHASHSEED": "random",
     "OMP_NUM_THREADS": "1",

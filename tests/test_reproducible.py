@@ -13,6 +13,7 @@ import yaml
 from quant.fault import Fault
 from quant.rknn_file import parse
 from quant.rknn_leaks import cleared
+from tests import warm_toolchains
 from tests.conftest import ROOT
 from tests.workspace import Workspace
 
@@ -29,7 +30,7 @@ TARGETS: dict[str, Any] = {
 
 def built(root: Path) -> Workspace:
     """Both models for every target, in a project of its own."""
-    workspace = Workspace(root)
+    workspace = Workspace(root, warm_toolchains.MADE)
     for name in MODELS:
         ignored = shutil.ignore_patterns("build", "dvc.*", "__pycache__")
         folder = shutil.copytree(ROOT / "models" / name, root / "models" / name, ignore=ignored)

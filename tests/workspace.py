@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import shutil
@@ -9,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests import warm_toolchains
 from tests.conftest import ROOT
 
 PARTS = ("dodo.py", "doit", "pyproject.toml", "pipelines", "quant", "toolchains", ".dvc/config")
@@ -34,11 +37,19 @@ class Ran:
         return {name: "ran" if what.endswith(" s") else what for name, what in told}
 
 
-class Workspace:
-    """root: the copy. Toolchains are the project's own."""
+@cache
+def _compile() -> None:
+    """Write the project's bytecode, so that no copy compiles for itself what only jobs import."""
+    for part in ("pipelines", "quant"):
+        compileall.compile_dir(ROOT / part, quiet=2)
 
-    def __init__(self, root: Path) -> None:
+
+class Workspace:
+    """root: the copy. toolchains: where the project's own are; by default those started before."""
+
+    def __init__(self, root: Path, toolchains: Path | None = None) -> None:
         self.root = root
+        _compile()
         for part in PARTS:
             source, target = ROOT / part, root / part
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +60,7 @@ class Workspace:
                 shutil.copy2(source, target)
         (root / "models").mkdir()
         (root / ".npumake").mkdir()
-        (root / ".npumake" / "toolchains").symlink_to(ROOT / ".npumake" / "toolchains")
+        (root / ".npumake" / "toolchains").symlink_to(toolchains or warm_toolchains.home())
 
     def add(self, name: str, recipe: Mapping[str, Any], **files: Path | bytes | str) -> Path:
         """A model's folder. files: name with `__` for `.` -> source path or content."""
