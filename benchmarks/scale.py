@@ -193,7 +193,7 @@ def measure_dvc(root: Path, runs: int, environment: Mapping[str, str]) -> dict[s
 def measure_recording(root: Path, runs: int, environment: Mapping[str, str]) -> dict[str, Cost]:
     """Hash and keep every output, and write run-cache and dvc.lock, for both from nothing."""
     locks = sorted(root.glob("models/*/dvc.lock"))
-    memories = [root / ".npumake" / name for name in ("contents.json", "locks.json")]
+    memories = [root / ".npumake" / name for name in ("contents.txt", "locks.txt")]
     forgotten = [root / ".dvc" / "cache", *locks, *memories]
     texts = []
     commands: dict[str, list[str | Path]] = {

@@ -58,7 +58,7 @@ def make(root: Path, count: int) -> int:
         "report": "",
         "folders": {},
         "paths": paths,
-        "state": seal.state_of(seal.stamp(f"{root}/{path}") for path in paths),
+        "state": seal.state_of(seal.packed(seal.stamp(f"{root}/{path}")) for path in paths),
     }
     place = root / seal.place([])
     place.parent.mkdir()

@@ -42,7 +42,7 @@ class Builder:
     worker: Worker = field(init=False)
 
     def __post_init__(self) -> None:
-        self.contents = Contents(self.root, self.root / ".npumake" / "contents.json")
+        self.contents = Contents(self.root, self.root / ".npumake" / "contents.txt")
         self.locks = Locks(self.root, self.order)
         self.store = Store(cache(self.root))
         self.worker = Worker(self.root)

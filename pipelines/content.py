@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import atomic, console, seal
+from pipelines import console, seal
+from pipelines.shelf import Shelf
 from pipelines.where import Problem, Problems, Where
 from quant.image_names import is_image
 
 IGNORE = ".dvcignore"
 _CONTROL = {".git", ".hg", ".dvc"}  # DVC never looks into these
 _CHUNK = 1 << 20
+FORM = "contents 1"  # of the memory
 _PICTURES = "//"  # before an MD5 in the memory: no path begins so
 _SYNC_FILE_RANGE = 7  # wait, write, wait. Source: linux/fs.h
 # Dirty pages are written after 35 s (vm.dirty_expire_centisecs and writeback), or some more.
@@ -134,9 +136,9 @@ class Contents:
     def __init__(self, root: Path, memory: Path) -> None:
         self.root = root
         self._base = f"{root}/"  # joining thousands of Paths takes longer than asking for them
-        self._memory = memory
-        self._known: dict[str, list[Any]] | None = None
-        self._is_changed = False
+        self._shelf = Shelf(memory, FORM)
+        self._known: dict[str, dict[str, list[Any]]] = {}  # by what is kept together
+        self._changed: set[str] = set()
         self._lock = threading.Lock()
 
     def of(self, path: str) -> Content | None:
@@ -167,9 +169,10 @@ class Contents:
 
     def save(self) -> None:
         with self._lock:
-            if self._is_changed and self._known is not None:
-                atomic.remember(self._memory, json.dumps(self._known).encode())
-                self._is_changed = False
+            for name in self._changed:
+                self._shelf.put(name, self._known[name])
+            self._changed.clear()
+            self._shelf.save()
 
     def _of_folder(self, folder: str) -> Content:
         found = {}
@@ -186,21 +189,21 @@ class Contents:
 
     def pictures(self, md5: str) -> str | None:
         """MD5 of what a folder of that MD5 holds of pictures; None where it was not looked into."""
-        return next(iter(self._load().get(_PICTURES + md5, ())), None)
+        return next(iter(self._beside(_PICTURES + md5).get(_PICTURES + md5, ())), None)
 
     def _remember_pictures(self, md5: str, members: Mapping[str, str]) -> None:
-        if _PICTURES + md5 in self._load():
+        key = _PICTURES + md5
+        if key in self._beside(key):
             return
         held = {path: each for path, each in members.items() if is_image(path.rpartition("/")[2])}
         with self._lock:
-            self._load()[_PICTURES + md5] = [folder_content(held, 0).md5]
-            self._is_changed = True
+            self._put(key, [folder_content(held, 0).md5])
 
     def _of_file(self, path: str, status: os.stat_result) -> Content:
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(path)
         stamp = _stamp(status)
-        known = self._load().get(path)
+        known = self._beside(path).get(path)
         is_executable = bool(status.st_mode & stat.S_IXUSR)
         if known is not None and known[1:] == stamp:
             return Content(known[0], status.st_size, None, is_executable)
@@ -216,27 +219,37 @@ class Contents:
     def distrust(self) -> None:
         """Hash everything again, whatever the stamps say."""
         with self._lock:
-            # What is known by content is no matter of stamps.
-            kept = {key: held for key, held in self._load().items() if key.startswith(_PICTURES)}
-            self._known, self._is_changed = kept, True
+            self._shelf.keep([_PICTURES])  # what is known by content is no matter of stamps
+            self._known.clear()
+            self._changed.clear()
 
     def is_stamp_of(self, path: str, stamp: list[int] | None) -> bool:
         """Whether `stamp` is what the path had when it was hashed, or it never was."""
-        known = self._load().get(path)
+        known = self._beside(path).get(path)
         return known is None or known[1:] == stamp
 
     def _remember(self, path: str, md5: str, stamp: list[int]) -> None:
         with self._lock:
-            self._load()[path] = [md5, *stamp]
-            self._is_changed = True
+            self._put(path, [md5, *stamp])
 
-    def _load(self) -> dict[str, list[Any]]:
-        if self._known is None:
-            try:
-                self._known = dict(json.loads(self._memory.read_bytes()))
-            except (OSError, ValueError):  # none yet, or damaged: it is only a memory
-                self._known = {}
-        return self._known
+    def _put(self, path: str, held: list[Any]) -> None:
+        self._beside(path)[path] = held
+        self._changed.add(together(path))
+
+    def _beside(self, path: str) -> dict[str, list[Any]]:
+        """What is known of a path and of those that are kept together with it."""
+        name = together(path)
+        if name not in self._known:
+            held = self._shelf.get(name)
+            self._known.setdefault(name, held if isinstance(held, dict) else {})
+        return self._known[name]
+
+
+def together(path: str) -> str:
+    """Under which name the memory keeps a path: a run with one model to build decodes no other."""
+    if path.startswith(_PICTURES):
+        return _PICTURES
+    return "/".join(path.split("/", 2)[:2]) if path.startswith("models/") else ""
 
 
 def _stamp(status: os.stat_result) -> list[int]:

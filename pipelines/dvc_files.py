@@ -18,11 +18,13 @@ REGISTRY = "dvc.yaml"
 def write_all(root: Path, plan: Plan, *, is_whole: bool = True) -> list[str]:
     """Write what is absent or older than its recipe. Returns the paths written.
 
-    is_whole: the plan is of every model; else the registry, which tells of all, stays as it is.
+    is_whole: the plan is of every model; else the registry, which tells of all, stays as it is,
+    and so do the other models' files.
     """
     written = []
     memory = root / ".npumake" / "dvc_yaml.json"
-    known, now = _known(memory), {}
+    known = _known(memory)
+    now = {} if is_whole else dict(known)
     for path, facts, make in _files(plan):
         if path == REGISTRY and not is_whole:
             continue

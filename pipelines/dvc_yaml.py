@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,12 +27,21 @@ def model_text(steps: Iterable[Step]) -> str:
 
 def registry_text(plan: Plan) -> str:
     """The root dvc.yaml: an artifact a model and target, metrics and plots over the models."""
+    return HEAD + _yaml(registry(plan))
+
+
+def registry_digest(plan: Plan) -> str:
+    return hashlib.md5(repr(registry(plan)).encode(), usedforsecurity=False).hexdigest()
+
+
+def registry(plan: Plan) -> dict[str, Any]:
+    """What the root dvc.yaml tells; each part of it is of one model."""
     made = [path for step in plan.steps.values() for path in step.outputs.values()]
     tables: dict[str, list[str]] = {}
     for step in plan.steps.values():
         found = [path for path in step.outputs.values() if _kind(path) == "plots"]
         tables.setdefault(step.model, []).extend(found)
-    data = {
+    return {
         # GTO's names: letters, digits, - _ /. With `-`, a-b for c would be a for b-c.
         "artifacts": {
             name: _artifact(recipe, target, file)
@@ -41,7 +51,6 @@ def registry_text(plan: Plan) -> str:
         "metrics": [path for path in made if _kind(path) == "metrics"],
         "plots": [_comparison(model, paths) for model, paths in tables.items() if paths],
     }
-    return HEAD + _yaml(data)
 
 
 def _comparison(model: str, tables: Iterable[str]) -> dict[str, Any]:

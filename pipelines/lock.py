@@ -108,7 +108,7 @@ class Locks:
         self._parts: dict[str, dict[str, str]] = {}  # the same, by stage
         self._entries: dict[tuple[str, str], Entry] = {}
         self._edits: dict[str, dict[str, _Edit]] = {}
-        self._parsed = ParsedFiles(root / ".npumake" / "locks.json")
+        self._parsed = ParsedFiles(root / ".npumake" / "locks.txt")
         self._journal = Journal(root / ".npumake" / "journal")
         self._is_replayed = False
         self._guard = threading.RLock()

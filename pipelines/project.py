@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePath
 
@@ -14,6 +14,7 @@ from pipelines.plan import Plan
 from pipelines.recipe import parse
 from pipelines.recipe.model import Recipe
 from pipelines.where import Problems
+from pipelines.whole import Memory, Whole
 
 # A plan of thousands of steps holds no garbage: by default it is searched after every 700 objects.
 gc.set_threshold(200_000)
@@ -22,15 +23,27 @@ gc.set_threshold(200_000)
 class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.spared: Mapping[str, Whole] = {}  # models that have nothing to do, and are not read
+        self.memory: Memory | None = None  # what tells so
+
+    def spare(self, models: Mapping[str, Whole], memory: Memory | None) -> None:
+        """Leave these models out of all below, until others are named."""
+        self.spared, self.memory = models, memory
+        self.read_again()
 
     @cached_property
     def _read(self) -> tuple[dict[str, Recipe], dict[str, Problems]]:
-        return parse.load_each(self.root)
+        return parse.load_each(self.root, self.spared)
 
     @property
     def recipes(self) -> dict[str, Recipe]:
-        """Every model's recipe, but for those with mistakes."""
+        """Every model's recipe, but for those with mistakes, and those that are spared."""
         return self._read[0]
+
+    @property
+    def models(self) -> set[str]:
+        """Models without mistakes, spared or not."""
+        return {*self.recipes, *self.spared}
 
     @property
     def broken(self) -> dict[str, Problems]:

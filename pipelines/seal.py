@@ -26,6 +26,7 @@ FORM = 4
 # Variables that say where DVC's own configuration is, and with it the cache.
 VARIABLES = ("HOME", "XDG_CONFIG_HOME", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
 OFF = "NPUMAKE_NO_SEAL"  # environment variable: any value turns seals off
+SEEN: dict[str, bytes] = {}  # stamps that broke a seal: whoever is next needs them too
 _HOME = ".npumake/seals"
 _pack = struct.Struct("<3q2Q").pack
 
@@ -59,9 +60,12 @@ def check(root: str, arguments: Sequence[str]) -> str | None:
             return None
         if any(names(f"{root}/{folder}") != held for folder, held in seal["folders"].items()):
             return None
-        if _is_busy(root):
+        if is_busy(root):
             return None
-        if state_of(stamp(f"{root}/{path}") for path in seal["paths"]) != seal["state"]:
+        paths = seal["paths"]
+        stamps = [packed(stamp(f"{root}/{path}")) for path in paths]
+        if state_of(stamps) != seal["state"]:
+            SEEN.update(zip(paths, stamps, strict=True))
             return None
         return str(seal["report"])
     except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
@@ -91,10 +95,14 @@ def environment() -> list[str | None]:
     return [os.environ.get(name) for name in VARIABLES]
 
 
-def state_of(stamps: Iterable[list[int] | None]) -> str:
+def packed(found: Sequence[int] | None) -> bytes:
+    """A stamp in 40 bytes."""
+    return _pack(*found) if found else b"-"
+
+
+def state_of(stamps: Iterable[bytes]) -> str:
     """One digest of all stamps, in order: a list of 180,000 takes longer to read than to make."""
-    packed = [_pack(*found) if found else b"-" for found in stamps]
-    return blake2b(b"".join(packed)).hexdigest()
+    return blake2b(b"".join(stamps)).hexdigest()
 
 
 def names(folder: str) -> list[str]:
@@ -111,18 +119,20 @@ def place(arguments: Sequence[str]) -> str:
     return f"{_HOME}/{zlib.crc32(json.dumps(list(arguments)).encode()):08x}.json"
 
 
-def is_sealable(arguments: Sequence[str]) -> bool:
-    """Whether the arguments are names and options that change nothing but how steps are run."""
-    words = iter(arguments)
+def names_among(arguments: Sequence[str]) -> list[str] | None:
+    """The arguments without options; None where one changes more than how steps are run."""
+    found, words = [], iter(arguments)
     for word in words:
         if word in ("-n", "--process"):
             next(words, None)
-        elif word.startswith("-") and word not in ("-c", "--continue"):
-            return False
-    return True
+        elif not word.startswith("-"):
+            found.append(word)
+        elif word not in ("-c", "--continue"):
+            return None
+    return found
 
 
-def _is_busy(root: str) -> bool:
+def is_busy(root: str) -> bool:
     """Whether another run goes on, or left a journal: a run waits for it, or mends."""
     try:
         if next(os.scandir(f"{root}/.npumake/journal"), None):

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -51,11 +53,18 @@ def known(root: Path) -> list[str]:
     return sorted(name for name in names if name != "npumake")
 
 
+@cache
+def _table(text: str) -> dict[str, Any]:
+    """toolchains.yaml, which a run asks for again and again."""
+    return dict(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
 def load(root: Path, name: str) -> Toolchain:
     if name not in known(root):
         advice = did_you_mean(name, known(root), "toolchains")
         raise ToolchainError(f"no toolchain `{name}`\n  {advice}")
-    told = yaml.safe_load((root / TOOLCHAINS / "toolchains.yaml").read_text(encoding="utf-8"))[name]
+    table = (root / TOOLCHAINS / "toolchains.yaml").read_text(encoding="utf-8")
+    told = _table(table)[name]
     return Toolchain(
         name,
         root / TOOLCHAINS / f"{name}.txt",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import mmap
 import os
 import shutil
@@ -18,6 +17,7 @@ import pytest
 from pipelines import content, seal
 from pipelines.content import Contents, md5_of
 from pipelines.dvc_repo import Cache
+from pipelines.shelf import Shelf
 from pipelines.store import Store, Taken
 
 OLD_NS = 1_000_000_000_000_000_000
@@ -228,11 +228,13 @@ def test_a_file_of_another_file_system_is_hashed(tmp_path: Path, hashed: list[Pa
     memory = contents(tmp_path)
     memory.of("f")
     memory.save()
-    known = json.loads((tmp_path / "memory.json").read_text())
+    shelf = Shelf(tmp_path / "memory.json", content.FORM)
+    known = shelf.get("")
     assert known["f"][-1] == (tmp_path / "f").stat().st_dev
     assert seal.stamp(str(tmp_path / "f")) == known["f"][1:]
     known["f"][-1] += 1
-    (tmp_path / "memory.json").write_text(json.dumps(known))
+    shelf.put("", known)
+    shelf.save()
     hashed.clear()
     contents(tmp_path).of("f")
     assert hashed == [tmp_path / "f"]

@@ -20,6 +20,8 @@ FLOORS = (
         "pipelines.confined",
         "pipelines.terminal",
         "pipelines.seal",
+        "pipelines.shelf",
+        "pipelines.whole",
         "pipelines.console",
         "pipelines.pip_config",
         "pipelines.installed",

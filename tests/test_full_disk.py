@@ -39,7 +39,7 @@ def fill_and_free(place: str) -> None:
         for path in (".dvc/cache", ".npumake/work", ".npumake/seals"):
             shutil.rmtree(root / path, ignore_errors=True)
         shutil.rmtree(root / "models" / "m0000" / "build")
-        for file_name in ("contents.json", "locks.json", "dvc_yaml.json"):
+        for file_name in ("contents.txt", "locks.txt", "dvc_yaml.json"):
             (root / ".npumake" / file_name).unlink(missing_ok=True)
         for file_name in ("dvc.lock", "dvc.yaml"):
             (root / "models" / "m0000" / file_name).unlink()

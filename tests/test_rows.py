@@ -63,7 +63,8 @@ def report(folder: Path, model: str, cosine: float) -> None:
 def lines(project: Project, pattern: str) -> list[str]:
     """The table where the steps that match were up to date."""
     steps = [name for name in project.plan.steps if re.match(pattern, name)]
-    return rows.lines(project, Run(steps, dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0))))
+    run = Run(steps, dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0)))
+    return rows.lines(rows.tell(project, run))
 
 
 def test_a_sweep_is_one_row_and_a_baseline_is_called_so(project: Project) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import seal
+from pipelines import content, seal, whole
+from pipelines.shelf import Shelf
+from pipelines.whole import Memory, Whole
 from tests.conftest import ROOT
-from tests.fake_project import FakeProject
+from tests.fake_project import STAGES, FakeProject
 from tests.workspace import Ran
 
 
@@ -270,12 +271,13 @@ def is_whole_cache(cache: Path) -> bool:
 
 def test_rehash_settles_what_no_time_tells(root: Path) -> None:
     """The memory holds the old MD5 under the new stamp, as after a store that left no trace."""
-    net, memory = root / M / "net.onnx", root / ".npumake/contents.json"
+    net, memory = root / M / "net.onnx", Shelf(root / ".npumake/contents.txt", content.FORM)
     net.write_bytes(net.read_bytes()[::-1])
     time.sleep(0.05)
-    known = json.loads(memory.read_text())
+    known = memory.get(M)
     known[f"{M}/net.onnx"][1:] = seal.stamp(str(net)) or []
-    memory.write_text(json.dumps(known))
+    memory.put(M, known)
+    memory.save()
     assert run(root).steps == {}
     assert is_sealed(root)
     assert run(root, "--rehash").steps["m0000:export"] == "ran"
@@ -343,6 +345,92 @@ def test_files_of_this_instant_are_not_trusted(root: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True)
     assert done.returncode == 0
     assert not is_sealed(root)
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ("nothing", "m0000 m0001"),
+        ("touched source", "m0001"),
+        ("same size and time", "m0001"),
+        ("new file in a folder of a data folder", "m0001"),
+        ("comment in a recipe", "m0001"),
+        ("other parameter", "m0001"),
+        ("failing gate", "m0001"),
+        ("bad recipe", "m0001"),
+        ("lost output", "m0001"),
+        ("swapped output", "m0001"),
+        ("edited lock", "m0001"),
+        ("edited dvc.yaml", "m0001"),
+        # The root dvc.yaml, or what is common to all, would be another.
+        ("lost root dvc.yaml", ""),
+        ("description", ""),
+        ("new model", ""),
+        ("lost model", ""),
+        ("lost recipe", ""),
+        ("recipe.yml", ""),
+        ("raised version", ""),
+        ("edited code", ""),
+        ("new code", ""),
+        ("unused pins", ""),
+        ("ignored step", ""),
+        ("lost object", ""),
+        ("DVC's cache elsewhere", ""),
+    ],
+)
+def test_only_models_with_nothing_to_do_are_spared(change: str, left: str, root: Path) -> None:
+    describe = append(f"{M}/recipe.yaml", "description: x\n")
+    (CHANGES | {"description": describe})[change](root)
+    assert spared(root) == left.split()
+
+
+def spared(root: Path) -> list[str]:
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from pipelines.front import sparing\n"
+        "from pipelines.project import CURRENT\n"
+        "sparing.spare_whole_models(); print(*sorted(CURRENT.spared))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_spared_model_stays_so_after_runs_that_build_others(root: Path) -> None:
+    for text in ("a", "b"):
+        write(f"{M}/net.onnx", text)(root)
+        time.sleep(0.05)
+        assert set(run(root).steps) == {f"m0000:{stage}" for stage in STAGES}
+        assert spared(root) == ["m0000", "m0001"]
+    write("models/m0001/net.onnx", "c")(root)
+    assert spared(root) == ["m0000"]
+    assert set(run(root).steps) == {f"m0001:{stage}" for stage in STAGES}
+
+
+def test_a_model_whose_input_another_will_make_is_not_spared(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / name).write_text(name)
+    state = {
+        name: seal.state_of([seal.packed(seal.stamp(f"{tmp_path}/{name}"))]) for name in "abcd"
+    }
+    needs = {"a": [], "b": ["a"], "c": ["b"], "d": []}
+    models = {name: Whole([name], state[name], needs[name], "", {}) for name in "abcd"}
+    assert [*Memory(models, [], []).unchanged(tmp_path)] == ["a", "b", "c", "d"]
+    (tmp_path / "a").write_text("other")
+    assert [*Memory(models, [], []).unchanged(tmp_path)] == ["d"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "x\n", "\n\n", "FORM\n", 'FORM\n""\t{}', 'FORM\n""\t[]'])
+def test_a_damaged_memory_of_whole_models_spares_none(root: Path, text: str) -> None:
+    form = (root / whole.FILE).read_text().partition("\n")[0]
+    (root / whole.FILE).write_text(text.replace("FORM", form))
+    assert spared(root) == []
+
+
+def test_a_torn_line_of_the_memory_spares_none(root: Path) -> None:
+    held = (root / whole.FILE).read_text()
+    (root / whole.FILE).write_text(held[: len(held) - 100])
+    assert spared(root) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 0}', '{"form": 1, "arguments": []}'])

@@ -16,12 +16,12 @@ from doit.doit_cmd import DoitConfig, DoitMain, get_loader
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from doit.plugin import PluginDict
 
-from pipelines import console, dvc_pull, forecast
+from pipelines import console, dvc_pull, forecast, seal
 from pipelines.dvc_files import write_all
 from pipelines.dvc_pull import PullError
 from pipelines.dvc_repo import RepositoryLocked, has_remote
 from pipelines.engine import CODE, IS_PINNED
-from pipelines.front import overview, reporter, runtime_parts, words
+from pipelines.front import overview, reporter, runtime_parts, sparing, words
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.toolchain import Environments, ToolchainError
@@ -115,6 +115,10 @@ def dispatch(arguments: list[str]) -> int:
     if name in (None, "run") and "--rehash" in rest:
         rest = [word for word in rest if word != "--rehash"]
         CURRENT.builder.contents.distrust()
+    if name in (None, "run") and seal.names_among(arguments) in ([], ["run"]):
+        sparing.spare_whole_models()
+    elif CURRENT.spared:
+        CURRENT.spare({}, None)
     if name not in _NEEDS_NO_RECIPES:
         _tell_broken(rest)
     if name in _WITHOUT_USE:
@@ -165,7 +169,7 @@ def _tell_broken(words: Sequence[str]) -> None:
     broken = CURRENT.broken
     names = [word.removeprefix("models/") for word in words if not word.startswith("-")]
     asked = {re.split("[:@/]", name)[0] for name in names}
-    if wanted := [broken[name] for name in broken if name in asked or not CURRENT.recipes]:
+    if wanted := [broken[name] for name in broken if name in asked or not CURRENT.models]:
         raise Problems(problem for each in wanted for problem in each.problems)
     for name, problems in broken.items():
         console.say(str(problems), "red")
@@ -216,13 +220,16 @@ def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling:
     CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
     selected = with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
-        write_all(CURRENT.root, CURRENT.plan, is_whole=not CURRENT.broken)
-        if not CURRENT.recipes:
+        write_all(CURRENT.root, CURRENT.plan, is_whole=not (CURRENT.broken or CURRENT.spared))
+        if not CURRENT.models:
             return _tell(["no models yet: each is a models/NAME/recipe.yaml"])
         if is_pulling:
             dvc_pull.pull_outputs(CURRENT, selected)
         _make_toolchains(selected, is_pulling)
-        code = _execute(doit, ["run", *options, *names])
+        if selected or not CURRENT.spared:
+            code = _execute(doit, ["run", *options, *names])
+        else:
+            code = reporter.tell_nothing_to_do()
     if code == ERROR and not any(each.has_errors for each in reporter.LAST):
         code = FAILURE  # doit calls it an error that others need a step that failed
     failed_gates = any(each.has_gate_failures for each in reporter.LAST)

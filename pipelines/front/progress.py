@@ -59,7 +59,7 @@ def times(root: Path) -> dict[str, float]:
 def remember(root: Path, found: Mapping[str, float]) -> None:
     """Keep what `times` returns, with what is kept already."""
     if found:
-        data = json.dumps(times(root) | dict(found), indent=0, sort_keys=True).encode()
+        data = json.dumps(times(root) | dict(found), sort_keys=True).encode()
         atomic.remember(_file(root), data)
 
 

@@ -15,7 +15,7 @@ from pipelines.front import progress, sealing
 from pipelines.front.tasks import STOPPED
 from pipelines.project import CURRENT
 from pipelines.report import gates, rows
-from pipelines.report.rows import Run
+from pipelines.report.rows import Run, Told
 
 _NAME_WIDTH, _MOST_WIDTH = 30, 44
 _SILENCE_S = 10  # where a line can't be renewed, so long nothing is said of a step that runs
@@ -122,7 +122,8 @@ class StepReporter:
         UNDONE.update(dict.fromkeys(self.interrupted, "interrupted"))
         steps = [name for name in self._selected if name in CURRENT.plan.steps]
         run = Run(steps, DONE, UNDONE)
-        for line in rows.lines(CURRENT, run):
+        told = rows.tell(CURRENT, run)
+        for line in rows.lines(told | _spared()):
             console.tell(line)
         for line in gates.failures(CURRENT, run):
             self.has_gate_failures = True
@@ -134,7 +135,8 @@ class StepReporter:
         if is_clean and not self.has_gate_failures and DONE.keys() >= set(steps):
             idle = dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0))
             if rows.is_whole(CURRENT, Run(steps, idle)):  # else a later run may tell more
-                sealing.write(ASKED, steps, rows.lines(CURRENT, Run(steps, idle)))
+                told = told if run.done == idle else rows.tell(CURRENT, Run(steps, idle))
+                sealing.write(ASKED, steps, told, rows.lines(told | _spared()))
         LAST.append(self)
 
     def _ended(self, task: Any) -> None:
@@ -179,6 +181,17 @@ class StepReporter:
     def _clear(self) -> None:
         if self._is_live:
             sys.stderr.write("\r\x1b[K")
+
+
+def tell_nothing_to_do() -> int:
+    """What a run reports in which every model is spared. Returns its exit code."""
+    reporter = StepReporter(None, None)
+    reporter.complete_run()
+    return 0
+
+
+def _spared() -> dict[str, Told]:
+    return {model: Told(**held.told) for model, held in CURRENT.spared.items()}
 
 
 def running() -> list[str]:

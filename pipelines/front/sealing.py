@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
-from pipelines import atomic, dvc_yaml, seal
+from pipelines import atomic, dvc_yaml, seal, whole
 from pipelines.content import IGNORE
 from pipelines.dvc_repo import config_files
 from pipelines.engine import PREFIX, TOOLCHAINS
+from pipelines.front import sparing
 from pipelines.project import CURRENT
+from pipelines.report.rows import Told
 from pipelines.step import Step
 from pipelines.terminal import data_width
+from pipelines.whole import Memory, Whole
 
 _KEPT = 16  # seals of other arguments
 # What decides besides the recipes and the steps' files. Absent ones must stay absent.
@@ -26,50 +30,125 @@ _FILES = (
 _FOLDERS = (f"{PREFIX}pipelines", f"{PREFIX}quant", TOOLCHAINS)
 
 
-def write(arguments: Sequence[str], selected: Sequence[str], lines: Sequence[str]) -> None:
+def write(
+    arguments: Sequence[str], selected: Sequence[str], told: Mapping[str, Told], lines: list[str]
+) -> None:
     """Seal a run whose selected steps are all up to date now.
 
-    lines: what the same run would print if nothing had to be done.
+    told, lines: what the same run would say of the models that are not spared, and print of all,
+    if nothing had to be done.
     """
-    if os.environ.get(seal.OFF) or not seal.is_sealable(arguments):
+    names = seal.names_among(arguments)
+    if os.environ.get(seal.OFF) or names is None:
         return
     steps = [CURRENT.plan.steps[name] for name in selected]
-    made = set(_made(steps))
-    objects = set(_objects(steps))
-    paths = sorted({*_decisive(), *made, *objects})
-    stamps = _stamps(paths, made | objects)
-    if stamps is None or not _is_as_recorded(steps, dict(zip(paths, stamps, strict=True))):
+    chosen = {*selected}
+    memory = _stamped(steps, {model: _of_model(model, chosen) for model in CURRENT.plan.recipes})
+    if memory is None:
         return
+    folders = {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()}
+    _write_seal(arguments, lines, memory, folders)
+    if names in ([], ["run"]):
+        whole.write(CURRENT.root, _told(memory, told), folders, CURRENT.spared)
+
+
+def _write_seal(
+    arguments: Sequence[str], lines: list[str], memory: Memory, folders: Mapping[str, list[str]]
+) -> None:
+    paths = sorted(memory.stamps)
     data = {
         "form": seal.FORM,
         "arguments": list(arguments),
         "width": data_width(),
         "environment": seal.environment(),
         "report": "".join(f"{line}\n" for line in lines),
-        "folders": {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()},
+        "folders": folders,
         "paths": paths,
-        "state": seal.state_of(stamps),
+        "state": seal.state_of(memory.stamps[path] for path in paths),
     }
     file = CURRENT.root / seal.place(arguments)
     _drop_oldest(file)
     atomic.remember(file, json.dumps(data).encode())
 
 
-def _decisive() -> Iterator[str]:
-    """Every path that the plan, and what is stale, was read from; nothing that a run makes."""
+def _stamped(steps: Sequence[Step], models: Mapping[str, set[str]]) -> Memory | None:
+    """All paths that decide, and their stamps; None where something was changed meanwhile.
+
+    Of a spared model it is the stamps by which it was found whole. models: of the others.
+    """
+    common, objects = sorted({*_common()}), {*_objects(steps)}
+    spared, earlier = CURRENT.spared, CURRENT.memory
+    stamps: dict[str, bytes] = {}
+    if earlier is not None:
+        objects |= {*earlier.objects}
+        stamps = {path: earlier.stamps[path] for held in spared.values() for path in held.paths}
+    paths = sorted({*common, *objects, *(path for own in models.values() for path in own)})
+    made = {*_made(steps)} | objects
+    found = _stamps(paths, made)
+    if found is None:
+        return None
+    if not _is_as_recorded(steps, dict(zip(paths, found, strict=True))):
+        return None
+    own = dict(zip(paths, map(seal.packed, found), strict=True))
+    told = {model: _whole(model, held, own) for model, held in models.items()}
+    return Memory({**spared, **told}, common, sorted(objects), stamps | own)
+
+
+def _whole(model: str, paths: set[str], stamps: Mapping[str, bytes]) -> Whole:
+    """What is held of a model but for what the report says."""
+    ordered = sorted(paths)
+    needs = {
+        path.split("/")[1]
+        for step in CURRENT.plan.of(model)
+        for path in step.dependencies
+        if path.startswith("models/")
+    }
+    state = seal.state_of(stamps[path] for path in ordered)
+    return Whole(ordered, state, sorted(needs - {model}), "", {})
+
+
+def _told(memory: Memory, told: Mapping[str, Told]) -> Memory:
+    registries = sparing.registries(CURRENT.plan)
+    own = {
+        model: replace(memory.models[model], registry=registries[model], told=vars(each))
+        for model, each in told.items()
+    }
+    return replace(memory, models={**CURRENT.spared, **own})
+
+
+def _common() -> Iterator[str]:
+    """What decides of all models: code, pins, configuration, and which models there are."""
     yield from _FILES
     yield from map(_relative, config_files(CURRENT.root))
     for folder in _code_folders()[1:]:
         yield from (f"{folder}/{e.name}" for e in os.scandir(CURRENT.root / folder) if e.is_file())
+    models = CURRENT.models
     for entry in os.scandir(CURRENT.root / "models"):
-        if entry.is_dir():
-            yield from (f"models/{entry.name}/{name}" for name in ("recipe.yaml", "recipe.yml"))
-    makers = CURRENT.plan.makers()
-    for step in CURRENT.plan.steps.values():
+        if entry.is_dir() and entry.name not in models:
+            yield from _recipes(f"models/{entry.name}")
+
+
+def _of_model(model: str, chosen: set[str]) -> set[str]:
+    """Every path that its plan was read from, and all that its chosen steps read or make.
+
+    What another model makes is a path of that one's.
+    """
+    folder, makers = CURRENT.plan.recipes[model].folder, CURRENT.plan.makers()
+    found = {*_recipes(folder), f"{folder}/dvc.yaml"}
+    for step in CURRENT.plan.of(model):
         for path in step.dependencies:
             if path not in makers:
-                yield from _below(path)
-                yield from (f"{parent}/{IGNORE}" for parent in PurePath(path, "_").parents)
+                found.update(_below(path))
+                found.update(f"{parent}/{IGNORE}" for parent in PurePath(path, "_").parents)
+        if step.name in chosen:
+            found.add(f"{folder}/dvc.lock")
+            for path in step.outputs.values():
+                found.update(_below(path))
+    return found
+
+
+def _recipes(folder: str) -> Iterator[str]:
+    yield from (f"{folder}/{name}" for name in ("recipe.yaml", "recipe.yml"))
 
 
 def _objects(steps: Iterable[Step]) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,18 @@ def load_all(root: Path) -> dict[str, Recipe]:
     return recipes
 
 
-def load_each(root: Path) -> tuple[dict[str, Recipe], dict[str, Problems]]:
-    """The sound recipes by model, and folder of models/ -> what is wrong with the others."""
+def load_each(
+    root: Path, left_out: Collection[str] = ()
+) -> tuple[dict[str, Recipe], dict[str, Problems]]:
+    """The sound recipes by model, and folder of models/ -> what is wrong with the others.
+
+    left_out: folders that are not read.
+    """
     models = root / MODELS
     recipes: dict[str, Recipe] = {}
     broken: dict[str, Problems] = {}
-    for folder in sorted(models.iterdir()) if models.is_dir() else ():
+    names = {*os.listdir(models)} - {*left_out} if models.is_dir() else ()  # noqa: PTH208
+    for folder in (models / name for name in sorted(names)):
         try:
             if (file := _recipe_file(folder)) is not None:
                 recipes[folder.name] = load(file, root)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.backends.rknn.runtime.check import VERDICTS
 from pipelines.backends.table import BACKENDS
 from pipelines.project import Project
 from pipelines.recipe.model import Target
@@ -25,10 +24,9 @@ def failures(project: Project, run: Run) -> Iterator[str]:
 
     Where a step has no result in this run, the reports are of another network, and judge nothing.
     """
-    chosen = set(run.selected)
     for recipe, target in project.plan.targets():
         steps = project.plan.of(recipe.model, target.name)
-        if not any(step.name in chosen for step in steps):
+        if not any(step.name in run.chosen for step in steps):
             continue
         if trouble(project, recipe, target, run):
             continue
@@ -98,6 +96,9 @@ def _judge_runtime(target: Target, report: Path) -> Iterator[tuple[str, str]]:
     least = target.gates.runtime
     if least is None or not report.is_file():
         return
+    # It reads whole .rknn files, which takes a tenth of what a run imports.
+    from pipelines.backends.rknn.runtime.check import VERDICTS
+
     told = json.loads(report.read_text())
     if VERDICTS.index(told["verdict"]) < VERDICTS.index(least):
         version = told["runtime"]["version"]

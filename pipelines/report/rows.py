@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pipelines import console, terminal
 from pipelines.backends.table import BACKENDS
@@ -45,6 +46,10 @@ class Run:
     done: Mapping[str, Done]
     undone: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def chosen(self) -> frozenset[str]:
+        return frozenset(self.selected)
+
 
 @dataclass(frozen=True)
 class Trouble:
@@ -61,34 +66,68 @@ class Trouble:
         return f"{self.stage} {self.what}"
 
 
-def lines(project: Project, run: Run) -> list[str]:
-    """The table's lines for the selected steps' models and targets; none where there are none.
+@dataclass(frozen=True)
+class Told:
+    """What the report says of one model: plain data, which is kept between runs.
+
+    rows: cells of the table. copied: lines that are not wrapped. accuracy, simplified: notes.
+    """
+
+    rows: Sequence[Sequence[str]]
+    copied: Sequence[str]
+    accuracy: Sequence[str]
+    simplified: Sequence[str]
+    baselines: Sequence[str]
+    is_swept: bool
+
+
+def lines(told: Mapping[str, Told]) -> list[str]:
+    """The report's lines. told: by model; none where there are none."""
+    models = [told[name] for name in sorted(told)]
+    if not models:
+        return []
+    most = terminal.data_width()
+    notes = [line for each in models for line in each.accuracy]
+    notes += [line for each in models for line in each.simplified]
+    if any(each.is_swept for each in models):
+        notes.append(_SWEPT)
+    if baselines := [name for each in models for name in each.baselines]:
+        notes.append(f"{_BASELINE} {', '.join(baselines)}")
+    rows = [HEAD, *(row for each in models for row in each.rows)]
+    table = console.table(rows, right=range(1, len(HEAD)), most=most)
+    wrapped = (part for note in (*notes, NOTE) for part in _wrapped(note, most or _WIDTH))
+    return [*table, *(line for each in models for line in each.copied), *wrapped]
+
+
+def tell(project: Project, run: Run) -> dict[str, Told]:
+    """What there is to say of each model that a selected step is of.
 
     A target with a step that has no result in this run shows that, and no numbers of an earlier
     build.
     """
-    groups = list(_groups(project, run.selected))
-    if not groups:
-        return []
-    most = terminal.data_width()
-    rows = [HEAD, *(_row(project, recipe, targets, run) for recipe, targets in groups)]
-    notes = [line for r, targets in groups for line in _accuracy(project, r, targets, run)]
-    notes += _simplified(project, groups)
-    if any(len(targets) > 1 for _, targets in groups):
-        notes.append(_SWEPT)
-    if baselines := [_name(r, targets) for r, targets in groups if targets[0].is_baseline]:
-        notes.append(f"{_BASELINE} {', '.join(baselines)}")
-    table = console.table(rows, right=range(1, len(HEAD)), most=most)
-    told = (part for note in (*notes, NOTE) for part in _wrapped(note, most or _WIDTH))
-    # A line to be copied is not wrapped.
-    return [*table, *(line for r, t in groups for line in _told(project, r, t, run)), *told]
+    by_model: dict[str, list[tuple[Recipe, list[Target]]]] = {}
+    for recipe, targets in _groups(project, run):
+        by_model.setdefault(recipe.model, []).append((recipe, targets))
+    return {model: _model(project, groups, run) for model, groups in by_model.items()}
+
+
+def _model(project: Project, groups: Sequence[tuple[Recipe, list[Target]]], run: Run) -> Told:
+    recipe = groups[0][0]
+    return Told(
+        [_row(project, r, targets, run) for r, targets in groups],
+        [line for r, targets in groups for line in _copied(project, r, targets, run)],
+        [line for r, targets in groups for line in _accuracy(project, r, targets, run)],
+        [f"{recipe.model}: {note}" for note in summary.notes(project.root, recipe)],
+        [_name(r, targets) for r, targets in groups if targets[0].is_baseline],
+        any(len(targets) > 1 for _, targets in groups),
+    )
 
 
 def trouble(project: Project, recipe: Recipe, target: Target, run: Run) -> Trouble | None:
     """Why the target's recorded reports are not of what is there now; None where they are."""
     own = (None, target.family, target.name)
     steps = [step for step in project.plan.of(recipe.model) if step.target in own]
-    chosen = set(run.selected)
+    chosen = run.chosen
     for step in steps:
         if step.name in chosen and step.name not in run.done:
             return Trouble(step.stage, run.undone.get(step.name, "not reached"))
@@ -101,12 +140,12 @@ def is_whole(project: Project, run: Run) -> bool:
     """Whether no row tells of trouble."""
     return not any(
         trouble(project, recipe, target, run)
-        for recipe, targets in _groups(project, run.selected)
+        for recipe, targets in _groups(project, run)
         for target in targets
     )
 
 
-def _told(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) -> Iterator[str]:
+def _copied(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run) -> Iterator[str]:
     """What a backend says of a target that is built, and of a sweep what has no result."""
     for target in targets:
         found = trouble(project, recipe, target, run)
@@ -118,26 +157,16 @@ def _told(project: Project, recipe: Recipe, targets: Sequence[Target], run: Run)
             yield from (f"{recipe.model}@{target.name}: {line}" for line in notes)
 
 
-def _simplified(
-    project: Project, groups: Sequence[tuple[Recipe, Sequence[Target]]]
-) -> Iterator[str]:
-    """What simplify did by itself, a line each."""
-    for recipe in {recipe.model: recipe for recipe, _ in groups}.values():
-        for note in summary.notes(project.root, recipe):
-            yield f"{recipe.model}: {note}"
-
-
 def _wrapped(note: str, most: int) -> list[str]:
     width = max(most, 20)
     return textwrap.wrap(note, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _groups(project: Project, selected: Sequence[str]) -> Iterator[tuple[Recipe, list[Target]]]:
+def _groups(project: Project, run: Run) -> Iterator[tuple[Recipe, list[Target]]]:
     """Targets any of whose own steps is selected; those of one sweep together."""
-    chosen = set(selected)
     groups: dict[tuple[str, str], tuple[Recipe, list[Target]]] = {}
     for recipe, target in project.plan.targets():
-        if any(step.name in chosen for step in project.plan.of(recipe.model, target.name)):
+        if any(step.name in run.chosen for step in project.plan.of(recipe.model, target.name)):
             key = (recipe.model, target.family)
             groups.setdefault(key, (recipe, []))[1].append(target)
     yield from groups.values()
