@@ -46,7 +46,7 @@ def registry(plan: Plan) -> dict[str, Any]:
         "artifacts": {
             name: _artifact(recipe, target, file)
             for recipe, target in plan.targets()
-            for name, file in _artifacts(recipe, target)
+            for name, file in registered(recipe, target)
         },
         "metrics": [path for path in made if _kind(path) == "metrics"],
         "plots": [_comparison(model, paths) for model, paths in tables.items() if paths],
@@ -69,7 +69,7 @@ def _yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _artifacts(recipe: Recipe, target: Target) -> Iterator[tuple[str, str]]:
+def registered(recipe: Recipe, target: Target) -> Iterator[tuple[str, str]]:
     """Name in the registry and file; the kind is told only where there are several."""
     made = BACKENDS[target.backend].artifacts(recipe, target)
     for kind, file in made.items():

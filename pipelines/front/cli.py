@@ -31,7 +31,17 @@ from quant.fault import Fault
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
 FAILURE, ERROR, USAGE = 1, 2, 3  # doit's exit codes; the last: wrong before any task runs
 _NEEDS_NO_RECIPES = {
-    *("test", "help", "toolchains", "tabcompletion", "schema", "quantize", "inspect", "which"),
+    *(
+        "test",
+        "help",
+        "toolchains",
+        "tabcompletion",
+        "schema",
+        "quantize",
+        "inspect",
+        "which",
+        "release",
+    ),
 }
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
 _BYTES_A_JOB = 2_000_000_000
@@ -181,7 +191,8 @@ def _tell_broken(words: Sequence[str]) -> None:
 
 OWN = {
     *("test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
-    *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which"),
+    *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which", "release"),
+    "verify",
 }
 
 

@@ -32,6 +32,8 @@ _OURS = {
     "inspect": "what .rknn files hold",
     "runtime": "load an .rknn with the vendor's runtime, no board",
     "handoff": "a folder for the board's programmer",
+    "release": "hand a model out as one archive; list, check",
+    "verify": "build again with no cache, and compare every digest",
     "which": "the model, commit and release a file comes from",
     "quantize": "one .onnx or .tflite to int8, without a recipe",
     "table": "accuracy of the fixed_point targets",
@@ -60,13 +62,18 @@ def help_lines(commands: Mapping[str, Any]) -> Iterator[str]:
     yield from _TAIL.format(others=others, docs=PREFIX).splitlines()
 
 
-def version_lines() -> Iterator[str]:
-    """npumake's own, its commit where this is a checkout, and what it stands on."""
+def version_of() -> str:
+    """npumake's own."""
     text = (CODE / "pyproject.toml").read_text(encoding="utf-8")
     told = re.search(r'^version = "(.+)"$', text, re.M)
     assert told is not None, "pyproject.toml has a version"
+    return told[1]
+
+
+def version_lines() -> Iterator[str]:
+    """npumake's own, its commit where this is a checkout, and what it stands on."""
     commit = "" if IS_PINNED else _commit(CODE)
-    yield f"npumake {told[1]}" + (f" ({commit})" if commit else "")
+    yield f"npumake {version_of()}" + (f" ({commit})" if commit else "")
     yield f"doit {version('doit')}, dvc {version('dvc')}"
 
 

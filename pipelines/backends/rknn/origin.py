@@ -7,14 +7,13 @@ is of what went into the compiler, never of what came out.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn import options
-from pipelines.backends.rknn.origin_text import PLACEHOLDER, text_of
+from pipelines.backends.rknn.origin_text import PLACEHOLDER, digest_of, text_of
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.job import Job
 from quant.rknn_texts import with_custom_string
@@ -39,7 +38,7 @@ def of(
     if config[OPTION] != PLACEHOLDER:
         return None
     found = _facts(job, toolkit, config, load)
-    return {"digest": _digest(found), "of": found}
+    return {"digest": digest_of(found), "of": found}
 
 
 def stamped(data: bytes, origin: Mapping[str, Any] | None) -> bytes:
@@ -84,9 +83,3 @@ def _of_one_call(job: Job) -> dict[str, Any]:
         "inputs": names,
         "build": options.build_options(job.params, dataset=None),
     }
-
-
-def _digest(facts: Mapping[str, Any]) -> str:
-    """Whatever the order of the facts."""
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _PREFIX = "npumake:"
 _STAMP = re.compile(rf"{_PREFIX}([0-9a-f]{{64}})")
@@ -18,3 +22,9 @@ def digest_in(text: str) -> str | None:
     """The digest that a custom string holds; None for a text of the user's own."""
     found = _STAMP.fullmatch(text)
     return None if found is None or text == PLACEHOLDER else found[1]
+
+
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """Whatever the order of the facts."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -42,16 +42,22 @@ class Handoff(OwnCommand):
         folder = Path(STARTED_IN, arguments.output or f"handoff-{recipe.model}-{target.name}")
         _require_replaceable(folder)
         _require_up_to_date(recipe, target)
-        step = stages.handoff_step(recipe, target, CURRENT.root)
-        result = run_aside(step)
-        if result is None:
+        if not write(recipe, target, folder):
             return 1
-        try:
-            _write(recipe, target, result.out, folder)
-        finally:
-            shutil.rmtree(result.folder)
         console.tell(f"{folder}: HANDOFF.md says how to use it")
         return 0
+
+
+def write(recipe: Recipe, target: Target, folder: Path) -> bool:
+    """Make the folder, of a build that is up to date. Returns whether it worked; it tells why."""
+    result = run_aside(stages.handoff_step(recipe, target, CURRENT.root))
+    if result is None:
+        return False
+    try:
+        _write(recipe, target, result.out, folder)
+    finally:
+        shutil.rmtree(result.folder)
+    return True
 
 
 def _require_replaceable(folder: Path) -> None:
