@@ -192,7 +192,7 @@ def _tell_broken(words: Sequence[str]) -> None:
 OWN = {
     *("test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
     *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which", "release"),
-    "verify",
+    *("verify", "report"),
 }
 
 

@@ -36,6 +36,7 @@ _OURS = {
     "verify": "build again with no cache, and compare every digest",
     "which": "the model, commit and release a file comes from",
     "quantize": "one .onnx or .tflite to int8, without a recipe",
+    "report": "pages to look at: one a model, and an index",
     "table": "accuracy of the fixed_point targets",
     "list": "the models and targets; --all: the steps too",
     "info": "what a step is, reads and makes",

@@ -15,8 +15,8 @@ from pipelines.where import Where, did_you_mean
 COMMANDS = frozenset(
     """
     clean diff doctor dumpdb forget handoff help ignore infer info inspect list plan quantize
-    release reset-dep run runtime schema step strace tabcompletion table test toolchains tune
-    verify which why
+    release report reset-dep run runtime schema step strace tabcompletion table test toolchains
+    tune verify which why
     """.split()  # noqa: SIM905 - a list of words reads better as one
 )
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")

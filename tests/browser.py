@@ -1,0 +1,32 @@
+"""A real browser, offline: Debian's chromium, driven by Playwright in a toolchain of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.toolchain import Environments
+from tests.conftest import ROOT
+
+CHROMIUM = shutil.which("chromium")
+
+
+def drive(page: Path, script: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Open the page and do each of `script`, see tests.browser_driver. Returns what each saw."""
+    environments = Environments(ROOT)
+    environments.make(["browser"])
+    driver = Path(__file__).with_name("browser_driver.py")
+    done = subprocess.run(
+        [str(environments.python("browser")), "-s", str(driver), str(CHROMIUM), str(page)],
+        input=json.dumps(list(script)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return list(json.loads(done.stdout))

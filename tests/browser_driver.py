@@ -1,0 +1,103 @@
+"""Runs in the toolchain `browser`: opens a page offline and does what stdin says.
+
+stdin: a list of {do, ...}; stdout: a list of what each saw. Whatever the page asks of a network,
+and whatever its scripts say on the console, is a failure.
+
+    run         {code}: JavaScript, its value as `value`
+    click       {at}: a selector; fill: {at, text}
+    screenshot  {file, width, scheme}; overflow: pixels by which the page is wider than the window
+    paint       first paint and all drawn, the median of five loads, in milliseconds
+    print       {file}: as PDF
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+_OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+_PAINT = """() => new Promise((done) => {
+    const painted = () => performance.getEntriesByName("first-contentful-paint")[0];
+    let drawn = null;
+    const look = () => {
+        const isDrawn = document.documentElement.dataset.drawn;
+        if (isDrawn || !document.getElementById("data")) drawn ??= performance.now();
+        if (drawn && painted()) done({paint: painted().startTime, drawn});
+        else setTimeout(look, 5);
+    };
+    look();
+})"""
+
+
+def main(chromium: str, page: Path, script: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    with sync_playwright() as playwright:
+        # As root chromium has no sandbox; the pages are the tests' own.
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            return _driven(browser, page.resolve().as_uri(), script)
+        finally:
+            browser.close()
+
+
+def _driven(browser: Browser, url: str, script: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    context = browser.new_context(offline=True, viewport={"width": 1600, "height": 1000})
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("console", lambda said: faults.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    page.on("request", lambda asked: faults.extend(_outside(asked.url)))
+    _open(page, url)
+    seen = [_do(page, url, one) for one in script]
+    if faults:
+        raise SystemExit("\n".join(faults))
+    return seen
+
+
+def _outside(url: str) -> list[str]:
+    return [] if url.startswith(("file:", "data:")) else [f"asks for {url}"]
+
+
+def _open(page: Page, url: str) -> None:
+    page.goto(url)
+    if page.locator("#data").count():
+        page.wait_for_function("document.documentElement.dataset.drawn")
+
+
+def _do(page: Page, url: str, one: dict[str, Any]) -> dict[str, Any]:
+    what = one["do"]
+    if what == "run":
+        return {"value": page.evaluate(one["code"])}
+    if what == "click":
+        page.click(one["at"])
+    elif what == "fill":
+        page.fill(one["at"], one["text"])
+    elif what == "screenshot":
+        page.emulate_media(color_scheme=one["scheme"])
+        page.set_viewport_size({"width": one["width"], "height": 1000})
+        _open(page, url)
+        page.screenshot(path=one["file"], full_page=True)
+        return {"width": one["width"], "overflow": page.evaluate(_OVERFLOW)}
+    elif what == "paint":
+        return _paint(page, url)
+    elif what == "print":
+        page.pdf(path=one["file"], format="A4")
+    else:
+        raise ValueError(what)
+    return {}
+
+
+def _paint(page: Page, url: str) -> dict[str, Any]:
+    loads = []
+    for _ in range(5):
+        page.goto(url)
+        loads.append(page.evaluate(_PAINT))
+    return {key: statistics.median(load[key] for load in loads) for key in ("paint", "drawn")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), json.load(sys.stdin))))
