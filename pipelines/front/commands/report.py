@@ -39,7 +39,7 @@ class Report(OwnCommand):
         chosen = _models(arguments.models)
         given = arguments.output
         folder = Path(STARTED_IN, given) if given else CURRENT.root / _DEFAULT
-        made_by = ", ".join(overview.version_lines(CURRENT.root))
+        made_by = ", ".join(overview.version_lines())
         stale = _stale()
         data = {
             name: {**_page(recipe, stale.get(name, {})), "made_by": made_by}

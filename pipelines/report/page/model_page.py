@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine import CODE
 from pipelines.recipe.model import Recipe
 from pipelines.report.page import graph_change, layers, target_page
 from pipelines.stages.stage import built
@@ -36,7 +37,7 @@ def make(
         "simplify": _simplify(root, recipe),
         "recipe_file": recipe.file,
         "recipe": (root / recipe.file).read_text(encoding="utf-8"),
-        "toolchains": _toolchains(root, toolchains),
+        "toolchains": _toolchains(toolchains),
     }
 
 
@@ -69,9 +70,9 @@ def _operators(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int, 
     return sorted((row for row in rows if row[1] != row[2]), key=lambda row: -abs(row[1] - row[2]))
 
 
-def _toolchains(root: Path, names: Iterable[str]) -> list[dict[str, str]]:
+def _toolchains(names: Iterable[str]) -> list[dict[str, str]]:
     """Each with the digest of its pins, which says exactly what is in it."""
-    files = ((name, root / "toolchains" / f"{name}.txt") for name in sorted(set(names)))
+    files = ((name, CODE / "toolchains" / f"{name}.txt") for name in sorted(set(names)))
     return [
         {"name": name, "pins": hashlib.sha256(file.read_bytes()).hexdigest()}
         for name, file in files

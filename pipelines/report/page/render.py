@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine import CODE
 from pipelines.toolchain import Environments
 
 TOOLCHAIN = "report"
@@ -35,7 +36,7 @@ def write(root: Path, pages: Sequence[Page]) -> None:
     done = subprocess.run(
         [str(environments.python(TOOLCHAIN)), "-s", "-m", "pipelines.jobs.write_pages"],
         input=json.dumps(orders),
-        cwd=root,
+        cwd=CODE,
         capture_output=True,
         text=True,
         check=False,
