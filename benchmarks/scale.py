@@ -1,12 +1,15 @@
-"""Nothing to do, and one thing to do, with 10, 100 and 1,000 models; against DVC, make and ninja.
+"""Nothing to do, and one thing to do, with 10 to 10,000 models; against DVC, make and ninja.
 
-    .venv/bin/python -m benchmarks.scale [--models 10 100 1000] [--runs 5] [--no-commit]
+    .venv/bin/python -m benchmarks.scale [--models 10 100 1000] [--runs 5] [--no-dvc] [--no-commit]
         [--folder FOLDER]
 
 Every model has five chained steps with files of 100 KB. For npumake and DVC these are its real
 steps, whose jobs are replaced by ones that write made-up bytes; for doit, GNU make and ninja they
 are the same files, made by copying. All in one run on one machine; medians of wall and CPU seconds
 (user and system, of all processes). With 1,000 models it takes some ten minutes, mostly DVC's.
+With more than 100 models one is built; the others' files are its own, each made another one, and
+recorded by Builder's own calls. With more than 1,000 they are of 1 KB: a run with nothing to do
+opens none of them.
 A folder in memory (/dev/shm, 8 GB for 1,000 models) compares the programs, and not how the disk's
 file system takes thousands of new files.
 """
@@ -16,7 +19,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
@@ -34,7 +36,8 @@ from pipelines.recipe import parse
 from tests.fake_project import FakeProject
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZE = 100_000
+SIZE, SMALL_SIZE = 100_000, 1_000
+MOST_BUILT, MOST_LARGE = 100, 1_000  # models
 DVC = Path(sys.executable).with_name("dvc")
 PLAIN_DODO = """
 import json, shutil
@@ -63,18 +66,35 @@ Step = tuple[str, list[str], list[str]]  # name, dependencies and outputs: files
 
 
 def once(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]) -> Cost:
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryFile() as told:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            env={**kept, **environment},
+            stdout=told,
+            stderr=told,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            told.seek(0)
+            sys.exit(f"{command} failed:\n{told.read()[-3000:].decode()}")
+    return Cost(wall, used.ru_utime + used.ru_stime)
+
+
+def peak_mb(command: Sequence[str | Path], folder: Path) -> float:
+    """Peak memory of the command's largest process."""
+    # By a small process: Linux counts what the parent held before the child's exec.
+    code = (
+        "import os, sys; process = os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])\n"
+        "print(os.wait4(process, 0)[2].ru_maxrss / 1024)"
     )
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
-        sys.exit(f"{command} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
-    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    words = [sys.executable, "-c", code, *map(str, command)]
+    told = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True).stdout
+    return float(told.splitlines()[-1])
 
 
 def median(
@@ -97,12 +117,27 @@ def median(
 def make_project(root: Path, count: int) -> Plan:
     """The project, built once; `.venv` and .git as a checkout has them."""
     root.mkdir(parents=True)
-    project = FakeProject(root, SIZE)
+    project = FakeProject(root, SIZE if count <= MOST_LARGE else SMALL_SIZE)
     project.add_models(count)
     (root / ".venv").symlink_to(ROOT / ".venv")
     once(["git", "init", "-q"], root, {})
+    if count > MOST_BUILT:
+        once([sys.executable, "doit", "m0000"], root, {})
+        models = root / "models"
+        for number in range(1, count):
+            make_another(models / "m0000" / "build", models / f"m{number:04}" / "build", number)
+        once([sys.executable, "-m", "benchmarks.record", root], ROOT, {})
     once([sys.executable, "doit"], root, {})
     return plans.make(parse.load_all(root), root)
+
+
+def make_another(build: Path, to: Path, number: int) -> None:
+    """The files of one built model with the number behind, as blanks: JSON stays what it is."""
+    blanks = f"{number:b}".replace("0", " ").replace("1", "\n").encode()
+    for file in (file for file in build.rglob("*") if file.is_file()):
+        place = to / file.relative_to(build)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.read_bytes() + blanks)
 
 
 def graph_of(plan: Plan, root: Path) -> list[Step]:
@@ -135,14 +170,13 @@ def make_plain(root: Path, project: Path, graph: Sequence[Step]) -> None:
                 shutil.copyfile(project / path, root / path)
     (root / "graph.json").write_text(json.dumps(graph))
     (root / "dodo.py").write_text(PLAIN_DODO)
-    copy = "for out in {outs}; do cp {dep} $${mark}out; done"
-    ninja = ["rule copy\n  command = for out in $out; do cp $dep $$out; done\n"]
+    ninja = ["rule copy\n  command = tee $out < $dep > /dev/null\n"]
     make = [f"all: {' '.join(path for _, _, outs in graph for path in outs)}\n"]
     for _, deps, outs in graph:
         first = sorted(deps)[0]
         ninja.append(f"build {' '.join(outs)}: copy {' '.join(deps)}\n  dep = {first}\n")
-        recipe = copy.format(outs=" ".join(outs), dep=first, mark="")
-        make.append(f"{' '.join(outs)} &: {' '.join(deps)}\n\t@{recipe}\n")
+        told = " ".join(outs)
+        make.append(f"{told} &: {' '.join(deps)}\n\t@tee {told} < {first} > /dev/null\n")
     (root / "build.ninja").write_text("".join(ninja))
     (root / "Makefile").write_text("".join(make))
 
@@ -155,10 +189,14 @@ def append(file: Path) -> None:
 def measure_npumake(root: Path, count: int, runs: int) -> dict[str, Cost]:
     source = root / "models" / f"m{count // 2:04}" / "net.onnx"
     doit = [sys.executable, "doit"]
-    slow = {seal.OFF: "1"}
+
+    def unseal() -> None:
+        shutil.rmtree(root / ".npumake" / "seals")
+
     return {
         "./doit, nothing to do": median(runs, doit, root),
-        "./doit without the seal": median(runs, doit, root, slow),
+        "./doit without the seal": median(runs, doit, root, before=unseal),
+        "./doit, all read": median(min(runs, 3), doit, root, {seal.OFF: "1"}),
         "./doit, one change": median(runs, doit, root, before=lambda: append(source)),
     }
 
@@ -221,17 +259,19 @@ def _forget(root: Path, paths: Sequence[Path]) -> None:
             path.rename(away / str(i))
 
 
-def tell(rows: dict[int, dict[str, Cost]]) -> None:
-    """A Markdown table, a column an N."""
+def tell(rows: dict[int, dict[str, Cost]], peaks: Mapping[int, float]) -> None:
+    """A Markdown table, a column an N. peaks: MB of a run with nothing to do."""
     counts = list(rows)
     print("\n| wall / CPU, s | " + " | ".join(f"N={count}" for count in counts) + " |")
     print("|---" * (len(counts) + 1) + "|")
     for name in dict.fromkeys(name for row in rows.values() for name in row):
         print(f"| {name} | " + " | ".join(str(rows[n].get(name, "-")) for n in counts) + " |")
     for count, row in rows.items():
-        ours, theirs = row["./doit, nothing to do"], row["dvc status"]
-        print(f"\nN={count}: nothing to do takes {ours.cpu:.3f} s CPU, ", end="")
-        print(f"{theirs.cpu / ours.cpu:.0f}x less than dvc status", end="")
+        ours = row["./doit, nothing to do"]
+        what = f"{ours.cpu:.3f} s CPU, {peaks[count]:.0f} MB"
+        print(f"\nN={count}: nothing to do takes {what}", end="")
+        if "dvc status" in row:
+            print(f", {row['dvc status'].cpu / ours.cpu:.0f}x less than dvc status", end="")
         if "dvc commit -f" in row:
             mine, commit = row["npumake, recording all"], row["dvc commit -f"]
             print(
@@ -245,6 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--no-dvc", action="store_true", help="leave out DVC")
     parser.add_argument("--no-commit", action="store_true", help="leave out dvc commit -f")
     parser.add_argument("--folder", type=Path, help="where the projects are made")
     arguments = parser.parse_args()
@@ -252,20 +293,24 @@ def main() -> None:
     print(f"{cores} cores, Python {platform.python_version()}, median of {arguments.runs}")
     print(f"files in {arguments.folder or tempfile.gettempdir()}")
     rows: dict[int, dict[str, Cost]] = {}
+    peaks: dict[int, float] = {}
     for count in arguments.models:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             project, plain = Path(folder, "project"), Path(folder, "plain")
             environment = {"DVC_SITE_CACHE_DIR": f"{folder}/site", "DVC_NO_ANALYTICS": "1"}
             plan = make_project(project, count)
             row = rows[count] = measure_npumake(project, count, arguments.runs)
-            row |= measure_dvc(project, 1 if count > 500 else 3, environment)
+            once([sys.executable, "doit"], project, {})
+            peaks[count] = peak_mb([sys.executable, "doit"], project)
+            if not arguments.no_dvc:
+                row |= measure_dvc(project, 1 if count > 500 else 3, environment)
             make_plain(plain, project, graph_of(plan, project))
             row |= measure_plain(plain, count, arguments.runs)
-            if not arguments.no_commit:
+            if not (arguments.no_dvc or arguments.no_commit):
                 row |= measure_recording(project, min(arguments.runs, 3), environment)
             for name, cost in row.items():
                 print(f"N={count:<5} {name:<28} {cost}", flush=True)
-    tell(rows)
+    tell(rows, peaks)
 
 
 if __name__ == "__main__":

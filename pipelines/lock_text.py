@@ -209,10 +209,17 @@ def _key(key: Any) -> str:
 
 def _scalar(value: Any, column: int) -> str:
     """A scalar, or a list or mapping that is empty."""
+    text = _short(value)
+    if column + len(text) > _WIDTH:  # ruamel moves what ends after it to a line of its own
+        raise _NotPlain
+    return text
+
+
+def _short(value: Any) -> str:
+    """A scalar's text where there is room for it."""
     kind = type(value)
     if kind is str:
-        # ruamel moves what ends after the width to lines of its own.
-        if column + len(value) <= _WIDTH and _PLAIN_TEXT.fullmatch(value):
+        if _PLAIN_TEXT.fullmatch(value):
             return str(value)
     elif kind is int or (kind is float and math.isfinite(value)):
         return repr(value)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +74,107 @@ def values(keys: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
 
 # Of some keys with blanks ruamel makes YAML that nobody can read, ruamel included.
 KEYS = st.sampled_from(("recipe.yaml", "targets.rk3588.quantize", "on", "1", "/head/Add_output_0"))
+PLAIN_NAMES = ("build-rk3588", "one", "export", "a.b")
+PLAIN_VALUES = st.recursive(
+    st.one_of(st.sampled_from(PLAIN), HASHES, st.integers(), st.floats(), st.booleans()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
 STEP = make_step("one", {"a": "models/m/a.txt"})
 LOCK = "models/m/dvc.lock"
 
 
-@settings(max_examples=1500, deadline=None)
+class Written:
+    """Items that were written without ruamel, in mappings in which no key stands twice."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+        self._mappings: list[dict[str, Any]] = []
+        self._texts: list[list[str]] = []
+
+    def add(self, key: str, value: Any, text: str) -> None:
+        at = self._seen[key]
+        self._seen[key] += 1
+        if at == len(self._mappings):
+            self._mappings.append({})
+            self._texts.append([])
+        self._mappings[at][key] = value
+        self._texts[at].append(text)
+
+    def require_ruamels(self, head: str) -> int:
+        """One call of ruamel for thousands of items. Returns how many they are."""
+        for mapping, texts in zip(self._mappings, self._texts, strict=True):
+            told = lock_text.by_ruamel({head: mapping} if head else mapping)
+            if told != (f"{head}:\n" if head else "") + "".join(texts):
+                for (key, value), text in zip(mapping.items(), texts, strict=True):
+                    alone = lock_text.by_ruamel({head: {key: value}} if head else {key: value})
+                    assert text == (alone.removeprefix(f"{head}:\n") if head else alone)
+            assert told == (f"{head}:\n" if head else "") + "".join(texts)
+        return sum(self._seen.values())
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (dict, list)):
+        for each in (*value, *(value.values() if isinstance(value, dict) else ())):
+            yield from leaves(each)
+    else:
+        yield value
+
+
+def test_what_is_written_without_ruamel_is_ruamels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is not left to ruamel: whole stages, their items, and each scalar alone."""
+    stages, items, number = Written(), Written(), itertools.count()
+
+    class Left(Exception):
+        """It was left to ruamel."""
+
+    def leave(_: object) -> str:
+        raise Left
+
+    def take(name: str, stage: dict[str, Any]) -> None:
+        try:
+            text, document = lock_text.dump_stage(name, stage), lock_text.dump(stage)
+        except Left:
+            return
+        assert lock_text.dump_both(name, stage) == (text, document)
+        stages.add(name, stage, text)
+        if len(stage) == 1:
+            ((key, value),) = stage.items()
+            items.add(key, value, document)
+
+    @settings(max_examples=120, deadline=None, database=None)
+    @given(TEXTS, st.dictionaries(TEXTS, values(TEXTS), min_size=1, max_size=4))
+    def odd(name: str, stage: dict[str, Any]) -> None:
+        take(name, stage)
+        for key, value in stage.items():
+            take(f"s{next(number)}", {key: value})
+        for leaf in leaves([name, stage]):
+            long = f"k{next(number):0{zlib.crc32(repr(leaf).encode()) % 76}}"
+            take(long, {long: leaf, "a": [[leaf]], "b": [{"c": leaf}]})
+            take(f"s{next(number)}", {long: leaf})
+
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(st.sampled_from(PLAIN_NAMES), st.dictionaries(KEYS, PLAIN_VALUES, min_size=1))
+    def mostly_plain(name: str, stage: dict[str, Any]) -> None:
+        take(f"{name}-{next(number)}", stage)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock_text, "by_ruamel", leave)
+        odd()
+        mostly_plain()
+    assert stages.require_ruamels("stages") > 400
+    assert items.require_ruamels("") > 200
+
+
+@settings(max_examples=20, deadline=None)
 @given(TEXTS, st.dictionaries(TEXTS, values(TEXTS), min_size=1, max_size=4))
 def test_text_is_ruamels(name: str, stage: dict[str, Any]) -> None:
+    """Most of these are left to ruamel."""
     alone = lock_text.by_ruamel({"stages": {name: stage}})
-    assert lock_text.dump_stage(name, stage) == alone.removeprefix("stages:\n")
-    assert lock_text.dump(stage) == lock_text.by_ruamel(stage)
-    assert lock_text.dump_both(name, stage) == (
-        lock_text.dump_stage(name, stage),
-        lock_text.dump(stage),
-    )
+    text, document = alone.removeprefix("stages:\n"), lock_text.by_ruamel(stage)
+    assert lock_text.dump_stage(name, stage) == text
+    assert lock_text.dump(stage) == document
+    assert lock_text.dump_both(name, stage) == (text, document)
 
 
 def test_plain_text_is_not_left_to_ruamel(monkeypatch: pytest.MonkeyPatch) -> None:
