@@ -36,6 +36,9 @@ class ToolchainError(Exception):
     """An environment can't be made; the message says which, why and what to do."""
 
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """`toolchains/NAME.txt` holds exact pins; `toolchains.yaml` the rest of what is known."""

@@ -9,7 +9,6 @@ the interpreter itself.
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from pipelines.installed import Installed
 from pipelines.toolchain import Environments, known, load
 from pipelines.worker import environment
+from tests import warm
 from tests.conftest import ROOT
 
 MADE = ROOT / ".npumake" / "toolchains"
@@ -35,7 +35,8 @@ if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
         with socket.socket(socket.AF_UNIX) as asked:
             asked.connect({place!r})
             socket.send_fds(asked, [b"x"], [0, 1, 2])
-            asked.sendall(json.dumps([words[1:], dict(os.environ)]).encode())
+            order = dict(words=words[1:], folder="/", environment=dict(os.environ))
+            asked.sendall(json.dumps(order).encode())
             asked.shutdown(socket.SHUT_WR)
             if asked.recv(1):
                 os._exit(0)
@@ -64,23 +65,11 @@ def home() -> Path:
     return place
 
 
-def _start(name: str, python: Path, socket: Path) -> subprocess.Popen[bytes]:
-    """It ends when this process does."""
+def _start(name: str, python: Path, place: Path) -> subprocess.Popen[bytes]:
     told = load(ROOT, name)
-    settings = {
-        "socket": str(socket),
-        "paths": [str(ROOT / path) for path in told.paths],
-        "preload": [module for module in told.preload if not module.startswith("pipelines")],
-    }
-    script = Path(__file__).with_name("warm_interpreter.py")
-    return subprocess.Popen(
-        [str(python), "-s", str(script), json.dumps(settings)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(python),
-        cwd="/",
-    )
+    packages = [module for module in told.preload if not module.startswith("pipelines")]
+    paths = [ROOT / path for path in told.paths]
+    return warm.start(python, place, packages, environment(python), paths)
 
 
 def _lay_out(folder: Path, python: Path, socket: Path, name: str) -> None:

@@ -9,8 +9,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 
+from doit import plugin
 from doit.cmdparse import CmdParseError
 from doit.doit_cmd import DoitConfig, DoitMain, get_loader
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
@@ -142,6 +145,15 @@ def dispatch(arguments: list[str]) -> int:
     if name in ("list", "ignore"):
         steps_named(names)  # names the nearest to an unknown one
     return _execute(doit, [name, *options, *names])
+
+
+@cache
+def _plugins() -> Callable[..., EntryPoints]:
+    """For doit, which asks six times a run, and looks through all installed packages each time."""
+    return entry_points().select
+
+
+plugin.entry_points_impl = _plugins
 
 
 def _doit() -> DoitMain:
