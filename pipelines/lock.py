@@ -113,6 +113,7 @@ class Locks:
         self._is_replayed = False
         self._guard = threading.RLock()
         self.damaged: dict[str, str] = {}  # file -> what is wrong with it
+        self.refused: set[str] = set()  # of these files, those that can be read
         self.unwritten: str | None = None  # why the last flush left all in the journal
 
     def entry(self, step: Step) -> Entry | None:
@@ -123,8 +124,11 @@ class Locks:
             try:
                 entry = self._entries[key] = read_entry(stage, step)
             except (KeyError, TypeError, AttributeError, confined.Refused) as error:
-                what = str(error) if isinstance(error, confined.Refused) else repr(error)
-                self.damaged[f"{step.folder}/dvc.lock"] = f"{step.lock_name}: {what}"
+                file, is_refused = f"{step.folder}/dvc.lock", isinstance(error, confined.Refused)
+                what = str(error) if is_refused else repr(error)
+                self.damaged[file] = f"{step.lock_name}: {what}"
+                if is_refused:
+                    self.refused.add(file)
         return entry
 
     def begin(self) -> None:

@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 from tests.fake_project import FakeProject
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
+MADE = ("m0000", "m0001")
 MODELS = 40
 
 
@@ -41,6 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> FakeProject:
         (["build"], "./doit [MODEL|MODEL@TARGET ...]"),
         (["status"], "./doit why"),
         (["statsu"], "./doit why"),
+        (["bulid"], "to build what is stale: ./doit [MODEL|MODEL@TARGET ...]"),
         (["version"], "./doit --version"),
         (["convert"], "./doit quantize --input FILE"),
         (["m0000", "--target", "rk3588"], "./doit MODEL@TARGET"),
@@ -92,6 +94,33 @@ def test_clean_dry_tells_what_clean_removes(project: FakeProject) -> None:
     assert done == told.replace("would remove", "removed")
     assert not any((project.root / path).exists() for path in artifacts)
     assert project.doit("m0000").steps == {"m0000:build@rk3588": "restored"}
+
+
+def test_an_output_more_in_a_lock_is_told_as_what_it_is(project: FakeProject) -> None:
+    lock = project.root / "models/m0000/dvc.lock"
+    before = lock.read_text()
+    row = "    - path: notes.txt\n      hash: md5\n      md5: " + "a" * 32 + "\n      size: 1\n"
+    first, outs, rest = before.partition("    outs:\n")
+    lock.write_text(first + outs + row + rest)
+    ran = project.doit("m0000")
+    assert ran.err.startswith(
+        "models/m0000/dvc.lock is not used for export: "
+        "`models/m0000/notes.txt` is no output of this step\n"
+    )
+    assert (ran.steps, lock.read_text()) == ({"m0000:export": "restored"}, before)
+    assert not (project.root / "models/m0000/notes.txt").exists()
+
+
+def test_two_clean_builds_write_the_same_text(project: FakeProject, tmp_path: Path) -> None:
+    """Whatever the order in which the steps end."""
+    texts = []
+    for jobs in (1, 4):
+        other = FakeProject(tmp_path / str(jobs))
+        other.add_models(2)
+        assert other.doit("-n", str(jobs)).code == 0
+        files = ("dvc.yaml", *(f"models/{m}/dvc.{kind}" for m in MADE for kind in ("lock", "yaml")))
+        texts.append([(other.root / file).read_text() for file in files])
+    assert texts[0] == texts[1]
 
 
 def on_terminal(project: FakeProject, columns: int, *words: str, **environment: str) -> str:

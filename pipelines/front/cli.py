@@ -26,6 +26,7 @@ from pipelines.dvc_repo import RepositoryLocked, has_remote
 from pipelines.engine import CODE, IS_PINNED
 from pipelines.front import overview, reporter, runtime_parts, sparing, words
 from pipelines.front.run_lock import RunLock
+from pipelines.lock import Locks
 from pipelines.project import CURRENT
 from pipelines.toolchain import Environments, ToolchainError
 from pipelines.where import Problems
@@ -335,11 +336,7 @@ def _indented(what: str, advice: str) -> str:
 def _make_toolchains(selected: set[str], is_pulling: bool) -> None:
     """Make what the steps that may run will need, all that it downloads said first."""
     expected = forecast.make(CURRENT.plan, CURRENT.builder, selected)
-    for file, what in CURRENT.builder.locks.damaged.items():
-        console.say(f"{file} is damaged ({what})", "yellow")
-        console.say(
-            "  its steps are restored from the cache or run, and it is written anew", "yellow"
-        )
+    _tell_damaged(CURRENT.builder.locks)
     if expected.lacking and not is_pulling and has_remote(CURRENT.root):
         names = sorted(set(expected.lacking.values()))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -347,6 +344,17 @@ def _make_toolchains(selected: set[str], is_pulling: bool) -> None:
         console.say(f"{what}\n  ./doit --pull fetches them instead of running them", "yellow")
     Environments(CURRENT.root).make(CURRENT.plan.toolchains(expected.runs))
     runtime_parts.fetch(CURRENT.root, [CURRENT.plan.steps[name] for name in expected.runs])
+
+
+def _tell_damaged(locks: Locks) -> None:
+    for file, what in locks.damaged.items():
+        if file in locks.refused:
+            told = f"{file} is not used for {what}"
+            advice = "that step is restored from the cache or run, and what stands there replaced"
+        else:
+            told = f"{file} is damaged ({what})"
+            advice = "its steps are restored from the cache or run, and it is written anew"
+        console.say(f"{told}\n  {advice}", "yellow")
 
 
 def jobs_at_once() -> int:
