@@ -43,7 +43,7 @@ FLOORS = (
     ("pipelines.fork_server", "pipelines.last_node", "pipelines.worker"),
     ("pipelines.builder",),
     ("pipelines.done", "pipelines.project"),
-    ("pipelines.doctor", "pipelines.report", "pipelines.release"),
+    ("pipelines.doctor", "pipelines.report", "pipelines.release", "pipelines.new"),
     ("pipelines.tune",),
     ("pipelines.dvc_yaml",),
     ("pipelines.dvc_files", "pipelines.forecast"),

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
+from tests.conftest import ROOT
 from tests.own_repository import OwnRepository, build_wheel, install, run
 from tests.small_models import conv_net, samples
 
-RECIPE = """\
-model: m
-source: {onnx: net.onnx}
-inputs: {input: {shape: [1, 3, 16, 16], mean: 127, std: 128}}
-quantize: {calibration: {npy: samples.npy, samples: 4}}
-targets: {rk3588: {}}
-"""
+MODELS = {  # name -> what follows it after ./doit new
+    "onnx": ["net.onnx"],
+    "tflite": ["net.tflite", "--data", "gray"],
+    "torch": ["net.py:build", "--shape", "1,3,64,64", "--data", "images"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +48,21 @@ def own(made: OwnRepository, tmp_path: Path) -> OwnRepository:
 
 @pytest.fixture(scope="module")
 def built(made: OwnRepository, tmp_path_factory: pytest.TempPathFactory) -> OwnRepository:
-    """One model, built with the vendor's SDK and committed."""
-    own = made.copy(tmp_path_factory.mktemp("built") / "mine")
-    folder = own.root / "models" / "m"
-    folder.mkdir()
+    """A model of each kind of source, by ./doit new with the vendor's SDK, committed."""
+    folder = tmp_path_factory.mktemp("built")
+    own = made.copy(folder / "mine")
     (folder / "net.onnx").write_bytes(conv_net())
     (folder / "samples.npy").write_bytes(samples())
-    (folder / "recipe.yaml").write_text(RECIPE)
-    ran = own.doit()
-    assert ran.code == 0, ran.err
-    own.commit("a model")
+    shutil.copyfile(ROOT / "models/mobilenet_v1_tflite/net.tflite", folder / "net.tflite")
+    (folder / "gray").mkdir()
+    Image.new("L", (32, 32), 90).save(folder / "gray/0.png")
+    shutil.copyfile(ROOT / "models/sample_reshape/net.py", folder / "net.py")
+    shutil.copytree(ROOT / "models/sample_reshape/data/images", folder / "images")
+    for name, words in MODELS.items():
+        ran = run([sys.executable, own.root / "doit", "new", name, *words], folder)
+        assert ran.code == 0, ran.err
+        assert ran.out.splitlines()[-1].startswith(f"models/{name}/build/rk3588/model.rknn: ")
+    own.commit("models")
     return own
 
 
@@ -84,18 +91,22 @@ def test_a_new_repository_is_clean_after_its_two_commands(own: OwnRepository) ->
     for arguments in ((), ("test",)):
         ran = own.doit(*arguments)
         assert ran.code == 0, ran.err
-    assert own.doit().out == "no models yet: each is a models/NAME/recipe.yaml\n"
+    assert own.doit().out == "no models yet: ./doit new NAME FILE makes one of a network's file\n"
     assert own.status == ""
 
 
 @pytest.mark.toolchain
-def test_a_model_builds_and_is_clean_after_a_run(built: OwnRepository) -> None:
-    assert (built.root / "models/m/build/rk3588/model.rknn").read_bytes()[:4] == b"RKNN"
+def test_new_models_are_built_and_a_run_leaves_all_clean(built: OwnRepository) -> None:
+    for name in MODELS:
+        place = built.root / "models" / name
+        assert (place / "build/rk3588/model.rknn").read_bytes()[:4] == b"RKNN"
+        schema = (place / "recipe.yaml").read_text().splitlines()[0].partition("$schema=")[2]
+        assert (place / schema).is_file()
     for arguments in ((), ("test",), ("why",)):
         ran = built.doit(*arguments)
         assert (ran.code, ran.steps) == (0, {}), ran.err
     assert built.status == ""
-    assert "m@rk3588" in built.doit().out
+    assert "torch@rk3588" in built.doit().out
     dvc = run([built.root / ".venv/bin/dvc", "status"], built.root)
     assert dvc.out.startswith("Data and pipelines are up to date"), dvc.out
 
@@ -117,8 +128,8 @@ def test_another_engine_is_one_line_and_why_tells(built: OwnRepository, wheel: P
     line = f"wheels/other.whl --hash=sha256:{digest}"
     pin.write_text("\n".join([*old.splitlines()[:-1], line, ""]))
     told = built.doit("why").out
-    assert re.search(r"m:export +stale\n  stage version export \d+ -> 9\d+\n", told), told
-    assert re.search(r"m:build@rk3588 +stale\n  toolchain rknn-2.5.0 changed\n", told), told
+    assert re.search(r"onnx:export +stale\n  stage version export \d+ -> 9\d+\n", told), told
+    assert re.search(r"onnx:build@rk3588 +stale\n  toolchain rknn-2.5.0 changed\n", told), told
     pin.write_text(old)
     other.unlink()
     assert "stale" not in built.doit("why").out

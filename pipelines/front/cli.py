@@ -35,17 +35,8 @@ from quant.fault import Fault
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
 FAILURE, ERROR, USAGE = 1, 2, 3  # doit's exit codes; the last: wrong before any task runs
 _NEEDS_NO_RECIPES = {
-    *(
-        "test",
-        "help",
-        "toolchains",
-        "tabcompletion",
-        "schema",
-        "quantize",
-        "inspect",
-        "which",
-        "release",
-    ),
+    *("new", "test", "help", "toolchains", "tabcompletion", "schema", "quantize"),
+    *("inspect", "which", "release"),
 }
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
 _BYTES_A_JOB = 2_000_000_000
@@ -203,7 +194,7 @@ def _tell_broken(words: Sequence[str]) -> None:
 
 
 OWN = {
-    *("test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
+    *("new", "test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
     *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which", "release"),
     *("verify", "report"),
 }
@@ -246,7 +237,7 @@ def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling:
     with RunLock(CURRENT.root):
         write_all(CURRENT.root, CURRENT.plan, is_whole=not (CURRENT.broken or CURRENT.spared))
         if not CURRENT.models:
-            return _tell(["no models yet: each is a models/NAME/recipe.yaml"])
+            return _tell(["no models yet: ./doit new NAME FILE makes one of a network's file"])
         if is_pulling:
             dvc_pull.pull_outputs(CURRENT, selected)
         _make_toolchains(selected, is_pulling)

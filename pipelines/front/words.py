@@ -32,8 +32,8 @@ _MEANT = {
         ("models", "targets", "show", "tasks"), "./doit list (--all tells the steps too)"
     ),
     **dict.fromkeys(
-        ("init", "new", "create", "add"),
-        "write models/NAME/recipe.yaml (README.md, `Your own network`), then ./doit NAME",
+        ("init", "create", "add"),
+        "a recipe of a network's file, built at once: ./doit new NAME FILE",
     ),
     **dict.fromkeys(
         ("remove", "delete", "rm", "purge"), "what was built: ./doit clean [NAME ...]"

@@ -14,12 +14,12 @@ from pipelines.where import Where, did_you_mean
 
 COMMANDS = frozenset(
     """
-    clean diff doctor dumpdb forget handoff help ignore infer info inspect list plan quantize
-    release report reset-dep run runtime schema step strace tabcompletion table test toolchains
-    tune verify which why
+    clean diff doctor dumpdb forget handoff help ignore infer info inspect list new plan
+    quantize release report reset-dep run runtime schema step strace tabcompletion table
+    test toolchains tune verify which why
     """.split()  # noqa: SIM905 - a list of words reads better as one
 )
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
 def check(tree: Tree, recipe: Values, folder: str) -> None:
@@ -56,7 +56,7 @@ def check_target_names(tree: Tree, recipe: Values) -> None:
 
 def check_name(tree: Tree, where: Where, noun: str, name: str) -> None:
     """Names become doit tasks such as ultraface:build@rk3588, and folders."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         what = f"`{name}` can't be the name of a {noun}"
         allowed = "a-z and 0-9, and between them also _ and -"
         plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")

@@ -53,6 +53,7 @@ def make(folder: Path, source: pin.Source) -> list[str]:
         "",
         f"  cd {folder}",
         "  git add --all && git commit -m 'A repository for models'",
+        "  ./doit new NAME FILE   # a recipe for your network, built at once",
         "  ./doit                 # every model; ./doit test: what CI asks",
     ]
 

@@ -1,0 +1,1 @@
+"""`./doit new`: a recipe from what stands in a network's file, each guess with its reason."""
