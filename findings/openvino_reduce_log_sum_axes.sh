@@ -7,7 +7,12 @@
 # Nothing is said. A log-sum-exp over the classes, as CTC and calibrated heads have it, mixes the whole batch.
 #
 # Seen:
-#   -
+#   opset 17 ReduceLogSum     onnxruntime [[1.0989999771118164], [1.0989999771118164]] OpenVINO [[1.7920000553131104]]
+#   opset 18 ReduceLogSum     onnxruntime [[1.0989999771118164], [1.0989999771118164]] OpenVINO [[1.0989999771118164], [1.0989999771118164]]
+#   opset 17 ReduceLogSumExp  onnxruntime [[2.0989999771118164], [2.0989999771118164]] OpenVINO [[2.7920000553131104]]
+#   opset 18 ReduceLogSumExp  onnxruntime [[2.0989999771118164], [2.0989999771118164]] OpenVINO [[2.0989999771118164], [2.0989999771118164]]
+#   opset 17 ReduceL2         onnxruntime [[1.7319999933242798], [1.7319999933242798]] OpenVINO [[1.7319999933242798], [1.7319999933242798]]
+#   opset 17 ReduceSumSquare  onnxruntime [[3.0], [3.0]] OpenVINO [[3.0], [3.0]]
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
