@@ -63,6 +63,10 @@ class Data:
             {"image": images["calibration"]}, {"image": images["test"]}, load(scores="test_labels")
         )
 
+    @property
+    def test_count(self) -> int:
+        return len(next(iter(self.test.values())))
+
     def calibration_samples(self) -> list[dict[str, NDArray[Any]]]:
         """One by one, as the network of batch 1 takes them."""
         return list(one_by_one(self.calibration))
@@ -89,7 +93,7 @@ class Trained:
     @classmethod
     def of(cls, model: onnx.ModelProto, data: Data) -> Trained:
         model = prepare(model)
-        wide = with_batch(model, len(next(iter(data.test.values()))))
+        wide = with_batch(model, data.test_count)
         scores = FloatRun(wide)(data.test)
         classes = {name: found.argmax(axis=1) for name, found in scores.items()}
         return cls(model, *observed(model, data.calibration_samples()), data, classes)
@@ -104,10 +108,9 @@ class Trained:
 
     def score(self, options: Options) -> Score:
         """What the integer network makes of the test samples."""
-        run = FloatRun(to_onnx(lower(self.model, self.ranges, options, self.tuning), "q"))
-        found = [run(sample) for sample in one_by_one(self.data.test)]
-        names = self.data.labels
-        return self._score({n: np.array([one[n].argmax() for one in found]) for n in names})
+        network = to_onnx(lower(self.model, self.ranges, options, self.tuning), "q")
+        scores = FloatRun(with_batch(network, self.data.test_count))(self.data.test)
+        return self._score({name: scores[name].argmax(axis=1) for name in self.data.labels})
 
     def _score(self, classes: Arrays) -> Score:
         labels = self.data.labels
