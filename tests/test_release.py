@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipelines.release import archive, check, differences, opened
 from quant.fault import Fault
 from tests.checkout import Checkout
 from tests.small_models import conv_net, recipe, samples
+from tests.workspace import Workspace
 
 TOP, TIME = "net-1.2.0", 1_700_000_000
 TARGETS = {"rk3588": {}, "int8": {"backend": "fixed_point", "input_scale": 16}}
@@ -112,8 +114,28 @@ def test_twice_and_in_a_second_clone(owner: Checkout, tmp_path: Path) -> None:
     clone.dvc(
         "artifacts", "get", str(owner.root), "net/rk3588", "--rev", "v1.2.0", "-o", "got.rknn"
     )
-    built = owner.built("net", "rk3588/model.rknn").read_bytes()
-    assert (clone.root / "got.rknn").read_bytes() == built
+    built, rev = owner.built("net", "rk3588/model.rknn"), "net@v1.2.0"
+    assert (clone.root / "got.rknn").read_bytes() == built.read_bytes()
+    path = built.relative_to(owner.root).as_posix()
+    clone.dvc("import", str(owner.root), path, "--rev", rev, "-o", "imported.rknn")
+    assert (clone.root / "imported.rknn").read_bytes() == built.read_bytes()
+
+
+@pytest.mark.toolchain
+def test_two_worktrees_with_one_cache(owner: Checkout, tmp_path: Path) -> None:
+    first = owner.copy(tmp_path / "first")
+    first.dvc("config", "--local", "cache.dir", str(first.root / ".dvc" / "cache"))
+    first.git("worktree", "add", "-q", str(tmp_path / "second"), "-b", "second")
+    # Its .git is a file; the cache's place is a setting of each worktree's own.
+    second = Workspace.__new__(Workspace)
+    second.root = tmp_path / "second"
+    shutil.copyfile(first.root / ".dvc/config.local", second.root / ".dvc/config.local")
+    (second.root / ".npumake").mkdir()
+    for name in (".npumake/toolchains", ".venv"):
+        (second.root / name).symlink_to(first.root / name)
+    ran = second.doit()
+    assert (ran.code, set(ran.steps.values())) == (0, {"restored"}), ran.err
+    assert not (second.root / ".dvc" / "cache").exists()
 
 
 @pytest.mark.toolchain
