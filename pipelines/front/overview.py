@@ -37,6 +37,7 @@ _OURS = {
     "verify": "build again with no cache, and compare every digest",
     "which": "the model, commit and release a file comes from",
     "quantize": "one .onnx or .tflite to int8, without a recipe",
+    "diff": "two builds side by side, worst first",
     "report": "pages to look at: one a model, and an index",
     "table": "accuracy of the fixed_point targets",
     "list": "the models and targets; --all: the steps too",

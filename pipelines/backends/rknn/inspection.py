@@ -10,7 +10,8 @@ runtime               what is known of the runtime that it needs
 inputs, outputs       {name, shape, dtype, layout, stored_shape, scale, zero_point, minimum,
                       maximum} in the network's order; dtype and layout as the compiled network
                       takes and gives them; scale and the rest null where it says none
-layers                {id, op, name, target, dtype, inputs, outputs, node} of the first graph
+layers                {id, op, name, target, dtype, inputs, outputs, shape, node} of the first
+                      graph; shape: of the first output
 graphs                how many there are (dynamic_input has several)
 kinds, unexplained,   as in bytes.json, with compiled layers in place of the network's nodes
 nodes, tensors
@@ -145,6 +146,7 @@ def _layers(file: RknnFile) -> Iterator[dict[str, Any]]:
     if not tables:
         return
     dtypes = {tensor.name: tensor.dtype for tensor in file.tensors[0]}
+    shapes = {tensor.name: tensor.shape for tensor in file.tensors[0]}
     between = {tensor.name for tensor in file.tensors[0] if tensor.kind in BETWEEN}
     for i, (table, operator) in enumerate(zip(tables[0].tables(1), file.graphs[0], strict=True)):
         code = table.scalar(3, "<B")
@@ -156,6 +158,7 @@ def _layers(file: RknnFile) -> Iterator[dict[str, Any]]:
             "dtype": _dtype(operator, dtypes),
             "inputs": [name for name in operator.inputs if name in between],
             "outputs": list(operator.outputs),
+            "shape": list(shapes[operator.outputs[0]]) if operator.outputs else None,
         }
 
 

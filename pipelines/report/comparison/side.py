@@ -1,0 +1,144 @@
+"""One of two builds that are compared: a built target, an older one of the cache, or a file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.backends.rknn import inspection
+from quant.fault import Fault
+
+Row = Mapping[str, Any]
+Find = Callable[[str], Path | None]  # name below build/TARGET -> the file, where it is
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a comparison reads. Numbers are None, and mappings empty, where nothing was recorded.
+
+    about: platform and the like. ends: name of an input or output -> what it is. layers: rows
+    {tensor, op, shape, dtype, target, cycles, bytes, entire, single}. rules: rule -> how often it
+    fired. findings: name -> message of each cause. errors: output -> error by its range.
+    alone: what the compiled file tells without its network, which is less and other: None where
+    this is that already, or the backend's file tells nothing.
+    """
+
+    name: str
+    file_bytes: int
+    about: Mapping[str, str]
+    ends: Mapping[str, str]
+    layers: tuple[Row, ...]
+    kinds: Mapping[str, int]
+    rules: Mapping[str, int] = field(default_factory=dict)
+    findings: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, float | None] = field(default_factory=dict)
+    cycles: int | None = None
+    alone: Side | None = None
+    is_alone: bool = False
+
+
+def of_file(name: str, path: Path) -> Side:
+    """A compiled file alone. Raises Fault, OSError."""
+    told = inspection.inspect(path)
+    ends = {
+        f"{side} {one['name']}": f"{one['shape']} {one['dtype']} {one['layout']}"
+        for side in ("input", "output")
+        for one in told[f"{side}s"]
+    }
+    about = {key: str(told[key]) for key in ("platform", "toolkit", "container", "custom_string")}
+    causes = {one["name"]: one["message"] for one in told["findings"] if one["is_cause"]}
+    layers = tuple(_compiled(row) for row in told["layers"])
+    return Side(
+        name, told["file_bytes"], about, ends, layers, told["kinds"], findings=causes, is_alone=True
+    )
+
+
+def _compiled(row: Row) -> Row:
+    return {
+        **dict.fromkeys(("cycles", "bytes", "entire", "single")),
+        "tensor": row["outputs"][0] if row["outputs"] else row["name"],
+        **{key: row[key] for key in ("op", "shape", "dtype", "target")},
+    }
+
+
+def of_target(name: str, find: Find) -> Side | None:
+    """What analyze recorded of a target; None where a part of it is absent."""
+    files = [find(f"report/{part}.json") for part in ("layers", "bytes", "metrics")]
+    built = find("build.json")
+    if built is None or None in files:
+        return None
+    made, held, metrics = (_json(file) for file in files if file is not None)
+    build = _json(built)
+    ledger = next(iter(held["files"].values())) if "files" in held else held
+    causes = [row for row in (*held["findings"], *made["causes"]) if row["is_cause"]]
+    artifact = find("model.rknn")
+    base = of_file(name, artifact) if artifact is not None else None
+    rows = {row["tensor"]: row for row in made["layers"] if row["tensor"]}
+    return Side(
+        name=name,
+        file_bytes=ledger["file_bytes"],
+        about=base.about if base else {"backend": made["backend"], **_options(build)},
+        ends=base.ends if base else {f"output {output}": "" for output in metrics["outputs"]},
+        layers=tuple(_measured(row, rows) for row in base.layers) if base else _alone(rows),
+        kinds=ledger["kinds"],
+        rules=Counter(rule["rule"] for rule in build.get("rules", ())),
+        findings={row["name"]: row["message"] for row in causes},
+        errors={output: one["relative_error"] for output, one in metrics["outputs"].items()},
+        cycles=metrics.get("cycles"),
+        alone=base,
+    )
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _options(build: Row) -> dict[str, str]:
+    return {key: str(value) for key, value in build.get("options", {}).items()}
+
+
+def _measured(row: Row, rows: Mapping[str, Row]) -> Row:
+    told = rows.get(row["tensor"])
+    return {**row, **_numbers(told)} if told else row
+
+
+def _alone(rows: Mapping[str, Row]) -> tuple[Row, ...]:
+    """Of a backend whose file says nothing more of its layers."""
+    return tuple(
+        {
+            "shape": None,
+            **{key: row[key] for key in ("tensor", "op", "dtype", "target")},
+            **_numbers(row),
+        }
+        for row in rows.values()
+    )
+
+
+def _numbers(row: Row) -> dict[str, Any]:
+    """Cosines of a tensor that isn't finite are NaN's, told as -1: the worst there is."""
+    errors = {key: row[key] for key in ("entire", "single")}
+    return {
+        "cycles": row["cycles"],
+        "bytes": row["bytes"],
+        **{
+            key: None if one is None else one["cosine"]["worst"] if one["finite"] else -1.0
+            for key, one in errors.items()
+        },
+    }
+
+
+def alike(a: Side, b: Side) -> tuple[Side, Side]:
+    """Two sides that know the same: beside a file alone, a target's file alone.
+
+    Kinds of bytes and findings would else differ by what is known of them. Raises Fault.
+    """
+    if a.is_alone == b.is_alone:
+        return a, b
+    of_both = [side if side.is_alone else side.alone for side in (a, b)]
+    if of_both[0] is None or of_both[1] is None:
+        raise Fault("a file of another backend is no .rknn", "name a target of the same backend")
+    return of_both[0], of_both[1]
