@@ -25,7 +25,7 @@ npumake: YAML recipes to ONNX, .rknn and int8, rebuilding only what is stale
 """
 _HIDDEN = ("run", "dumpdb", "reset-dep", "strace")
 _OURS = {
-    "new": "a recipe of a network's file, built at once: new NAME FILE",
+    "new": "a recipe of a file, built at once: new NAME FILE",
     "why": "what made a step stale",
     "tune": "which few layers to compute in float16",
     "doctor": "where a build's bytes are, and what makes it smaller",
