@@ -84,8 +84,8 @@ def test_dead_channels_take_no_bytes_by_our_rule_and_by_the_sdk_s(tmp_path: Path
     workspace.add("m", given, **files)
     ran = workspace.doit("doctor", "m", "--without", "compress_weight")
     assert ran.code == 0, ran.err
-    told = dict(re.findall(r"(\S+)\s+KB(?:\s+\S+){4}\s+(?:yes|same)\s+(\S+)", ran.out))
-    sizes = {remedy: float(size) for size, remedy in told.items()}
+    told = re.findall(r"(\S+)\s+KB(?:\s+\S+){4}\s+(?:yes|same)\s+(\S+)", ran.out)
+    sizes = {remedy: float(size) for size, remedy in told}
     assert sizes.pop("as") > 100
     assert sizes["model_pruning"] < 50
     assert sizes["drop_dead_channels"] < 50

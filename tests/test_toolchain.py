@@ -137,5 +137,5 @@ def test_unknown_names_the_nearest() -> None:
 def test_every_toolchain_loads() -> None:
     for name in known(ROOT):
         toolchain = load(ROOT, name)
-        assert toolchain.preload or name == "browser"  # which runs no jobs
+        assert toolchain.preload
         assert all((ROOT / path).is_dir() for path in toolchain.paths)
