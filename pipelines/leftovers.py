@@ -14,7 +14,7 @@ from pipelines.dvc_repo import cache
 
 _RANDOM = r"[a-z0-9_]{8}"  # tempfile's
 _UNUSED = rf"(?:{UNUSED}|{_RANDOM})"  # tempfile's: of earlier versions
-_WRITTEN = re.compile(rf"\.(?:dvc\.lock|dvc\.yaml|[a-z]+\.json)\.{_UNUSED}")
+_WRITTEN = re.compile(rf"\.(?:dvc\.lock|dvc\.yaml|[a-z]+\.(?:json|txt))\.{_UNUSED}")
 _SWAPPED = re.compile(rf"\.old-{_RANDOM}|\.(?P<name>.+)\.{_RANDOM}")
 _CACHED = re.compile(
     rf"tmp{_UNUSED}|\.[0-9a-f]{{30}}(?:\.dir)?\.{_UNUSED}|\.[0-9a-f]{{64}}\.{_UNUSED}"
@@ -40,6 +40,10 @@ def _found(root: Path) -> Iterator[Path]:
     for work in (root / ".npumake" / "work").glob("*-*-*"):  # MODEL-STEP-PROCESS-NUMBER
         if not _is_alive(work.name.split("-")[-2]):
             yield work
+    for new in (root / "models").glob(".new-*-*"):  # PROCESS-MODEL, of ./doit new
+        process = new.name.split("-")[1]
+        if process.isdigit() and not _is_alive(process):
+            yield new
     for build in (folder / "build" for folder in models):
         if build.is_symlink():  # os.walk follows only this one
             continue

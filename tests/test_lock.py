@@ -397,6 +397,9 @@ def test_leftovers_are_removed_and_nothing_else(project: Path) -> None:
         *(
             "models/m/.dvc.lock.1f-2a",
             ".npumake/.contents.json.1f-0",
+            ".npumake/.contents.txt.1f-0",
+            ".npumake/.whole.txt.1f-0",
+            "models/.new-99999999-m/recipe.yaml",
             ".dvc/cache/files/md5/tmp1f-3",
         ),
         *(
@@ -407,6 +410,7 @@ def test_leftovers_are_removed_and_nothing_else(project: Path) -> None:
     )
     kept = (
         *("models/m/.notes.abcd1234", "models/m/build/.out.txt.abcd1234x", "models/m/dvc.lock"),
+        *("models/.new-notes-m/x", f"models/.new-{os.getpid()}-m/recipe.yaml"),
         *("models/m/build/d/.x.abcd1234/y", "models/m/data/.old-abcd1234/x", ".x.abcd1234"),
         *(f".dvc/cache/files/md5/ab/{'c' * 30}", ".npumake/contents.json", "models/m/.notes.1f-2a"),
     )

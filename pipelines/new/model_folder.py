@@ -38,7 +38,6 @@ def write(
         return
     folder.parent.mkdir(exist_ok=True)
     new = folder.with_name(f".new-{os.getpid()}-{folder.name}")  # no model: its name has a dot
-    _sweep(folder.parent)
     try:
         new.mkdir()
         _copy(network, new, sides)
@@ -79,11 +78,3 @@ def _copy(network: Network, folder: Path, sides: Iterable[str]) -> None:
             )
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(network.folder / side, place)
-
-
-def _sweep(models: Path) -> None:
-    """Remove what killed runs left."""
-    for left in models.glob(".new-*-*"):
-        process = left.name.split("-")[1]
-        if process.isdigit() and not Path("/proc", process).exists():
-            shutil.rmtree(left, ignore_errors=True)
