@@ -70,6 +70,19 @@ def from_stage(stage: Mapping[str, Any], folder: str) -> Entry:
     return Entry(facts, _contents(outs, folder))
 
 
+def outs_in(text: str, folder: str) -> dict[str, Content]:
+    """Path relative to the project -> content, of all stages of a dvc.lock, whoever wrote it.
+
+    Raises as `from_stage`, and ValueError where it is no dvc.lock.
+    """
+    stages = lock_text.load(text)
+    return {
+        path: content
+        for stage in stages.values()
+        for path, content in from_stage(stage, folder).outs.items()
+    }
+
+
 def read_entry(stage: Mapping[str, Any], step: Step) -> Entry:
     """A stage that tells of this step's outputs and of no others. Raises as `from_stage`."""
     entry = from_stage(stage, step.folder)

@@ -23,6 +23,7 @@ FLOORS = (
         "pipelines.shelf",
         "pipelines.whole",
         "pipelines.console",
+        "pipelines.git",
         "pipelines.pip_config",
         "pipelines.installed",
         "pipelines.toolchain_users",

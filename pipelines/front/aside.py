@@ -1,19 +1,33 @@
-"""Steps outside the plan: nothing is recorded, and their folder is the caller's to remove."""
+"""Steps outside the plan: nothing is recorded, and nothing is left."""
 
 from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from pipelines import console
 from pipelines.project import CURRENT
 from pipelines.step import Step
 from pipelines.toolchain import Environments
-from pipelines.worker import Failed, Result
+from pipelines.worker import Failed
 
 
-def run_aside(step: Step) -> Result | None:
-    """Make its toolchains and run it; None, and why is told, where it failed."""
+@contextmanager
+def run_aside(step: Step) -> Iterator[Path | None]:
+    """Make its toolchains and run it: the folder of its outputs, while the block runs.
+
+    None, and why is told, where it failed.
+    """
     Environments(CURRENT.root).make(step.toolchains)
     try:
-        return CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
+        result = CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
     except Failed as error:
         console.say(f"{step.name}: {error}", "red")
-        return None
+        yield None
+        return
+    try:
+        yield result.out
+    finally:
+        shutil.rmtree(result.folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +18,10 @@ from pipelines.front.cli import UsageError
 from pipelines.front.commands import handoff
 from pipelines.front.commands.why import reasons
 from pipelines.front.overview import version_of
+from pipelines.git import git
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe
 from pipelines.release import archive, card, manifest, tags
-from pipelines.release.git import git
 from pipelines.release.machine import machine
 from pipelines.release.versions import versions
 from pipelines.report import gates
@@ -205,13 +204,8 @@ def _bill(
         toolchains=("sbom",),
         work=lambda: (Work("sbom", "pipelines.jobs.sbom", params),),
     )
-    result = run_aside(step)
-    if result is None:
-        return None
-    try:
-        return (result.out / "sbom.cdx.json").read_bytes()
-    finally:
-        shutil.rmtree(result.folder)
+    with run_aside(step) as out:
+        return None if out is None else (out / "sbom.cdx.json").read_bytes()
 
 
 def _tag(recipe: Recipe, number: str, stage: str | None, place: Path) -> None:

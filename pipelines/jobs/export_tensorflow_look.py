@@ -15,6 +15,7 @@ from pipelines.jobs.export_tensorflow_network import load_keras, load_saved_mode
 from pipelines.jobs.job import Job
 from pipelines.jobs.look import Look, told
 from pipelines.jobs.source_file import source_file
+from quant.graph_types import shape_text
 
 _SCALING = ("Rescaling", "Normalization")
 _MOVED = "the model has it as {}; the ONNX graph made of it has the channels first"
@@ -29,17 +30,13 @@ def run(job: Job) -> None:
     for name, type_ in network.inputs.items():
         shape = told(type_)["shape"]
         if shape and len(shape) == 4 and shape[3] in (1, 3):
-            look.shape_reasons[name] = {"reason": _MOVED.format(_text(shape))}
+            look.shape_reasons[name] = {"reason": _MOVED.format(shape_text(shape))}
             shape = [shape[axis] for axis in (0, 3, 1, 2)]
         inputs[name] = {"shape": shape, "dtype": type_.dtype}
     look.inputs = inputs
     if is_keras and (own := sorted({*_SCALING} & set(_layers(_config(file))))):
         look.pixels = {"reason": f"the network has a layer {own[0]}: it scales pixels itself"}
     look.save(job)
-
-
-def _text(shape: list[int | None]) -> str:
-    return "[" + ", ".join("?" if length is None else str(length) for length in shape) + "]"
 
 
 def _config(file: Path) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.backends.rknn import board, compiled_graph
 from pipelines.backends.rknn.compile import input_names
-from pipelines.backends.rknn.end_to_end import FloatNetwork, Runner
+from pipelines.backends.rknn.end_to_end import Runner, reference
 from pipelines.backends.rknn.sdk import Sdk
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.comparison import save
@@ -24,9 +24,7 @@ def run(job: Job) -> None:
     artifact = job.inputs["artifact.rknn"]
     file = compiled_graph.read(artifact)
     samples = prepared_samples.read(Path("samples"), input_names(job))
-    network = FloatNetwork(
-        job.inputs["cut" if "cut" in job.inputs else "float"], job.params, file.outputs
-    )
+    network = reference(job, file.outputs)
     program = board.adb()
     with board.adb_server(program):
         board.require(job.params["device"], board.boards(program))

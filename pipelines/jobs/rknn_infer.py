@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.backends.rknn import compiled_graph
 from pipelines.backends.rknn.compile import compile_network
-from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator
+from pipelines.backends.rknn.end_to_end import Simulator, reference
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.comparison import save
 from pipelines.jobs.job import Job
@@ -23,9 +23,7 @@ def run(job: Job) -> None:
     compiled = compile_network(job, verbose=False)
     file = compiled_graph.read(job.inputs["artifact.rknn"])
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
-    network = FloatNetwork(
-        job.inputs["cut" if "cut" in job.inputs else "float"], job.params, file.outputs
-    )
+    network = reference(job, file.outputs)
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     pairs = [(network(samples.inputs, one), simulator(one)) for one in samples.arrays()]
     save(job.out, pairs, "simulator")

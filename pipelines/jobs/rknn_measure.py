@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipelines.backends.rknn import layer_report
 from pipelines.backends.rknn.compile import compile_network
-from pipelines.backends.rknn.end_to_end import FloatNetwork, Simulator, compare
+from pipelines.backends.rknn.end_to_end import Simulator, compare, reference
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.accuracy import Network
 from pipelines.jobs.comparison import worst_output
@@ -30,7 +30,7 @@ def run(job: Job) -> None:
     compiled = compile_network(job, verbose=False)
     file = same_file(job, compiled)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
-    network = FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, file.outputs)
+    network = reference(job, file.outputs)
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     outputs, _ = compare((network(samples.inputs, one), simulator(one)) for one in samples.arrays())
     rows = layer_report.make(build, []).rows

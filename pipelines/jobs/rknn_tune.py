@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.backends.rknn import hybrid
-from pipelines.backends.rknn.end_to_end import FloatNetwork, Outputs, compare
+from pipelines.backends.rknn.end_to_end import Outputs, compare, reference
 from pipelines.backends.rknn.simulation import feeds
 from pipelines.jobs import prepared_samples
 from pipelines.jobs.comparison import worst_output
@@ -167,12 +167,11 @@ class _Samples:
     @classmethod
     def read(cls, job: Job, network: Mixed, told: Mapping[str, Any]) -> _Samples:
         samples = prepared_samples.read(Path("samples"), told["inputs"])
-        outputs = list(network.graph.outputs)
-        reference = FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, outputs)
+        whole = reference(job, list(network.graph.outputs))
         arrays = list(samples.arrays())
         names = network.graph.inputs
         fed = [feeds(names, one, job.params, told["config"]) for one in arrays]
-        expected = [reference(samples.inputs, one) for one in arrays]
+        expected = [whole(samples.inputs, one) for one in arrays]
         network(0, fed[0], frozenset())
         return cls(fed, expected, network.elements)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.new.vendor_config import VendorConfig
 from quant.fault import Fault
+from quant.graph_types import shape_text
 
 GUESS = "GUESS"
 _CHANNELS = {1: "gray", 3: "rgb"}
@@ -54,7 +55,7 @@ def settle(
         given = look["inputs"][name]
         shape, reason = _shape(given, told.get(name, told.get("")), look["shape_reasons"].get(name))
         if None in shape or not shape:
-            open_.append(f"{name} {_text(given['shape'])}")
+            open_.append(f"{name} {shape_text(given['shape'])}")
             continue
         lines = [Line("shape", shape, reason)]
         if given["dtype"] != "float32":
@@ -74,7 +75,7 @@ def _shape(
     """The lengths, and where they are from."""
     own = given["shape"]
     if told:
-        return list(told), f"as you gave it; the file has {_text(own)}"
+        return list(told), f"as you gave it; the file has {shape_text(own)}"
     if known:
         mark = f"{GUESS}: " if known.get("is_guessed") else ""
         reason = mark + str(known["reason"])
@@ -85,26 +86,17 @@ def _shape(
     return own or [], reason
 
 
-def _text(shape: Sequence[int | None] | None) -> str:
-    if shape is None:
-        return "of unknown rank"
-    return "[" + ", ".join("?" if length is None else str(length) for length in shape) + "]"
-
-
 def tell_pictures(
-    inputs: Sequence[Input], look: Mapping[str, Any], config: VendorConfig | None, scaled: str
+    inputs: Sequence[Input], look: Mapping[str, Any], config: VendorConfig | None
 ) -> None:
-    """mean, std, color and resize of inputs that have a picture's shape.
-
-    scaled: why the calibration data is no pixels; empty where it is.
-    """
+    """mean, std, color and resize of inputs that have a picture's shape."""
     for number, each in enumerate(inputs):
         channels = each.shape[1] if len(each.shape) == 4 else 0
         is_float = not any(line.key == "dtype" for line in each.lines)
         if config and config.means and number < len(config.means):
             _from_config(each, config, number)
         if channels in _CHANNELS and is_float and min(each.shape[2:]) > 1:
-            _tell(each, look["pixels"], _CHANNELS[channels], config, scaled)
+            _tell(each, look["pixels"], _CHANNELS[channels], config)
 
 
 def _from_config(each: Input, config: VendorConfig, number: int) -> None:
@@ -114,15 +106,9 @@ def _from_config(each: Input, config: VendorConfig, number: int) -> None:
         each.lines.append(Line("std", config.stds[number], "std_values of model_config.yml"))
 
 
-def _tell(
-    each: Input,
-    known: Mapping[str, Any],
-    color: str,
-    config: VendorConfig | None,
-    scaled: str,
-) -> None:
+def _tell(each: Input, known: Mapping[str, Any], color: str, config: VendorConfig | None) -> None:
     if not any(line.key == "mean" for line in each.lines):
-        each.lines += _scaling(known, scaled)
+        each.lines += _scaling(known)
     each.lines.append(_color(known, color, config))
     resize = known.get("resize")
     reason = known.get("reason", "") if resize else ""
@@ -135,11 +121,9 @@ def _tell(
     )
 
 
-def _scaling(known: Mapping[str, Any], scaled: str) -> list[Line]:
+def _scaling(known: Mapping[str, Any]) -> list[Line]:
     if "mean" in known:
         return [Line(key, known[key], known["reason"]) for key in ("mean", "std")]
-    if scaled:
-        return [Line("", None, f"no mean and std: {scaled}")]
     if known.get("reason"):
         return [Line("", None, f"no mean and std: {known['reason']}")]
     reason = "nothing in the file says how pixels are scaled; many networks take pixels / 255"

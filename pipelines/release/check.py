@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines import lock, lock_text
+from pipelines import lock
 from pipelines.backends.rknn import origin_text
 from pipelines.confined import Refused
 from pipelines.content import Content, md5_of
 from pipelines.dvc_repo import cache
+from pipelines.git import git
 from pipelines.release import manifest, opened, tags
-from pipelines.release.git import git
 from pipelines.release.opened import Member
 from pipelines.release.versions import versions
 from quant import rknn_file, rknn_texts
@@ -133,20 +133,10 @@ def _stamp(
         yield f"{report}: its digest is not that of what it says the file is made from"
 
 
-def _outs(text: str, model: str) -> dict[str, Content]:
-    """Path relative to the project -> content, of a dvc.lock."""
-    stages = lock_text.load(text)
-    return {
-        path: content
-        for stage in stages.values()
-        for path, content in lock.from_stage(stage, f"models/{model}").outs.items()
-    }
-
-
 def _locked(members: Mapping[str, Member], model: str) -> Iterator[str]:
     text = (members[_LOCK].kept or b"").decode("utf-8", "replace")
     try:
-        outs = _outs(text, model)
+        outs = lock.outs_in(text, f"models/{model}")
     except (Refused, *_ODD) as error:
         yield f"{_LOCK} is damaged: {error}"
         return
@@ -191,7 +181,7 @@ def _by_repository(
     is_there = git(root, "rev-parse", "HEAD").strip() == commit
     if is_there and (not here.is_file() or here.read_text("utf-8", "replace") != text):
         found.wrong.append(f"models/{model}/{_LOCK} here is not the one of the tag {tag}")
-    found.wrong += _objects(root, _outs(text, model))
+    found.wrong += _objects(root, lock.outs_in(text, f"models/{model}"))
 
 
 def _objects(root: Path, outs: Mapping[str, Content]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pipelines import lock, lock_text
 from pipelines.confined import Refused
 from pipelines.content import Content
 from pipelines.dvc_repo import cache
-from pipelines.release.git import blobs, git
+from pipelines.git import blobs, git
 
 _LOCKS = "models/*/dvc.lock"
 _BUILD = "build-"

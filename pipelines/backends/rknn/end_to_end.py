@@ -11,9 +11,15 @@ from pipelines.backends.rknn.sdk import Sdk
 from pipelines.backends.rknn.sdk_samples import to_sdk
 from pipelines.jobs.comparison import compare
 from pipelines.jobs.float_network import Array, FloatNetwork, Outputs
+from pipelines.jobs.job import Job
 from quant.fault import Fault
 
-__all__ = ["Array", "FloatNetwork", "Outputs", "Runner", "Simulator", "compare"]
+__all__ = ["Array", "FloatNetwork", "Outputs", "Runner", "Simulator", "compare", "reference"]
+
+
+def reference(job: Job, outputs: Sequence[str]) -> FloatNetwork:
+    """The float network that a build is held against; a cut one is its own."""
+    return FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, outputs)
 
 
 class Runner:

@@ -50,14 +50,10 @@ class Handoff(OwnCommand):
 
 def write(recipe: Recipe, target: Target, folder: Path) -> bool:
     """Make the folder, of a build that is up to date. Returns whether it worked; it tells why."""
-    result = run_aside(stages.handoff_step(recipe, target, CURRENT.root))
-    if result is None:
-        return False
-    try:
-        _write(recipe, target, result.out, folder)
-    finally:
-        shutil.rmtree(result.folder)
-    return True
+    with run_aside(stages.handoff_step(recipe, target, CURRENT.root)) as out:
+        if out is not None:
+            _write(recipe, target, out, folder)
+        return out is not None
 
 
 def _require_replaceable(folder: Path) -> None:

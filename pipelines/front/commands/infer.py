@@ -50,16 +50,13 @@ class Infer(OwnCommand):
         if any(CURRENT.builder.contents.of(path) is None for path in step.inputs.values()):
             name = f"{recipe.model}@{target.name}"
             raise UsageError(f"{name} is not built\n  run: ./doit {name}")
-        result = run_aside(step)
-        if result is None:
-            return 1
-        try:
-            _tell_outputs(result.out, runs)
-            _tell(json.loads((result.out / "comparison.json").read_text()))
+        with run_aside(step) as out:
+            if out is None:
+                return 1
+            _tell_outputs(out, runs)
+            _tell(json.loads((out / "comparison.json").read_text()))
             if arguments.output:
-                shutil.copytree(result.out, arguments.output, dirs_exist_ok=True)
-        finally:
-            shutil.rmtree(result.folder)
+                shutil.copytree(out, arguments.output, dirs_exist_ok=True)
         return 0
 
 

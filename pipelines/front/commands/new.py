@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -85,7 +84,7 @@ def _parts(arguments: argparse.Namespace) -> tuple[recipe_text.Parts | None, Seq
         return None, ()
     settled = inputs.settle(look, {} if found.kind.startswith("torch") else shapes, config)
     sizes = {each.name: each.shape for each in settled}
-    inputs.tell_pictures(settled, look, config, "")
+    inputs.tell_pictures(settled, look, config)
     takes_pictures = len(settled) == 1 and settled[0].is_picture
     chosen = Path(STARTED_IN, arguments.data) if arguments.data else listed
     samples, notes = (
@@ -202,14 +201,11 @@ def _look(
         toolchains=(toolchain,),
         work=lambda: (Work(toolchain, job, params),),
     )
-    result = run_aside(step)
-    if result is None:
-        return None
-    try:
-        read: Mapping[str, Any] = json.loads((result.out / "look.json").read_text())
+    with run_aside(step) as out:
+        if out is None:
+            return None
+        read: Mapping[str, Any] = json.loads((out / "look.json").read_text())
         return read
-    finally:
-        shutil.rmtree(result.folder)
 
 
 def _tell(parts: recipe_text.Parts, folder: Path) -> None:

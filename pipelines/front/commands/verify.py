@@ -9,9 +9,9 @@ from pipelines import console
 from pipelines.front.cli import FAILURE, UsageError
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.why import reasons
+from pipelines.git import git
 from pipelines.project import CURRENT, Project
 from pipelines.release import differences, rebuild, tags
-from pipelines.release.git import git
 from pipelines.release.machine import machine
 from pipelines.release.versions import versions
 from pipelines.step import Step

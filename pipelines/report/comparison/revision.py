@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from pipelines import lock
+from pipelines.confined import Refused
 from pipelines.content import md5_of
+from pipelines.git import answer
 from pipelines.report.comparison.side import Find
 from quant.fault import Fault
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 def files(root: Path, objects: Path, commit: str, model: str, target: str) -> Find:
@@ -21,18 +17,18 @@ def files(root: Path, objects: Path, commit: str, model: str, target: str) -> Fi
 
     objects: the cache's files/md5. commit: any name that git knows.
     """
-    known = _git(
+    known = answer(
         root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}"
     )
     if known is None:
         raise Fault(f"git knows no commit `{commit}`", "see `git log --oneline`")
-    lock = _git(root, "show", f"{known.strip()}:./models/{model}/dvc.lock")
-    if lock is None:
+    text = answer(root, "show", f"{known.strip()}:./models/{model}/dvc.lock")
+    if text is None:
         raise Fault(
             f"{commit} has no models/{model}/dvc.lock",
             "what was built is known of commits that hold it",
         )
-    outs = _outs(yaml.safe_load(lock))
+    outs = _outs(text, model, commit)
     start = f"build/{target}/"
     if not any(path.startswith(start) for path in outs):
         raise Fault(f"{model} had no built target `{target}` at {commit}", "name another of its")
@@ -44,11 +40,18 @@ def files(root: Path, objects: Path, commit: str, model: str, target: str) -> Fi
     return find
 
 
-def _outs(lock: Any) -> dict[str, str]:
-    """Path below the model's folder -> MD5, of files. The text is anybody's."""
-    stages = lock.get("stages", {}) if isinstance(lock, dict) else {}
-    rows = [row for stage in stages.values() for row in stage.get("outs", ())]
-    return {str(row["path"]): row["md5"] for row in rows if _MD5.fullmatch(str(row.get("md5")))}
+def _outs(text: str, model: str, commit: str) -> dict[str, str]:
+    """Path below the model's folder -> MD5, of files."""
+    folder = f"models/{model}"
+    try:
+        held = lock.outs_in(text, folder)
+    except (Refused, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Fault(f"{folder}/dvc.lock of {commit} is damaged: {error}", "name another") from None
+    return {
+        path.removeprefix(f"{folder}/"): content.md5
+        for path, content in held.items()
+        if not content.md5.endswith(".dir")
+    }
 
 
 def _object(objects: Path, md5: str, name: str, commit: str) -> Path:
@@ -59,10 +62,3 @@ def _object(objects: Path, md5: str, name: str, commit: str) -> Path:
             f"fetch it: git switch --detach {commit} && ./doit --pull, then back",
         )
     return file
-
-
-def _git(root: Path, *words: str) -> str | None:
-    done = subprocess.run(
-        ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
-    )
-    return done.stdout if done.returncode == 0 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipelines.report.page import graph_change, layers, target_page
 from pipelines.stages.stage import built
 from quant.fault import Fault
 from quant.graph_file import parse
+from quant.sha256 import sha256_of
 
 
 def make(
@@ -72,8 +72,7 @@ def _operators(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int, 
 
 def _toolchains(names: Iterable[str]) -> list[dict[str, str]]:
     """Each with the digest of its pins, which says exactly what is in it."""
-    files = ((name, CODE / "toolchains" / f"{name}.txt") for name in sorted(set(names)))
     return [
-        {"name": name, "pins": hashlib.sha256(file.read_bytes()).hexdigest()}
-        for name, file in files
+        {"name": name, "pins": sha256_of(CODE / "toolchains" / f"{name}.txt")}
+        for name in sorted(set(names))
     ]
