@@ -9,7 +9,7 @@ import venv
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.dvc_runner import git
+from tests.dvc_runner import dvc, git
 from tests.workspace import Ran
 
 
@@ -44,28 +44,46 @@ class OwnRepository:
         self.root = root
         self.made = run([npumake, "init", root], root.parent)
         assert self.made.code == 0, self.made.err
-        # .gitignore's `.venv/` is a folder, and here it is a link.
-        (root / ".git/info/exclude").write_text("/.venv\n")
-        (root / ".venv").symlink_to(ROOT / ".venv")
+        self._link()
+        self.git("config", "user.name", "t")
+        self.git("config", "user.email", "t@t")
         self.commit("a repository")
 
     def copy(self, root: Path) -> OwnRepository:
         """All of it again, as it is now."""
         subprocess.run(["cp", "-a", str(self.root), str(root)], check=True)
-        other = OwnRepository.__new__(OwnRepository)
+        return OwnRepository.of(root)
+
+    @classmethod
+    def of(cls, root: Path) -> OwnRepository:
+        """One that is there already, a clone too."""
+        other = cls.__new__(cls)
         other.root = root
+        other._link()
         return other
+
+    def _link(self) -> None:
+        # .gitignore's `.venv/` is a folder, and here it is a link.
+        (self.root / ".git/info/exclude").write_text("/.venv\n")
+        if not (self.root / ".venv").is_symlink():
+            (self.root / ".venv").symlink_to(ROOT / ".venv")
 
     def doit(self, *arguments: str | Path) -> Ran:
         return run([sys.executable, self.root / "doit", *arguments], self.root)
 
+    def git(self, *arguments: str) -> str:
+        return git(self.root, *arguments)
+
+    def dvc(self, *arguments: str) -> str:
+        return dvc(self.root, *arguments)
+
     def commit(self, message: str) -> None:
-        git(self.root, "add", "--all")
-        git(self.root, "commit", "-q", "-m", message)
+        self.git("add", "--all")
+        self.git("commit", "-q", "-m", message)
 
     @property
     def status(self) -> str:
-        return git(self.root, "status", "--porcelain")
+        return self.git("status", "--porcelain")
 
 
 def run(command: list[str | Path], folder: Path) -> Ran:

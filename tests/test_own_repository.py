@@ -14,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from quant.sha256 import sha256_of
 from tests.conftest import ROOT
 from tests.own_repository import OwnRepository, build_wheel, install, run
 from tests.small_models import conv_net, samples
@@ -109,6 +110,47 @@ def test_new_models_are_built_and_a_run_leaves_all_clean(built: OwnRepository) -
     assert "torch@rk3588" in built.doit().out
     dvc = run([built.root / ".venv/bin/dvc", "status"], built.root)
     assert dvc.out.startswith("Data and pipelines are up to date"), dvc.out
+
+
+@pytest.mark.toolchain
+def test_a_release_reaches_a_second_clone(built: OwnRepository, tmp_path: Path) -> None:
+    """By git and DVC remotes; there it is checked, and built again to the same SHA-256."""
+    owner = built.copy(tmp_path / "owner")
+    owner.dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    owner.commit("a remote")
+    owner.dvc("push", "--run-cache")
+    ran = owner.doit("release", "torch", "--version", "1.0.0", "--stage", "prod")
+    assert (ran.code, owner.status) == (0, ""), ran.err
+    archive = owner.root / "dist/torch-1.0.0.tar.gz"
+    assert f"SHA-256 {sha256_of(archive)}" in ran.out
+    owner.git("init", "-q", "--bare", str(tmp_path / "shared.git"))
+    owner.git("push", "-q", str(tmp_path / "shared.git"), "HEAD:refs/heads/main", "--tags")
+    owner.git("clone", "-q", "-b", "main", str(tmp_path / "shared.git"), str(tmp_path / "clone"))
+    clone = OwnRepository.of(tmp_path / "clone")
+    ran = clone.doit("--pull")
+    assert (ran.code, set(ran.steps.values())) == (0, {"restored"}), ran.err
+    assert ["torch@v1.0.0", "prod"] in [
+        line.split()[:2] for line in clone.doit("release", "--list").out.splitlines()
+    ]
+    ran = clone.doit("release", "--check", archive)
+    assert (ran.code, ran.out.endswith("files are as they were released\n")) == (0, True), ran.err
+    ran = clone.doit("verify")
+    assert ran.code == 0, ran.out + ran.err
+    told = [
+        re.fullmatch(r"(\w+): (\d+) of (\d+) outputs are the same", row)
+        for row in ran.out.split("\n")[:-1]
+    ]
+    assert [(one[1], one[2] == one[3]) for one in told if one] == [
+        (name, True) for name in sorted(MODELS)
+    ]
+    for name in MODELS:
+        place = f"models/{name}/build/rk3588/model.rknn"
+        assert sha256_of(clone.root / place) == sha256_of(owner.root / place)
+    clone.git("config", "user.name", "t2")
+    clone.git("config", "user.email", "t@t")
+    assert clone.doit("release", "torch", "--version", "1.0.0").code == 0
+    assert (clone.root / "dist/torch-1.0.0.tar.gz").read_bytes() == archive.read_bytes()
+    assert clone.status == ""
 
 
 @pytest.mark.toolchain
