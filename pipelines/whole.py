@@ -111,8 +111,8 @@ def write(
 
 def _stamped(root: Path, paths: Sequence[str], stamps: dict[str, bytes]) -> list[bytes]:
     """Each path's stamp; those not in `stamps` yet are asked for."""
-    base, seen = f"{root}/", seal.SEEN
-    for path in paths:
-        if path not in stamps:
-            stamps[path] = seen[path] if path in seen else seal.packed(seal.stamp(base + path))
+    unknown = [path for path in paths if path not in stamps]
+    stamps |= {path: seal.SEEN[path] for path in unknown if path in seal.SEEN}
+    if unasked := [path for path in unknown if path not in stamps]:
+        stamps |= zip(unasked, seal.stamps_of(str(root), unasked), strict=True)
     return [stamps[path] for path in paths]

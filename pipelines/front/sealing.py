@@ -55,7 +55,10 @@ def write(
 def _write_seal(
     arguments: Sequence[str], lines: list[str], memory: Memory, folders: Mapping[str, list[str]]
 ) -> None:
-    paths = sorted(memory.stamps)
+    unstamped = (path for path, stamp in memory.stamps.items() if stamp == seal.ABSENT)
+    # A link that leads nowhere has no stamp either, and is there.
+    absent = sorted(seal.missing(str(CURRENT.root), unstamped))
+    paths = sorted(memory.stamps.keys() - {*absent})
     data = {
         "form": seal.FORM,
         "arguments": list(arguments),
@@ -64,6 +67,7 @@ def _write_seal(
         "report": "".join(f"{line}\n" for line in lines),
         "folders": folders,
         "paths": paths,
+        "absent": absent,
         "state": seal.state_of(memory.stamps[path] for path in paths),
     }
     file = CURRENT.root / seal.place(arguments)
@@ -139,12 +143,19 @@ def _of_model(model: str, chosen: set[str]) -> set[str]:
         for path in step.dependencies:
             if path not in makers:
                 found.update(_below(path))
-                found.update(f"{parent}/{IGNORE}" for parent in PurePath(path, "_").parents)
+                found.update(_ignoring(path))
         if step.name in chosen:
             found.add(f"{folder}/dvc.lock")
             for path in step.outputs.values():
                 found.update(_below(path))
     return found
+
+
+def _ignoring(path: str) -> Iterator[str]:
+    """Where a .dvcignore would count. A file that becomes a folder has another stamp."""
+    is_file = os.path.isfile(f"{CURRENT.root}/{path}")  # noqa: PTH113 - thousands of paths
+    folders = PurePath(path).parents if is_file else PurePath(path, "_").parents
+    yield from (f"{folder}/{IGNORE}" for folder in folders)
 
 
 def _recipes(folder: str) -> Iterator[str]:
