@@ -26,6 +26,7 @@ FLOORS = (
         "pipelines.git",
         "pipelines.pip_config",
         "pipelines.installed",
+        "pipelines.engine_files",
         "pipelines.toolchain_users",
         "pipelines.pins",
     ),

@@ -215,6 +215,35 @@ def test_a_wheel_that_changed_is_refused(own: OwnRepository) -> None:
     assert f"{wheel.name} is another file than its hash says" in ran.err
 
 
+EDITS = {
+    "was changed": ("pipelines/seal.py", b"# mine\n"),
+    "was added": ("quant/mine.py", b"x = 1\n"),
+    "is missing": ("docs/recipe.md", None),
+}
+
+
+@pytest.mark.parametrize(("what", "edit"), EDITS.items(), ids=EDITS)
+def test_an_engine_that_was_edited_is_told(
+    own: OwnRepository, tmp_path: Path, what: str, edit: tuple[str, bytes | None]
+) -> None:
+    """A copy of the repository, whose files have new times, is no edit."""
+    assert own.doit().code == 0
+    own = own.copy(tmp_path / "copied")
+    assert own.doit().code == 0
+    name, text = edit
+    place = own.root / ".npumake/engine" / name
+    if text is None:
+        place.unlink()
+    else:
+        place.write_bytes((place.read_bytes() if place.exists() else b"") + text)
+    ran = own.doit()
+    assert (ran.code, ran.out) == (3, "")
+    told = f"the engine is not the one that npumake.txt pins: {name} {what}"
+    assert ran.err.splitlines()[0] == f"npumake: {told}"
+    shutil.rmtree(own.root / ".npumake/engine")
+    assert own.doit().code == 0
+
+
 def test_no_file_is_overwritten(npumake: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/README.md").write_text("mine\n")

@@ -19,7 +19,7 @@ from doit.doit_cmd import DoitConfig, DoitMain, get_loader
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from doit.plugin import PluginDict
 
-from pipelines import console, dvc_pull, forecast, seal
+from pipelines import console, dvc_pull, engine_files, forecast, seal
 from pipelines.dvc_files import write_all
 from pipelines.dvc_pull import PullError
 from pipelines.dvc_repo import RepositoryLocked, has_remote
@@ -100,6 +100,8 @@ def guarded(act: Callable[[], int]) -> int:
 
 
 def dispatch(arguments: list[str]) -> int:
+    if IS_PINNED:
+        engine_files.require_unchanged(CODE)
     if "" in arguments:  # doit looks at each word's first letter
         place = arguments.index("")
         after = f" after {arguments[place - 1]}" if place else ""
