@@ -63,7 +63,8 @@ class Remedy:
 
     def key(self, target: Target) -> str:
         """Names the trial's folder: the same remedy for the same target is the same trial."""
-        parts = [target.name, self.rewrites, dict(self.options)]
+        where = [target.name, target.platform, target.toolchain]
+        parts = [where, self.rewrites, dict(self.options)]
         text = json.dumps([*parts, *self._own.values()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -198,7 +198,7 @@ def _tell_broken(words: Sequence[str]) -> None:
 OWN = {
     *("new", "test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
     *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which", "release"),
-    *("verify", "report", "diff"),
+    *("verify", "report", "diff", "upgrade"),
 }
 
 

@@ -23,6 +23,7 @@ _SCRIPTS = {
     "report": (*(f"vendor/{name}" for name in _LIBRARIES), "table.js", "charts.js", "report.js"),
     "index": ("table.js",),
     "diff": ("table.js",),
+    "upgrade": ("table.js",),
 }
 
 

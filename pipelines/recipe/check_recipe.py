@@ -16,7 +16,7 @@ COMMANDS = frozenset(
     """
     clean diff doctor dumpdb forget handoff help ignore infer info inspect list new plan
     quantize release report reset-dep run runtime schema step strace tabcompletion table
-    test toolchains tune verify which why
+    test toolchains tune verify upgrade which why
     """.split()  # noqa: SIM905 - a list of words reads better as one
 )
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")

@@ -24,10 +24,13 @@ MODELS = "models"
 RECIPE_FILE = "recipe.yaml"
 
 
-def load(file: Path, root: Path) -> Recipe:
-    """The recipe in `file`, below the project `root`. Raises Problems with all that is wrong."""
+def load(file: Path, root: Path, text: str | None = None) -> Recipe:
+    """The recipe in `file`, below the project `root`. Raises Problems with all that is wrong.
+
+    text: what it would say, in place of what it says.
+    """
     folder = file.parent.relative_to(root).as_posix()
-    tree = compose(file, f"{folder}/{file.name}")
+    tree = compose(file, f"{folder}/{file.name}", text)
     values = RECIPE.read(tree.root, "", Reader(tree, Paths(root, folder, _outside(tree))))
     values, constants = check_constants.divided(tree, values)
     views = _views(tree, values)

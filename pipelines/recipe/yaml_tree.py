@@ -172,12 +172,12 @@ def describe(node: Node) -> str:
     return f"`{text}`" if node.tag == PLAIN else f'"{text}"'
 
 
-def compose(file: Path, name: str) -> Tree:
+def compose(file: Path, name: str, text: str | None = None) -> Tree:
     """The recipe's tree. Raises Problems if it can't be read or is no YAML mapping.
 
-    name: the file as messages name it, relative to the project.
+    name: the file as messages name it, relative to the project. text: in place of the file's.
     """
-    text = _text(file, name)
+    text = _text(file, name) if text is None else text
     try:
         if len(text) > _SMALL:
             _check_depth(text, name)
