@@ -1,8 +1,12 @@
-"""./doit inspect beside rknncli (the Python index) on the same files: CPU seconds.
+"""./doit inspect beside rknncli and rknn-inspect (the Python index) on the same files.
 
-.venv/bin/python -m benchmarks.inspect --peer RKNNCLI FILE.rknn ... [--runs 5]
+    .venv/bin/python -m benchmarks.inspect [--runs 7] [--folder FOLDER] [FILE.rknn ...]
 
-RKNNCLI: the program of a virtual environment with rknncli in it.
+Fetches rknncli, and packages of others that carry .rknn files, into FOLDER; FILEs are added.
+Medians of interleaved runs, after one of each that is not counted: CPU seconds, and memory as a
+share of the file. Both programs have their byte code. rknn-inspect is a program for the board's
+processor that calls its runtime: it is run under emulation (see docs/runtime.md), once a file, and
+what it tells is counted in lines; its time would be the emulator's.
 """
 
 from __future__ import annotations
@@ -13,44 +17,96 @@ import os
 import statistics
 import subprocess
 import sys
+import venv
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.scale import ROOT
-
+# A child's memory is told as at least its parent's: little is imported here.
+ROOT = Path(__file__).resolve().parent.parent
 OURS = [sys.executable, "-s", "-X", "utf8", str(ROOT / "dodo.py"), "inspect"]
+PEER = "rknncli==0.3.3"
+CARRIERS = tuple(f"pinozcam-runtime-rknn{chip}==1.1.0rc5" for chip in (3566, 3576, 3588))
+FOR = ("--platform", "manylinux_2_29_aarch64", "--only-binary=:all:", "--no-deps")
 
 
-def cpu_s(command: list[str]) -> float:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+class Cost(NamedTuple):
+    cpu_s: float
+    memory_bytes: int
+
+
+def cost(command: Sequence[str]) -> Cost:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise RuntimeError(f"{command[0]} ended with {status}")
-    return used.ru_utime + used.ru_stime
+    return Cost(used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss)
 
 
-def median(command: list[str], runs: int) -> float:
-    return statistics.median(cpu_s(command) for _ in range(runs))
+def interleaved(commands: Sequence[Sequence[str]], runs: int) -> list[Cost]:
+    """The medians of each command; they take turns."""
+    for command in commands:
+        cost(command)
+    found = [[cost(command) for command in commands] for _ in range(runs)]
+    return [
+        Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
+        for costs in zip(*found, strict=True)
+    ]
+
+
+def peer(folder: Path) -> Path:
+    place = folder / "rknncli"
+    if not place.is_dir():
+        venv.create(place, with_pip=True)
+        subprocess.run([place / "bin" / "pip", "install", "--quiet", PEER], check=True)
+    return place / "bin" / "rknncli"
+
+
+def carried(folder: Path) -> list[Path]:
+    """The .rknn files of public packages."""
+    for package in CARRIERS:
+        place = folder / package.partition("==")[0]
+        if not place.is_dir():
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", *FOR]
+            subprocess.run([*pip, "--dest", str(place), package], check=True)
+            with zipfile.ZipFile(next(place.glob("*.whl"))) as packed:
+                for name in packed.namelist():
+                    if name.endswith(".rknn"):
+                        packed.extract(name, place)
+    return sorted(folder.glob("pinozcam*/**/*.rknn"))
+
+
+def row(file: Path, peer: Path, runs: int) -> str:
+    told = json.loads(subprocess.check_output([*OURS, "--json", str(file)]))
+    length = file.stat().st_size
+    if sum(told["kinds"].values()) != length:
+        raise RuntimeError(f"{file}: bytes do not add up")
+    costs = interleaved([[*OURS, str(file)], [str(peer), str(file)]], runs)
+    shares = " / ".join(f"{one.memory_bytes / length:.2f}" for one in costs)
+    return (
+        f"| {file.stem} | {told['platform']}, {told['toolkit'].partition('-')[0]} | {length:,} "
+        f"| {told['unexplained']:,} | {costs[0].cpu_s:.3f} | {costs[1].cpu_s:.3f} "
+        f"| {costs[0].cpu_s / costs[1].cpu_s:.2f} | {shares if length > 1e7 else '-'} |"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--peer", required=True)
-    parser.add_argument("--runs", type=int, default=5)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--folder", type=Path, default=Path("inspected"))
+    parser.add_argument("--runs", type=int, default=7)
     arguments = parser.parse_args()
-    print("| file | bytes | unexplained | inspect, CPU s | rknncli, CPU s |")
-    print("|---|---|---|---|---|")
-    for file in arguments.files:
-        told = json.loads(subprocess.check_output([*OURS, "--json", str(file)]))
-        if sum(told["kinds"].values()) != file.stat().st_size:
-            raise RuntimeError(f"{file}: bytes do not add up")
-        ours = median([*OURS, str(file)], arguments.runs)
-        peer = median([arguments.peer, str(file)], arguments.runs)
-        name = f"{told['platform']}, SDK {told['toolkit']}"
-        print(
-            f"| {name} | {told['file_bytes']:,} | {told['unexplained']:,} | {ours:.2f} "
-            f"| {peer:.2f} |"
-        )
+    arguments.folder.mkdir(exist_ok=True)
+    program = peer(arguments.folder.resolve())
+    print("| file | for, by SDK | bytes | unexplained | inspect, CPU s | rknncli, CPU s ", end="")
+    print("| ratio | memory / file, inspect / rknncli |")
+    print("|---|---|---|---|---|---|---|---|")
+    for file in [*carried(arguments.folder.resolve()), *arguments.files]:
+        print(row(file, program, arguments.runs), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Sequence
+
+from pipelines.terminal import data_width, told_width
 
 _guard = threading.Lock()
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
@@ -71,7 +72,7 @@ def is_dumb() -> bool:
 
 
 def width() -> int:
-    return shutil.get_terminal_size((80, 24)).columns
+    return told_width() or data_width() or 80
 
 
 def table(

@@ -10,8 +10,13 @@ def data_width() -> int | None:
     the terminal does not say: a pipe's, a serial line's and some CI's have 0."""
     if not os.isatty(1):
         return None
-    told = os.environ.get("COLUMNS", "")
     try:
-        return (int(told) if told.isdecimal() else 0) or os.get_terminal_size(1).columns or None
+        return told_width() or os.get_terminal_size(1).columns or None
     except OSError:
         return None
+
+
+def told_width() -> int:
+    """Columns that the environment asks for, 0 where it does not."""
+    told = os.environ.get("COLUMNS", "")
+    return int(told) if told.isdecimal() else 0

@@ -15,7 +15,8 @@ Bytes: TypeAlias = "bytes | mmap.mmap"
 """Of a file: read, or mapped where it is large."""
 
 
-_KNOWN = {form: struct.Struct(form) for form in ("<B", "<H", "<I", "<i", "<Q")}
+_READERS = {form: struct.Struct(form).unpack_from for form in ("<B", "<H", "<I", "<i", "<Q")}
+_u32 = _READERS["<I"]
 
 
 class Damaged(ValueError):
@@ -66,8 +67,11 @@ class Table:
         field = self.field(index)
         if field is None:
             return 0, 0
-        start = field + number(self.data, field)
-        count = number(self.data, start)
+        try:  # not `number`: most of a file's reading is done here
+            start = field + _u32(self.data, field)[0]
+            count = _u32(self.data, start)[0]
+        except struct.error:
+            raise Damaged(f"the list at {field} goes beyond the end, {len(self.data)}") from None
         if start + 4 + count * width > len(self.data):
             raise Damaged(f"{count} elements at {start} go beyond the end, {len(self.data)}")
         return start + 4, count
@@ -100,8 +104,10 @@ class Table:
 
 def number(data: Bytes, place: int, form: str = "<I") -> int:
     """One number in `data`. Raises Damaged where it lies outside."""
-    known = _KNOWN[form]
-    if not 0 <= place <= len(data) - known.size:
-        raise Damaged(f"a number at {place} lies outside the {len(data)} bytes")
-    found: int = known.unpack_from(data, place)[0]
-    return found
+    try:
+        if place >= 0:  # a lower one would be counted from the end
+            found: int = _READERS[form](data, place)[0]
+            return found
+    except struct.error:
+        pass
+    raise Damaged(f"a number at {place} lies outside the {len(data)} bytes")

@@ -216,12 +216,6 @@ def _error(data: Mapping[str, Any] | None) -> Error | None:
     )
 
 
-def total(counts: Iterable[int | None]) -> int | None:
-    """The sum; None where one of them is unknown."""
-    known = list(counts)
-    return None if None in known else sum(count for count in known if count is not None)
-
-
 # Fields of Row that stand in the files under their own names.
 ROW_KEYS = ("id", "part_of", "op", "name", "tensor", "dtype", "target", "cycles")
 ERROR_KEYS = ("finite", "cosine_worst", "cosine_mean", "euclidean_worst", "euclidean_mean")

@@ -22,7 +22,15 @@ from typing import Any
 
 from quant.fault import Fault
 from quant.flatbuffer import Bytes, Damaged, Table, number
-from quant.rknn_parts import CONTAINERS, HEADER_BYTES, BlobParts, ListParts, Place, find
+from quant.rknn_parts import (
+    CONTAINERS,
+    HEADER_BYTES,
+    VERSION_6,
+    BlobParts,
+    ListParts,
+    Place,
+    find,
+)
 
 _CHUNK = 1 << 20
 DTYPES = {
@@ -131,6 +139,18 @@ def _foreign(data: Bytes, name: str) -> Fault:
     )
 
 
+def _unknown(name: str, version: int) -> Fault:
+    if version < VERSION_6:  # 2 is what the vendor's examples of SDK 1.3.4 and 1.4.1 have
+        return Fault(
+            f"`{name}` is an .rknn of version {version:#x}, which an SDK before 1.5 wrote",
+            "build the model again with a later SDK, or look at it with the one that wrote it",
+        )
+    known = ", ".join(CONTAINERS.values())
+    return Fault(
+        f"`{name}` is an .rknn of version {version:#x}, which is not known", f"known: {known}"
+    )
+
+
 def damaged(name: str, length: int, damage: Damaged) -> Fault:
     """What to tell of a file of `length` bytes."""
     return Fault(
@@ -142,10 +162,7 @@ def damaged(name: str, length: int, damage: Damaged) -> Fault:
 def _parse(data: Bytes, name: str) -> RknnFile:
     version = number(data, 8, "<Q")
     if version not in CONTAINERS:
-        known = ", ".join(CONTAINERS.values())
-        raise Fault(
-            f"`{name}` is an .rknn of version {version:#x}, which is not known", f"known: {known}"
-        )
+        raise _unknown(name, version)
     trailer = HEADER_BYTES + number(data, 16, "<Q")
     end = trailer + 8 + number(data, trailer, "<Q")
     if end > len(data):

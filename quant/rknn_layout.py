@@ -7,7 +7,7 @@ unexplained: at most the lists whose element is not known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from quant.flatbuffer import Bytes, Damaged, Table, number
@@ -21,12 +21,13 @@ Form: TypeAlias = "int | Many | One | Chosen"
 """Bytes of an element of a list, 0 for text, or what stands in tables."""
 
 
-class Span(NamedTuple):
-    """Bytes start to end. what: metadata, alignment or unexplained.
+Owner: TypeAlias = "tuple[int, tuple[str, int | str] | None]"
+"""A subgraph, and the operator ("operator", its index there) or tensor ("tensor", name) in it that
+bytes describe, if any."""
 
-    owner: the operator ("operator", index in the graph) or tensor ("tensor", name) that the bytes
-    describe, in subgraph `graph`.
-    """
+
+class Span(NamedTuple):
+    """Bytes start to end. what: metadata, alignment or unexplained. graph, owner: see Owner."""
 
     start: int
     end: int
@@ -35,23 +36,20 @@ class Span(NamedTuple):
     owner: tuple[str, int | str] | None = None
 
 
-@dataclass(frozen=True)
-class Many:
+class Many(NamedTuple):
     """A list of tables. owner: what an element describes."""
 
     fields: Mapping[int, Form]
     owner: str = ""
 
 
-@dataclass(frozen=True)
-class One:
+class One(NamedTuple):
     """A single table."""
 
     fields: Mapping[int, Form]
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """A single table whose fields go by the byte in field `by`."""
 
     by: int
@@ -100,6 +98,9 @@ ROOT_1004: Mapping[int, Form] = {
 FORMS = {VERSION_6: ROOT, VERSION_1004: ROOT_1004}
 
 
+_START, _END = itemgetter(0), itemgetter(1)
+
+
 def spans(file: RknnFile) -> list[Span]:
     """The whole file but the tensors' data, in order. Raises Fault as rknn_file.read does."""
     try:
@@ -116,8 +117,10 @@ def _spans(file: RknnFile) -> list[Span]:
         Span(file.parts.flatbuffer, file.parts.flatbuffer + 8, "metadata"),
     ]
     _Walk(found).table(file.root, FORMS[file.version], Span(0, 0, "metadata"))
-    kept = _without_overlaps(sorted(dict.fromkeys(found), key=lambda span: (span.start, -span.end)))
-    return sorted([*kept, *_between(file, kept)], key=lambda span: span.start)
+    found.sort(key=_END, reverse=True)
+    found.sort(key=_START)  # the longer of two with one start stays the first
+    kept = _without_overlaps(found)
+    return sorted([*kept, *_between(file, kept)], key=_START)
 
 
 class _Walk:
@@ -134,11 +137,9 @@ class _Walk:
             self._seen.add(vtable)
             self._add(owned, vtable, length)
         for index, form in fields.items():
-            if table.field(index) is None:
-                continue
             if isinstance(form, int):
                 self._list(table, index, form, owned)
-            else:
+            elif table.field(index) is not None:
                 self._tables(table, index, form, owned)
 
     def _tables(self, table: Table, index: int, form: Many | One | Chosen, owned: Span) -> None:
@@ -153,7 +154,9 @@ class _Walk:
             self.table(inner, form.fields, _owned(form.owner, i, inner, owned))
 
     def _list(self, table: Table, index: int, form: int, owned: Span) -> None:
-        start, count = table.vector(index, max(form, 1))
+        start, count = table.vector(index, form if form > 0 else 1)
+        if not start:
+            return
         if form > 0:
             held = count * form
         elif form == RANGES:
@@ -195,10 +198,12 @@ def _owned(owner: str, index: int, table: Table, outer: Span) -> Span:
 def _without_overlaps(found: list[Span]) -> list[Span]:
     """Each byte is the first part's that has it: empty lists may share a place."""
     kept: list[Span] = []
+    place = 0
     for span in found:
-        start = max(span.start, kept[-1].end) if kept else span.start
-        if start < span.end:
-            kept.append(span if start == span.start else span._replace(start=start))
+        start, end = span[:2]
+        if end > place:
+            kept.append(span if start >= place else span._replace(start=place))
+            place = end
     return kept
 
 
@@ -214,4 +219,5 @@ def _between(file: RknnFile, kept: list[Span]) -> Iterator[Span]:
             held = file.data[place:start]
             is_padding = len(held) <= LARGEST_PADDING and not any(held)
             yield Span(place, start, "alignment" if is_padding else "unexplained")
-        place = max(place, end)
+        if end > place:
+            place = end

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.backends.rknn import log
 from pipelines.backends.rknn.log import Constant, Feature, Layer, Rule, Totals, Unreadable
-from quant.layer_error import total
+from quant.sums import total
 
 LOGS = Path(__file__).parent / "data" / "rknn_logs"
 ALL = sorted(LOGS.glob("*.log"))

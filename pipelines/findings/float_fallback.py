@@ -25,7 +25,7 @@ from pipelines.findings.finding import (
     megabytes,
 )
 from pipelines.findings.grouped import expanded, is_multiplier
-from quant.layer_error import total
+from quant.sums import total
 
 
 def find(report: Report) -> Iterator[Found]:

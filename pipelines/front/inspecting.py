@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str]) -> int | None:
     files = [word for word in arguments if word != "--json"]
     if not files or any(word.startswith("-") or not word for word in files):
         return None
+    gc.disable()  # the process ends with its answer, and cycles are few
     try:
         return inspect([Path(word) for word in files], is_json="--json" in arguments)
     except BrokenPipeError:

@@ -74,6 +74,7 @@ from pipelines.jobs.prepared_samples import PreparedSamples
 from pipelines.jobs.refusal import Refusal
 from quant import graph_file, layer_error, rknn_file, source_network_onnx
 from quant.layer_error import LayerReport
+from quant.sums import total
 
 LARGEST_HALF = 65504.0  # of float16
 _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {images: FOLDER}`"
@@ -208,7 +209,7 @@ def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> d
         "compared_layers": len(layer_report.compared_layers(rows)),
         "cpu_layers": len(layer_report.cpu_layers(rows)),
         "float_layers": len(layer_report.float_layers(rows)),
-        "cycles": layer_error.total(row.cycles for row in compute),
+        "cycles": total(row.cycles for row in compute),
     }
 
 

@@ -22,7 +22,7 @@ from pipelines.jobs.comparison import worst_output
 from pipelines.jobs.evaluation import evaluation
 from pipelines.jobs.job import Job
 from pipelines.jobs.rknn_analyze import same_file
-from quant import layer_error
+from quant.sums import total
 
 
 def run(job: Job) -> None:
@@ -37,7 +37,7 @@ def run(job: Job) -> None:
     layers = layer_report.compute_layers(rows)
     measured = {
         "bytes": job.inputs["artifact.rknn"].stat().st_size,
-        "cycles": layer_error.total(row.cycles for row in layers),
+        "cycles": total(row.cycles for row in layers),
         "float_layers": len(layer_report.float_layers(rows)),
         "samples": len(samples),
         "outputs": outputs,

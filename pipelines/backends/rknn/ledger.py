@@ -22,6 +22,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -245,14 +246,29 @@ def _bytes(elements: int, bits: int) -> int:
 
 
 def _outside(file: RknnFile, origin: Provenance) -> Iterator[Entry]:
-    """Header, tables and padding."""
-    for span in rknn_layout.spans(file):
-        node = None
-        if span.owner and span.owner[0] == "operator":
-            node = origin.of_operator(span.graph, int(span.owner[1]))
-        elif span.owner:
-            node = origin.of_tensor(str(span.owner[1]))
-        yield Entry(span.what, span.end - span.start, node.name if node else None)
+    """Header, tables and padding: thousands of parts, added up by kind and node."""
+    nodes: dict[rknn_layout.Owner, str | None] = {}
+    held: Counter[tuple[str, str | None]] = Counter()
+    for start, end, what, graph, owner in rknn_layout.spans(file):
+        key = graph, owner
+        if key not in nodes:
+            nodes[key] = _owner(key, origin)
+        held[what, nodes[key]] += end - start
+    for (what, node), size in held.items():
+        yield Entry(what, size, node)
+
+
+def _owner(owner: rknn_layout.Owner, origin: Provenance) -> str | None:
+    """The node that a part of the tables is there for."""
+    graph, described = owner
+    if described is None:
+        return None
+    of_what, which = described
+    if of_what == "operator":
+        node = origin.of_operator(graph, int(which))
+    else:
+        node = origin.of_tensor(str(which))
+    return node.name if node else None
 
 
 def _commands(file: RknnFile, origin: Provenance) -> Iterator[Entry]:

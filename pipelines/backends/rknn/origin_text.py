@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -26,5 +25,7 @@ def digest_in(text: str) -> str | None:
 
 def digest_of(facts: Mapping[str, Any]) -> str:
     """Whatever the order of the facts."""
+    import hashlib  # OpenSSL takes longer to start than a file to be inspected
+
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
