@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from quant.sha256 import sha256_of
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Pythons
 from tests.own_repository import OwnRepository, build_wheel, install, run
 from tests.small_models import conv_net, samples
 
@@ -259,6 +259,26 @@ def test_the_ci_examples_are_yaml(own: OwnRepository) -> None:
     steps = [step["run"] for step in github["jobs"]["models"]["steps"] if "run" in step]
     assert steps == gitlab["models"]["script"]
     assert steps[:2] == ["./doit", "./doit test"]
+
+
+CI_FILES = {
+    ".github/workflows/npumake.yml": "vendor.github-workflows",
+    ".gitlab-ci.yml": "vendor.gitlab-ci",
+}
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("name", CI_FILES)
+def test_the_ci_examples_meet_their_schema(
+    own: OwnRepository, toolchain_python: Pythons, tmp_path: Path, name: str
+) -> None:
+    """GitHub's and GitLab's own, as check-jsonschema carries them; a wrong file is refused."""
+    command = [toolchain_python["schemas"], "-m", "check_jsonschema", "--builtin-schema"]
+    text = (own.root / name).read_text()
+    (tmp_path / "wrong.yml").write_text(text.replace("script:", "skript:").replace("on:", "in:"))
+    for place, code in ((own.root / name, 0), (tmp_path / "wrong.yml", 1)):
+        ran = run([*command, CI_FILES[name], place], tmp_path)
+        assert ran.code == code, ran.out
 
 
 def test_git_pins_the_commit(own: OwnRepository, wheel: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from pipelines.release import archive, check, differences, opened
 from quant.fault import Fault
 from tests.checkout import Checkout
+from tests.conftest import Pythons
 from tests.small_models import conv_net, recipe, samples
 from tests.workspace import Workspace
 
@@ -84,6 +86,26 @@ def test_what_is_in_it(owner: Checkout) -> None:
         modes = {(one.mtime, one.uid, one.gid, one.uname, one.mode) for one in tar}
     assert modes == {(int(owner.git("log", "-1", "--format=%ct")), 0, 0, "", 0o644)}
     assert released(owner).read_bytes()[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+
+VALIDATES = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read())
+sys.exit(f"{error}" if error else 0)
+"""
+
+
+@pytest.mark.toolchain
+def test_the_bill_of_materials_meets_its_schema(owner: Checkout, toolchain_python: Pythons) -> None:
+    """By cyclonedx-python-lib's own validator, which refuses a key that 1.6 has not."""
+    text = contents(released(owner))["sbom.cdx.json"].decode()
+    wrong = text.replace('"hashes"', '"hash"', 1)
+    for bill, code in ((text, 0), (wrong, 1)):
+        command = [str(toolchain_python["schemas"]), "-c", VALIDATES]
+        ran = subprocess.run(command, input=bill, capture_output=True, text=True, check=False)
+        assert ran.returncode == code, ran.stderr
 
 
 @pytest.mark.toolchain
