@@ -3,7 +3,8 @@
     .venv/bin/python -m benchmarks.own_repository [--runs 3] [--quiet-runs 20]
 
 Both hold one small network, share made toolchains and .venv (a warm NPUMAKE_HOME), and start with
-no bytecode, as fresh clones do. The own one fetches its engine from its wheel in the first run.
+no bytecode, as fresh clones do. The own one fetches its engine from its wheel in the first run, which
+the other has from `git clone`: that is timed by itself, and added in a row of its own.
 They take turns within one run; prints medians and their ratio.
 """
 
@@ -64,17 +65,29 @@ def own(root: Path, wheel: Path) -> Path:
     return add_model(root)
 
 
-def timed(root: Path) -> tuple[float, float]:
-    """Seconds of the clock and of the CPU of one ./doit."""
+def timed(root: Path, *command: str) -> tuple[float, float]:
+    """Seconds of the clock and of the CPU of one command; by default of ./doit."""
     home = os.environ.get("NPUMAKE_HOME", str(ROOT / ".npumake"))
+    words = command or (sys.executable, str(root / "doit"))
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, str(root / "doit")]
     subprocess.run(
-        command, cwd=root, env={**os.environ, "NPUMAKE_HOME": home}, check=True, capture_output=True
+        words, cwd=root, env={**os.environ, "NPUMAKE_HOME": home}, check=True, capture_output=True
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return time.perf_counter() - began, used
+
+
+def cloned(source: Path, to: Path) -> tuple[float, float]:
+    """Of one `git clone`: the files of this repository are its engine, too."""
+    return timed(to.parent, "git", "clone", "-q", "--depth", "1", f"file://{source}", str(to))
+
+
+def committed(root: Path) -> Path:
+    """What `npumake init` makes, as somebody clones it."""
+    for words in (["add", "--all"], ["commit", "-q", "-m", "new"]):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *words], cwd=root)
+    return root
 
 
 def main() -> None:
@@ -93,11 +106,16 @@ def main() -> None:
         }
         first: dict[str, list[tuple[float, float]]] = {kind: [] for kind in makers}
         quiet: dict[str, list[tuple[float, float]]] = {kind: [] for kind in makers}
+        repository.make(folder / "mine", pin.told(str(wheel)))
+        sources = {"this repository": ROOT, "one's own": committed(folder / "mine")}
+        whole: dict[str, list[tuple[float, float]]] = {kind: [] for kind in makers}
         roots: dict[str, Path] = {}
         for number in range(arguments.runs):
             for kind, make in makers.items():
                 roots[kind] = make(folder / f"{number}-{len(kind)}")
+                clock, cpu = cloned(sources[kind], folder / f"{number}-{len(kind)}-clone")
                 first[kind].append(timed(roots[kind]))
+                whole[kind].append((clock + first[kind][-1][0], cpu + first[kind][-1][1]))
                 assert (roots[kind] / "models/net/build/rk3588/model.rknn").is_file()
         for root in roots.values():
             timed(root)  # writes the seal
@@ -105,6 +123,7 @@ def main() -> None:
             for kind, root in roots.items():
                 quiet[kind].append(timed(root))
     tell("the first .rknn", first)
+    tell("git clone and the first .rknn", whole)
     tell("nothing to do", quiet)
 
 

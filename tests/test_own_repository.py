@@ -273,11 +273,11 @@ def test_the_ci_examples_meet_their_schema(
     own: OwnRepository, toolchain_python: Pythons, tmp_path: Path, name: str
 ) -> None:
     """GitHub's and GitLab's own, as check-jsonschema carries them; a wrong file is refused."""
-    command = [toolchain_python["schemas"], "-m", "check_jsonschema", "--builtin-schema"]
+    python, words = toolchain_python["schemas"], ("-m", "check_jsonschema", "--builtin-schema")
     text = (own.root / name).read_text()
     (tmp_path / "wrong.yml").write_text(text.replace("script:", "skript:").replace("on:", "in:"))
     for place, code in ((own.root / name, 0), (tmp_path / "wrong.yml", 1)):
-        ran = run([*command, CI_FILES[name], place], tmp_path)
+        ran = run([python, *words, CI_FILES[name], place], tmp_path)
         assert ran.code == code, ran.out
 
 
