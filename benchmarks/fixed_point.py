@@ -27,6 +27,8 @@ from pipelines.toolchain import Environments
 ROOT = Path(__file__).resolve().parent.parent
 TOOLCHAINS = {
     "npumake": "core",
+    "npumake-unsigned": "core",
+    "npumake-channel": "core",
     "npumake-gptq": "core",
     "onnxruntime": "core",
     "tensorflow": "tensorflow",
@@ -35,9 +37,14 @@ FEW, MANY = 16, 256
 NAMES = {
     "npumake.onnx": "npumake, fixed_point ONNX",
     "npumake.tflite": "npumake, fixed_point TFLite",
+    "npumake-unsigned.onnx": "npumake, activations unsigned, ONNX",
+    "npumake-unsigned.tflite": "npumake, activations unsigned, TFLite",
+    "npumake-channel.onnx": "npumake, unsigned, weights channel, ONNX",
+    "npumake-channel.tflite": "npumake, unsigned, weights channel, TFLite",
     "npumake-gptq.onnx": "npumake, weight_rounding gptq, ONNX",
     "npumake-gptq.tflite": "npumake, weight_rounding gptq, TFLite",
     "onnxruntime.onnx": "onnxruntime quantize_static, QDQ",
+    "onnxruntime-as-written.onnx": "the same file, its nodes as written",
     "tensorflow.tflite": "TFLite converter, int8",
 }
 
@@ -105,19 +112,21 @@ def rows(
         "| cosine | largest error |",
         "|" + "---|" * 9,
     ]
-    for file, (cosine, largest) in errors.items():
-        costs, many = measured[Path(file).stem]
+    for file, name in NAMES.items():
+        cosine, largest = errors[file]
+        quantizer = Path(file).stem.removesuffix("-as-written")
+        costs, many = measured[quantizer]
         seconds = statistics.median(cost.seconds for cost in costs)
         whole = statistics.median(cost.process_seconds for cost in costs)
         peak = statistics.median(cost.peak_bytes for cost in costs)
         cells = [
-            NAMES[file],
+            name,
             f"{seconds:.2f} ({whole:.2f})",
             f"{many.seconds:.2f}",
             f"{peak / 1e6:.0f}",
             f"{many.peak_bytes / 1e6:.0f}",
             f"{many.peak_bytes / peak:.2f}",
-            f"{(folder / file).stat().st_size / 1e6:.2f}",
+            f"{(folder / (quantizer + Path(file).suffix)).stat().st_size / 1e6:.2f}",
             f"{cosine:.5f}",
             f"{largest:.2%}",
         ]

@@ -6,7 +6,9 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +16,14 @@ from benchmarks.mobilenet import Array, as_keras, as_onnx, pictures
 
 INPUT_SCALE = 64
 CALIBRATION, HELD_OUT = 1, 2  # seeds of pictures
+OPTIONS: dict[str, dict[str, Any]] = {
+    "unsigned": {"activations": "unsigned"},
+    "channel": {"activations": "unsigned", "weights": "channel"},
+}
 COMPARED = 32  # pictures that outputs are compared on
 
 
-def npumake(folder: Path, samples: int, weight_rounding: str = "auto") -> float:
+def npumake(folder: Path, samples: int, way: str = "") -> float:
     """As `./doit quantize` does it, but for the proof of both files."""
     from quant.fixed_point.equalize import equalize
     from quant.fixed_point.lower import lower
@@ -31,10 +37,12 @@ def npumake(folder: Path, samples: int, weight_rounding: str = "auto") -> float:
 
     began = time.perf_counter()
     model = equalize(prepare(read(folder / "float.onnx")))
-    tuner = Tuner(model) if is_wanted(weight_rounding, model) else None
+    tuner = Tuner(model) if is_wanted("gptq" if way == "gptq" else "auto", model) else None
     ranges = observe(model, ({"input": x} for x in pictures(samples, CALIBRATION)), tuner)
-    network = lower(model, ranges, Options(INPUT_SCALE), tuner.tuning() if tuner else None)
-    name = "npumake" if weight_rounding == "auto" else f"npumake-{weight_rounding}"
+    options = OPTIONS.get(way, {})
+    tuning = tuner.tuning() if tuner else None
+    network = lower(model, ranges, Options(INPUT_SCALE, **options), tuning)
+    name = f"npumake-{way}" if way else "npumake"
     (folder / f"{name}.onnx").write_bytes(to_onnx(network, "mobilenet").SerializeToString())
     (folder / f"{name}.tflite").write_bytes(to_tflite(network, "mobilenet"))
     return time.perf_counter() - began
@@ -83,7 +91,7 @@ def tensorflow(folder: Path, samples: int) -> float:
 
 QUANTIZERS: dict[str, Callable[[Path, int], float]] = {
     "npumake": npumake,
-    "npumake-gptq": lambda folder, samples: npumake(folder, samples, "gptq"),
+    **{f"npumake-{way}": partial(npumake, way=way) for way in ("unsigned", "channel", "gptq")},
     "onnxruntime": onnxruntime,
     "tensorflow": tensorflow,
 }
@@ -103,6 +111,8 @@ def errors(folder: Path) -> dict[str, list[float]]:
     for file in sorted([*folder.glob("*.onnx"), *folder.glob("*.tflite")]):
         if file.name != "float.onnx":
             found[file.name] = list(error(expected, outputs(file)))
+    as_written = in_onnxruntime(folder / "onnxruntime.onnx", is_as_written=True)
+    found["onnxruntime-as-written.onnx"] = list(error(expected, scores(as_written)))
     return found
 
 
@@ -115,14 +125,23 @@ def error(expected: Array, actual: Array) -> tuple[float, float]:
 
 def outputs(file: Path) -> Array:
     """Scores for the pictures held out."""
-    run = in_onnxruntime(file) if file.suffix == ".onnx" else in_litert(file)
+    return scores(in_onnxruntime(file) if file.suffix == ".onnx" else in_litert(file))
+
+
+def scores(run: Callable[[Array], Array]) -> Array:
     return np.concatenate([run(x) for x in pictures(COMPARED, HELD_OUT)])
 
 
-def in_onnxruntime(file: Path) -> Callable[[Array], Array]:
-    from onnxruntime import InferenceSession
+def in_onnxruntime(file: Path, *, is_as_written: bool = False) -> Callable[[Array], Array]:
+    """is_as_written: each node of the file for itself, so that layers between a dequantize and a
+    quantize are float's. Its int8 kernels, which they become otherwise, saturate sums on processors
+    without VNNI."""
+    from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 
-    session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    options = SessionOptions()
+    if is_as_written:
+        options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     return lambda x: np.asarray(session.run(None, {"input": x})[0])
 
 

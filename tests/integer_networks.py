@@ -171,7 +171,7 @@ def affine(n: IntegerNetwork, x: str) -> str:
 def sum_of_two(n: IntegerNetwork, x: str) -> str:
     other = _other(n, x)
     a, b = n.one_of((x, other), (other, x))
-    lefts = (n.one_of(0, 3), n.one_of(0, 2))
+    lefts = (n.one_of(1, 8), n.one_of(1, 4))
     rescale = n.rescale(127 * 16, *_by_channel(n, x))
     return n.add(net.Sum, n.shape(x), a, b, *lefts, rescale, sign=n.one_of(1, -1))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -40,31 +41,53 @@ SETTINGS = list(
 )
 
 
+# A seed, its network, and samples for it
+Case = tuple[int, Network, list[dict[str, npt.NDArray[np.generic]]]]
+
+
 def options(seed: int) -> Options:
     return Options(*SETTINGS[seed * 7 % len(SETTINGS)])
 
 
-def networks(
-    portion: int,
-) -> Iterator[tuple[int, Network, list[dict[str, npt.NDArray[np.generic]]]]]:
-    """The networks of a portion's seeds, each with three samples."""
-    for seed in range(portion, GRAPHS, PORTIONS):
+def networks(portion: int, activations: str = "signed", every: int = 1) -> Iterator[Case]:
+    """The networks of a portion's seeds, each with three samples.
+
+    Unsigned activations choose their scales, so that none has constant shifts.
+    """
+    for seed in range(portion, GRAPHS, PORTIONS * every):
+        chosen = options(seed)
+        if activations == "unsigned":
+            chosen = replace(chosen, shifts="calibrated", activations=activations)
         model = random_graph(seed)
         samples = [*data_free_samples(model, 3, seed)]
         tuner = Tuner(model)
         ranges = observe(model, data_free_samples(model, 8, seed), tuner)
         tuning = tuner.tuning() if seed % 2 else None
         try:
-            yield seed, lower(model, ranges, options(seed), tuning), samples
+            yield seed, lower(model, ranges, chosen, tuning), samples
         except Fault as fault:
+            assert activations == "signed", f"seed {seed}: {fault}"
             assert "joins scales" in fault.what, f"seed {seed}: {fault}"
             assert options(seed).input_scales in (3, 10)
 
 
 @pytest.mark.parametrize("portion", range(PORTIONS))
 def test_every_file_gives_the_references_numbers(portion: int) -> None:
+    assert require_same_numbers(networks(portion)) >= GRAPHS / PORTIONS * 0.9
+
+
+@pytest.mark.parametrize("portion", range(PORTIONS))
+def test_every_file_of_unsigned_activations_too(portion: int) -> None:
+    found = list(networks(portion, "unsigned", every=4))
+    assert require_same_numbers(found) == len(found) == -(-GRAPHS // (PORTIONS * 4))
+    tensors = [tensor for _, network, _ in found for tensor in network.tensors.values()]
+    assert any(tensor.limits == (0, 255) for tensor in tensors)
+
+
+def require_same_numbers(cases: Iterable[Case]) -> int:
+    """How many networks were compared."""
     seen = 0
-    for seed, network, samples in networks(portion):
+    for seed, network, samples in cases:
         onnx_run = run_onnx(network)
         raw = to_tflite(network, "random")
         lite = [TFLiteRun(raw, has_delegates) for has_delegates in (True, False)]
@@ -82,7 +105,7 @@ def test_every_file_gives_the_references_numbers(portion: int) -> None:
                 for run in lite:
                     np.testing.assert_array_equal(run(sample)[name], reals, f"{seed} {name}")
         seen += 1
-    assert seen >= GRAPHS / PORTIONS * 0.9
+    return seen
 
 
 def run_onnx(network: Network):  # type: ignore[no-untyped-def]

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from quant.fault import Fault
 from quant.fixed_point import network as net
 from quant.fixed_point.lower import lower
+from quant.fixed_point.network import Tensor
 from quant.fixed_point.options import Options
 from quant.fixed_point.ranges import Range
 from quant.fixed_point.scales import exponent, fitting, odd_part, power_of_two
@@ -153,7 +154,9 @@ def test_relu6_clips_at_its_code(scale: int) -> None:
 def test_sums_stay_exact_in_float32() -> None:
     # 20,000 weights of 127 would sum to 2^28; coarser ones, or two layers, must not pass 2^24
     weight = np.full((1, 20_000), 0.99)
-    done = quantize_weights(weight, None, Fraction(16), 128, Fraction(16), Options(16))
+    done = quantize_weights(
+        weight, None, Tensor("x", (1, 4), Fraction(16)), Fraction(16), Options(16)
+    )
     low = int((done.weight & 15).sum()) * 128
     high = int(np.abs(done.weight >> 4).sum()) * 128 + low // 16 + 1
     whole = int(np.abs(done.weight).sum()) * 128

@@ -37,7 +37,7 @@ REFUSED = {
     ),
     "values": (
         "  int8: {backend: fixed_point, input_scale: 0, bias_mode: b32, rounding: up, shifts: none,"
-        " weights: row, weight_rounding: up, equalize: maybe}",
+        " weights: row, weight_rounding: up, equalize: maybe, activations: up}",
         """\
 6:45: `input_scale` can't be 0
   write a whole number, 1 or more
@@ -52,7 +52,15 @@ REFUSED = {
 6:123: no weight rounding `up`
   known: auto, gptq, nearest
 6:137: `equalize` can't be `maybe`
-  write true or false""",
+  write true or false
+6:157: no kind of activations `up`
+  known: signed, unsigned""",
+    ),
+    "unsigned and constant": (
+        "  int8: {backend: fixed_point, input_scale: 4, activations: unsigned, shifts: constant}",
+        """\
+6:61: `activations: unsigned` has no effect with `shifts: constant`
+  delete one of them""",
     ),
     "lists": (
         "  int8: {backend: fixed_point, input_scale: [4, 4, 1.5], bias_mode: [B8, b8]}\n"

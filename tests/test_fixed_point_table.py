@@ -21,6 +21,7 @@ POINT = Point(
     weights="tensor",
     weight_rounding="auto",
     equalize=True,
+    activations="signed",
     bias_mode="B16",
     input_scale="4",
     accuracy=0.9512,
@@ -68,6 +69,15 @@ def test_targets_that_differ_in_weight_rounding_are_told_apart() -> None:
         "weights         bias     4",
         "tensor          B16   95.1",
         "tensor nearest  B16   95.1",
+    ]
+
+
+def test_targets_that_differ_in_activations_are_told_apart() -> None:
+    (panel,) = panels([POINT, replace(POINT, activations="unsigned")])
+    assert text(panel)[2:] == [
+        "weights          bias     4",
+        "tensor           B16   95.1",
+        "tensor unsigned  B16   95.1",
     ]
 
 

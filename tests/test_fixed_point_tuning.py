@@ -61,8 +61,8 @@ def taps_of(rows: Array) -> Taps:
 def test_sums_change_less_than_by_rounding_to_nearest(seed: int) -> None:
     """On what was not seen before, centred: the bias takes the mean."""
     weight = np.random.default_rng(seed).uniform(-1, 1, (8, 24))
-    powers = np.full(8, 3)
-    codes = round_weights(weight, powers, taps_of(correlated(seed, 200, 24)))
+    units = np.full(8, 8.0)
+    codes = round_weights(weight, units, taps_of(correlated(seed, 200, 24)))
     assert codes.min() >= -128
     assert codes.max() <= 127
     unseen = correlated(seed + 100, 500, 24)
@@ -82,7 +82,7 @@ def test_taps_that_know_nothing_of_each_other_go_to_nearest() -> None:
     weight = np.random.default_rng(0).uniform(-1, 1, (3, 6))
     powers = np.array([5, 6, 7])
     expected = np.rint(weight * np.exp2(powers)[:, None]).clip(-128, 127)
-    np.testing.assert_array_equal(round_weights(weight, powers, taps), expected)
+    np.testing.assert_array_equal(round_weights(weight, np.exp2(powers), taps), expected)
 
 
 CONVOLUTIONS = [
@@ -260,9 +260,9 @@ def test_taps_that_read_nothing() -> None:
     rows = correlated(0, 50, 6)
     rows[:, 2] = 0
     weight = np.random.default_rng(0).uniform(-1, 1, (3, 6))
-    codes = round_weights(weight, np.full(3, 6), taps_of(rows))
+    codes = round_weights(weight, np.full(3, 64.0), taps_of(rows))
     np.testing.assert_array_equal(codes[:, 2], np.rint(weight[:, 2] * 64))
-    codes = round_weights(weight, np.full(3, 6), taps_of(np.zeros((50, 6))))
+    codes = round_weights(weight, np.full(3, 64.0), taps_of(np.zeros((50, 6))))
     np.testing.assert_array_equal(codes, np.rint(weight * 64))
 
 
@@ -282,8 +282,8 @@ def test_taps_that_hardly_change_are_rounded_all_the_same() -> None:
         sums.add({"x": (1 + noise).astype(np.float32)})
     (taps,) = sums.taps().values()
     assert np.isfinite(taps.factor).all()
-    powers = np.full(3, 5)
-    far = np.abs(round_weights(weight.T, powers, taps) / 32 - weight.T)
+    units = np.full(3, 32.0)
+    far = np.abs(round_weights(weight.T, units, taps) / 32 - weight.T)
     assert far.max() < 0.1  # a code is 1 / 32
 
 

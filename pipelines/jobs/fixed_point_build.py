@@ -9,7 +9,8 @@ out/build.json:
     bytes            file -> its bytes
     compared_values  how many integers were compared with the network's own, all equal
     layers           for each operation: op, tensor, shift and weight_exponent (a number, or one a
-                     channel; null where it has none), scale of the result as a fraction's text
+                     channel; null where it has none), scale of the result as a fraction's text;
+                     weight_scale instead of the exponent where it is no power of two
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ _DEFECT = "a defect of npumake: please report it, with the model"
 def options_of(told: Mapping[str, Any]) -> Options:
     """told: the recipe's FixedPoint as JSON data."""
     keys = ("bias_mode", "rounding", "shifts", "weights", "unsupported")
-    return Options(told["input_scale"], **{key: told[key] for key in keys})
+    chosen = {key: told[key] for key in keys}
+    # Files built before there was a choice do not tell it.
+    return Options(told["input_scale"], **chosen, activations=told.get("activations", "signed"))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from quant.fixed_point.network import Integers, Network, Operation, Rescale, reads
+from quant.fixed_point.scales import power_of_two
 
 
 def layers(network: Network) -> list[dict[str, Any]]:
@@ -18,13 +18,15 @@ def layers(network: Network) -> list[dict[str, Any]]:
 def _layer(network: Network, operation: Operation) -> dict[str, Any]:
     rescale: Rescale | None = getattr(operation, "rescale", None)
     scale = network.tensors[operation.output].scale
-    return {
+    told = {
         "op": type(operation).__name__,
         "tensor": operation.output,
         "shift": None if rescale is None else _plain(rescale.shift),
         "weight_exponent": _weight_exponent(network, operation, rescale),
         "scale": None if scale is None else str(scale),
     }
+    weight_scale = _weight_scale(network, operation, rescale)
+    return told if weight_scale is None else {**told, "weight_scale": weight_scale}
 
 
 def _weight_exponent(
@@ -34,13 +36,21 @@ def _weight_exponent(
     x, y = (network.tensors[name].scale for name in (reads(operation)[0], operation.output))
     if rescale is None or not hasattr(operation, "weight") or x is None or y is None:
         return None
-    power = _power(y / x)
-    return _plain(rescale.shift + power)
+    power = power_of_two(y / x)
+    return None if power is None else _plain(rescale.shift + power)
 
 
-def _power(ratio: Fraction) -> int:
-    """e of 2^e."""
-    return ratio.numerator.bit_length() - ratio.denominator.bit_length()
+def _weight_scale(
+    network: Network, operation: Operation, rescale: Rescale | None
+) -> float | list[float] | None:
+    """What weights were multiplied by, where that is no power of two."""
+    x, y = (network.tensors[name].scale for name in (reads(operation)[0], operation.output))
+    if rescale is None or not hasattr(operation, "weight") or x is None or y is None:
+        return None
+    if power_of_two(y / x) is not None or rescale.multiplier is not None:
+        return None
+    scales = (float(y / x) * np.exp2(rescale.shift)).ravel().tolist()
+    return float(scales[0]) if len(set(scales)) == 1 else [float(one) for one in scales]
 
 
 def _plain(values: Integers) -> int | list[int]:

@@ -25,6 +25,7 @@ def check(view: View) -> None:
     check_input_scale(view)
     check_names(view)
     check_calibration(view)
+    check_activations(view)
     check_data.check_analysis(view)
     check_data.check_sources(view)
 
@@ -124,6 +125,13 @@ def _is_refused(value: Any) -> bool:
 
 
 _SPLIT = "make two targets of it"
+
+
+def check_activations(view: View) -> None:
+    """Unsigned ones choose scales, which constant shifts leave no choice of."""
+    if view.get("activations") == "unsigned" and view.get("shifts") == "constant":
+        what = "`activations: unsigned` has no effect with `shifts: constant`"
+        view.tree.add(view.where("activations"), what, "delete one of them")
 
 
 def check_calibration(view: View) -> None:

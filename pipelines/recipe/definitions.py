@@ -359,6 +359,12 @@ FIXED_POINT: Mapping[str, Key] = {
         "fixed_point: what becomes of an operator that has no integer form; `float` leaves it in "
         "float between a dequantize and a quantize, in the ONNX file alone.",
     ),
+    "activations": Key(
+        Choice("kind of activations", ("signed", "unsigned")),
+        "fixed_point: `signed` gives every tensor an int8 whose scale is input_scale times a power "
+        "of two; `unsigned` gives what is never negative the codes 0 to 255, and every tensor the "
+        "scale that uses all of its codes. Nearer to float, most with `weights: channel`.",
+    ),
 }
 
 TARGET = Section(

@@ -165,6 +165,7 @@ class FixedPoint:
     weight_rounding: str = "auto"
     equalize: bool = True
     unsupported: str = "refuse"
+    activations: str = "signed"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Point:
     weights: str
     weight_rounding: str
     equalize: bool
+    activations: str
     bias_mode: str
     input_scale: str
     accuracy: float
@@ -45,7 +46,9 @@ class Point:
         """All but the input's scale: what a line of the table is."""
         equalize = "yes" if self.equalize else "no"
         by = "" if self.weight_rounding == "auto" else f" {self.weight_rounding}"
-        return self.shifts, self.rounding, f"{self.weights}{by}", equalize, self.bias_mode
+        codes = "" if self.activations == "signed" else f" {self.activations}"
+        weights = f"{self.weights}{by}{codes}"
+        return self.shifts, self.rounding, weights, equalize, self.bias_mode
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def _point(
         weights=chosen.weights,
         weight_rounding=chosen.weight_rounding,
         equalize=chosen.equalize,
+        activations=chosen.activations,
         bias_mode=chosen.bias_mode,
         input_scale=_scale(chosen.input_scale),
         accuracy=found["integer"],

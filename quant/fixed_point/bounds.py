@@ -22,9 +22,15 @@ class Bounds:
     low: float | None = None
     high: float | None = None
 
-    def codes(self, scale: Fraction) -> tuple[int, int]:
-        """The same in int8 codes of a scale, within int8."""
-        low, high = INT8_LOW, INT8_HIGH
+    @property
+    def is_positive(self) -> bool:
+        return self.low is not None and self.low >= 0
+
+    def codes(
+        self, scale: Fraction, limits: tuple[int, int] = (INT8_LOW, INT8_HIGH)
+    ) -> tuple[int, int]:
+        """The same in codes of a scale, within limits."""
+        low, high = limits
         if self.low is not None:
             low = min(max(low, round(self.low * float(scale))), high)
         if self.high is not None:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.fixed_point.network import INT8_HIGH, Network, RealInput
-from quant.fixed_point.scales import FULL_SCALE
+from quant.fixed_point.network import Network, RealInput
 
 _TOLD = 0.01  # of the elements; single far ones are better clipped than kept
 
@@ -21,12 +20,19 @@ def clipped_inputs(
     for given in network.inputs:
         if not isinstance(given, RealInput) or not samples:
             continue
-        scale = float(given.input_scale)
-        beyond = [np.abs(sample[given.name]) * scale > FULL_SCALE for sample in samples]
+        scale, limits = float(given.input_scale), network.tensors[given.tensor].limits
+        beyond = [_is_beyond(sample[given.name] * scale, limits) for sample in samples]
         share = float(np.mean(beyond))
         if share > _TOLD:
-            most = f"{INT8_HIGH / scale:g}, the most at input_scale {scale:g}"
+            most = f"{limits[1] / scale:g}, the most at input_scale {scale:g}"
             yield (
                 f"input `{given.name}`: {share:.1%} of the data lies beyond {most}; "
                 "a smaller one keeps it"
             )
+
+
+def _is_beyond(codes: NDArray[Any], limits: tuple[int, int]) -> NDArray[np.bool_]:
+    """limits: of 8 bits; the sign's own last place, -128, counts as beyond."""
+    most = limits[1] + 0.5
+    beyond: NDArray[np.bool_] = (codes > most) | (codes < (-0.5 if limits[0] == 0 else -most))
+    return beyond

@@ -16,17 +16,17 @@ from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Integers
 from quant.fixed_point.taps import Taps
 
 
-def round_weights(weight: NDArray[Any], powers: Integers, taps: Taps) -> Integers:
-    """int8 codes of weights at 2^powers, such that sums over what the taps read change little.
+def round_weights(weight: NDArray[Any], units: NDArray[np.float64], taps: Taps) -> Integers:
+    """int8 codes of weights times units, such that sums over what the taps read change little.
 
-    weight: [channels, taps]. powers: [channels]. Element by element alone, no matrix product: the
+    weight: [channels, taps]. units: [channels]. Element by element alone, no matrix product: the
     codes are the same on every machine.
     """
     groups, count = taps.order.shape
     order = np.repeat(taps.order, len(weight) // groups, axis=0)
     rest = np.take_along_axis(weight.astype(np.float64), order, axis=1)
     rest = rest.reshape(groups, -1, count)
-    unit = np.exp2(powers.astype(np.float64)).reshape(groups, -1)
+    unit = units.reshape(groups, -1)
     codes = np.empty(rest.shape)
     for i in range(count):
         code = np.clip(np.rint(rest[:, :, i] * unit), INT8_LOW, INT8_HIGH)

@@ -8,7 +8,7 @@ import numpy as np
 
 from quant.fault import Fault
 from quant.fixed_point import network as net
-from quant.fixed_point.network import EXACT_LIMIT, Integers, Network, Rescale, Tensor
+from quant.fixed_point.network import EXACT_LIMIT, UINT8_HIGH, Integers, Network, Rescale, Tensor
 from quant.fixed_point.windows import windows
 
 _LEAST_SPLIT_SHIFT = 4
@@ -53,6 +53,8 @@ def accumulator_bound(network: Network, operation: net.Operation) -> int:
     """The largest magnitude of any number on the way to an operation's output."""
     if isinstance(operation, net.Softmax):
         count = network.tensors[operation.x].shape[operation.axis]
+        if operation.is_unsigned:  # a quotient too large by one, times twice the sum
+            return (2 * UINT8_HIGH + 3 * count) * int(operation.table.max())
         return max(128 * int(operation.table.max()) * 2, count * int(operation.table.max()))
     rescale = getattr(operation, "rescale", None)
     if not isinstance(rescale, Rescale):
@@ -73,7 +75,7 @@ def _accumulator(network: Network, operation: net.Operation) -> int:
     if isinstance(operation, net.Affine):
         return peaks[0] * _largest(operation.weight)
     if isinstance(operation, net.Sum):
-        return (peaks[0] << operation.left_a) + (peaks[1] << operation.left_b)
+        return peaks[0] * operation.factor_a + peaks[1] * operation.factor_b
     if isinstance(operation, net.Product):
         return peaks[0] * peaks[1]
     if isinstance(operation, net.Reduction):
@@ -94,6 +96,9 @@ def _of_window_means(network: Network, op: net.Convolution, multiplier: Integers
 def _products(operation: net.Convolution | net.MatrixProduct, weight: Integers, x: Tensor) -> int:
     """The largest |sum(x * weight)| of any output channel."""
     axes = tuple(range(1, weight.ndim)) if isinstance(operation, net.Convolution) else (0,)
+    if x.limits[0] == 0:  # no sum, of whichever terms, is larger than that of one sign's
+        sides = (np.maximum(side, 0).sum(axis=axes) for side in (weight, -weight))
+        return max(int(side.max(initial=0)) for side in sides) * x.high
     return int(np.abs(weight).sum(axis=axes).max(initial=0)) * _peak(x)
 
 

@@ -101,10 +101,23 @@ def _shapes(graph: Graph) -> dict[str, Any]:
 def _input(lowering: Lowering, name: str, dtype: str, shape: tuple[int, ...]) -> None:
     if dtype == "float32":
         scale = lowering.options.input_scale(name)
-        lowering.start(RealInput(name, name, scale), Tensor(name, shape, scale, name))
+        low, high = _input_limits(lowering, name)
+        lowering.start(RealInput(name, name, scale), Tensor(name, shape, scale, name, low, high))
     else:
         limit = int(np.iinfo(np.int32).max)
         lowering.start(IndexInput(name, name, dtype), Tensor(name, shape, None, None, 0, limit))
+
+
+def _input_limits(lowering: Lowering, name: str) -> tuple[int, int]:
+    """Without a sign where the data has none, such as pixels."""
+    seen = lowering.ranges.get(name)
+    limits = lowering.limits(name, seen is not None and seen.low >= 0)
+    if limits[0] == 0:
+        lowering.notes.append(
+            f"input `{name}` was nowhere below 0 in the calibration data: its codes are 0 to 255, "
+            "and what is below 0 becomes 0"
+        )
+    return limits
 
 
 def _factor(lowering: Lowering) -> Fraction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 
 from quant.fault import Fault
 from quant.fixed_point.bounds import Bounds, bounds_of
+from quant.fixed_point.factors import common_factors
+from quant.fixed_point.joined import joined
 from quant.fixed_point.network import (
     INT8_HIGH,
     INT8_LOW,
+    UINT8_HIGH,
     IndexInput,
     Operation,
     RealInput,
@@ -26,7 +30,7 @@ from quant.fixed_point.network import (
 from quant.fixed_point.options import Options
 from quant.fixed_point.ranges import Range
 from quant.fixed_point.rehearsal import Rehearsal
-from quant.fixed_point.scales import fitting, odd_part, power_of_two
+from quant.fixed_point.scales import fitting, just_below, odd_part, power_of_two
 from quant.fixed_point.taps import Taps
 from quant.fixed_point.tuning import Tuning
 from quant.graph import Graph, attribute
@@ -35,6 +39,20 @@ from quant.operators import label, operator
 
 _MOST_SHIFT = 23
 _MOST_AXES = 5  # of PAD and BATCH_MATMUL
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """What an operator makes before its rescale. peak: the largest |number|."""
+
+    scale: Fraction
+    peak: int
+    is_positive: bool
+
+
+def peak_of(tensor: Tensor) -> int:
+    """The largest |code|."""
+    return max(-tensor.low, tensor.high)
 
 
 class Lowering:
@@ -63,6 +81,7 @@ class Lowering:
         self._same: dict[str, str] = {}
         self._tuning = tuning if self.is_corrected else Tuning()
         self._rehearsal = Rehearsal(self._tuning.rehearsed)
+        self._joined, self._mixed = joined(graph, ranges) if options.is_unsigned else ({}, set())
         self.factor = Fraction(1)  # the odd part of the inputs' scales, where they share one
 
     # What is there
@@ -155,8 +174,13 @@ class Lowering:
 
     def peak(self, name: str) -> float:
         """The magnitude that a float tensor's scale should hold; 0 where it is not known."""
+        if name in self._joined:
+            return self._joined[name]
         found = self.ranges.get(name)
-        return 0.0 if found is None else found.magnitude
+        if found is None:
+            return 0.0
+        # A step that need be no power of two gains little where it clips what is rare.
+        return found.largest if self.options.is_unsigned else found.magnitude
 
     @property
     def is_corrected(self) -> bool:
@@ -178,17 +202,54 @@ class Lowering:
         """What each channel that a layer reads is off by on average; None where it is not known."""
         return self._rehearsal.drift(node.input[0], self.tensor(node), axis)
 
-    def wanted(self, name: str, finest: Fraction, bounds: Bounds | None = None) -> Fraction:
-        """The scale for a float tensor: `finest` over a power of two.
+    def limits(self, name: str, is_positive: bool) -> tuple[int, int]:
+        """The codes that a float tensor may have. is_positive: it is never below 0."""
+        is_unsigned = self.options.is_unsigned and is_positive and name not in self._mixed
+        return (0, UINT8_HIGH) if is_unsigned else (INT8_LOW, INT8_HIGH)
 
-        By its range, never finer than `finest`; with constant shifts the input's own.
+    def wanted(
+        self,
+        name: str,
+        finest: Fraction,
+        bounds: Bounds | None = None,
+        limits: tuple[int, int] | None = None,
+    ) -> Fraction:
+        """The scale for a float tensor: `finest` over a power of two, or any that uses all codes.
+
+        By its range, never finer than `finest`; with constant shifts the input's own. limits: what
+        they are where not by the bounds.
         """
         if self.options.shifts == "constant":
             return min(finest, self._constant(finest))
         peak = self.peak(name)
         if bounds is not None and bounds.high is not None:
             peak = min(peak, max(abs(bounds.high), abs(bounds.low or 0.0)))
-        return min(finest, fitting(odd_part(finest), peak)) if peak else finest
+        if not peak:
+            return finest
+        if self.options.is_unsigned:
+            is_positive = bounds is not None and bounds.is_positive
+            return min(finest, just_below((limits or self.limits(name, is_positive))[1] / peak))
+        return min(finest, fitting(odd_part(finest), peak))
+
+    def settled(
+        self, node: onnx.NodeProto, name: str, acc: Accumulator, bounds: Bounds
+    ) -> tuple[Fraction, Rescale]:
+        """The scale of a float tensor, and how an accumulator without weights gets there."""
+        if not self.options.is_unsigned:
+            scale = self.wanted(name, acc.scale, bounds)
+            return scale, self.rescale(self.shift_between(node, acc.scale, scale), bounds, scale)
+        limits = self.limits(name, acc.is_positive or bounds.is_positive)
+        wanted = self.wanted(name, acc.scale, bounds, limits)
+        (factor,), shift = common_factors([wanted / acc.scale], [acc.peak])
+        scale = acc.scale * factor / 2**shift
+        multiplier = None if factor == 1 else np.array(factor, np.int64)
+        return scale, self.rescale(shift, bounds, scale, multiplier, limits)
+
+    def fitting(self, peak: float) -> Fraction:
+        """The finest scale at which signed codes hold `peak`, which is positive."""
+        return (
+            just_below(INT8_HIGH / peak) if self.options.is_unsigned else fitting(self.factor, peak)
+        )
 
     def _constant(self, like: Fraction) -> Fraction:
         """The inputs' scale, or the power of two below it where another factor is in force."""
@@ -199,11 +260,13 @@ class Lowering:
             return scale
         return fitting(odd, 127.5 / float(scale))
 
-    def free_scale(self, name: str) -> Fraction:
+    def free_scale(self, name: str, limits: tuple[int, int] = (INT8_LOW, INT8_HIGH)) -> Fraction:
         """The scale of a tensor that a table makes, which no accumulator limits."""
         if self.options.shifts == "constant":
             return self._constant(self.factor)
         peak = self.peak(name)
+        if peak and self.options.is_unsigned:
+            return just_below(limits[1] / peak)
         return fitting(self.factor, peak) if peak else self.factor
 
     def shift_between(self, node: onnx.NodeProto, fine: Fraction, coarse: Fraction) -> int:
@@ -224,6 +287,7 @@ class Lowering:
         bounds: Bounds | None = None,
         scale: Fraction = Fraction(1),
         multiplier: NDArray[np.int64] | None = None,
+        limits: tuple[int, int] = (INT8_LOW, INT8_HIGH),
     ) -> Rescale:
         """A shift without a bias of its own; with half of the last place where compensated.
 
@@ -231,7 +295,7 @@ class Lowering:
         whole number of float32.
         """
         shift = min(shift, _MOST_SHIFT)
-        low, high = (bounds or Bounds()).codes(scale)
+        low, high = (bounds or Bounds()).codes(scale, limits)
         half = self.options.is_compensated and shift > 0
         return Rescale(
             shift=np.array(shift, np.int64),
@@ -315,9 +379,17 @@ class Lowering:
         """A name for a tensor that the float graph does not have."""
         return self.graph.fresh_tensor(hint)
 
-    def aligned(self, node: onnx.NodeProto, x: Tensor, scale: Fraction) -> Tensor:
+    def aligned(
+        self,
+        node: onnx.NodeProto,
+        x: Tensor,
+        scale: Fraction,
+        limits: tuple[int, int] = (INT8_LOW, INT8_HIGH),
+    ) -> Tensor:
         """x at another scale, coarser or the same."""
         assert x.scale is not None
+        if self.options.is_unsigned:
+            return x if x.scale == scale else self._multiplied(x, scale, limits)
         shift = self.shift_between(node, x.scale, scale)
         if shift == 0:
             return x
@@ -325,6 +397,15 @@ class Lowering:
             raise ValueError("a shift to the right can't make a scale finer")
         name = self.fresh(f"{x.name}/aligned")
         self.add(Requantize(name, x.name, self.rescale(shift)), scale, x.shape, is_float=False)
+        return self.tensors[name]
+
+    def _multiplied(self, x: Tensor, scale: Fraction, limits: tuple[int, int]) -> Tensor:
+        assert x.scale is not None
+        (factor,), shift = common_factors([scale / x.scale], [peak_of(x)])
+        multiplier = None if factor == 1 else np.array(factor, np.int64)
+        rescale = self.rescale(shift, None, scale, multiplier, limits)
+        name = self.fresh(f"{x.name}/aligned")
+        self.add(Requantize(name, x.name, rescale), scale, x.shape, is_float=False)
         return self.tensors[name]
 
     def real(self, node: onnx.NodeProto, position: int = 0) -> tuple[Tensor, Fraction]:

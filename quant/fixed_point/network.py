@@ -19,6 +19,7 @@ from quant.graph_names import free_name
 Integers = NDArray[np.int64]
 
 INT8_LOW, INT8_HIGH = -128, 127
+UINT8_HIGH = 255
 EXACT_LIMIT = 2**24  # float32 holds every whole number up to here
 
 
@@ -37,10 +38,15 @@ class Tensor:
     low: int = INT8_LOW
     high: int = INT8_HIGH
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """What 8 bits hold of it: without a sign where codes pass 127."""
+        return (0, UINT8_HIGH) if self.high > INT8_HIGH and self.low >= 0 else (INT8_LOW, INT8_HIGH)
+
 
 @dataclass(frozen=True)
 class RealInput:
-    """A network input of reals: its tensor is sat8(floor(x * input_scale + 1/2)).
+    """A network input of reals: its tensor is floor(x * input_scale + 1/2), within its limits.
 
     name: of the input in the files. input_scale: whole, or whole over a power of two.
     """
@@ -133,13 +139,13 @@ class Affine:
 
 @dataclass(frozen=True)
 class Sum:
-    """(a << left_a) + sign * (b << left_b), then rescale. a and b broadcast. sign: 1 or -1."""
+    """a * factor_a + sign * b * factor_b, then rescale. a and b broadcast. sign: 1 or -1."""
 
     output: str
     a: str
     b: str
-    left_a: int
-    left_b: int
+    factor_a: int
+    factor_b: int
     rescale: Rescale
     sign: int = 1
 
@@ -198,24 +204,27 @@ class Maximum:
 
 @dataclass(frozen=True)
 class Lookup:
-    """table[x + 128], element by element. table: int8 values [256]."""
+    """table[x - first], element by element. table: 8-bit values [256]. first: of x's codes."""
 
     output: str
     x: str
     table: Integers
+    first: int = INT8_LOW
 
 
 @dataclass(frozen=True)
 class Softmax:
     """min(127, floor(128 * T / sum(T))) over one axis (>= 0), T = table[max - x].
 
-    table: [256], 0..2^14. The result's scale is 128.
+    table: [256], 0..2^14. The result's scale is 128. is_unsigned: floor(255 * T / sum(T) + 1/2)
+    instead, at the scale 255.
     """
 
     output: str
     x: str
     axis: int
     table: Integers
+    is_unsigned: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ from onnx import TensorProto
 
 from quant.fixed_point import guard
 from quant.fixed_point import network as net
-from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Integers, Network, Rescale, integer_name
+from quant.fixed_point.network import (
+    INT8_HIGH,
+    UINT8_HIGH,
+    Integers,
+    Network,
+    Rescale,
+    integer_name,
+)
 from quant.fixed_point.onnx_builder import OnnxBuilder
 
 
@@ -26,14 +33,16 @@ class Emission:
     names: dict[str, str] = field(default_factory=dict)
 
 
-def quantized(b: OnnxBuilder, name: str, scale: Fraction, output: str) -> str:
-    """sat8(floor((x * 2p + d) / 2d)) of a scale p / d: every parameter is a whole number."""
+def quantized(
+    b: OnnxBuilder, name: str, scale: Fraction, output: str, limits: tuple[int, int]
+) -> str:
+    """floor((x * 2p + d) / 2d) of a scale p / d, clipped: every parameter is a whole number."""
     p, d = scale.numerator, scale.denominator
     x = b.node("Mul", [name, b.number(2 * p, "factor")], f"{output}/scaled")
     x = b.node("Add", [x, b.number(d, "half")], f"{output}/plus_half")
     x = b.node("Div", [x, b.number(2 * d, "divisor")], f"{output}/divided")
     x = b.node("Floor", [x], f"{output}/floor")
-    return clipped(b, x, INT8_LOW, INT8_HIGH, output)
+    return clipped(b, x, *limits, output)
 
 
 def dequantized(emission: Emission, tensor: str, output: str) -> None:
@@ -147,14 +156,14 @@ def _affine(e: Emission, op: net.Affine) -> str:
 def _sum(e: Emission, op: net.Sum) -> str:
     b, name = e.builder, integer_name(op.output)
 
-    def left(tensor: str, bits: int, side: str) -> str:
-        if not bits:
+    def side(tensor: str, factor: int, hint: str) -> str:
+        if factor == 1:
             return e.names[tensor]
-        factor = b.number(2**bits, f"{name}/{side}_factor")
-        return b.node("Mul", [e.names[tensor], factor], f"{name}/{side}")
+        constant = b.number(factor, f"{name}/{hint}_factor")
+        return b.node("Mul", [e.names[tensor], constant], f"{name}/{hint}")
 
     kind = "Add" if op.sign > 0 else "Sub"
-    sides = [left(op.a, op.left_a, "a"), left(op.b, op.left_b, "b")]
+    sides = [side(op.a, op.factor_a, "a"), side(op.b, op.factor_b, "b")]
     return rescaled(e, b.node(kind, sides, f"{name}/acc"), op.rescale, op.output)
 
 
@@ -202,7 +211,9 @@ def _looked_up(e: Emission, index: str, table: Integers, name: str) -> str:
 
 def _lookup(e: Emission, op: net.Lookup) -> str:
     b, name = e.builder, integer_name(op.output)
-    index = b.node("Add", [e.names[op.x], b.number(-INT8_LOW, "offset")], f"{name}/place")
+    if op.first == 0:
+        return _looked_up(e, e.names[op.x], op.table, name)
+    index = b.node("Add", [e.names[op.x], b.number(-op.first, "offset")], f"{name}/place")
     return _looked_up(e, index, op.table, name)
 
 
@@ -216,7 +227,12 @@ def _softmax(e: Emission, op: net.Softmax) -> str:
     total = b.node(
         "ReduceSum", [power, b.integers(axes, f"{name}/axes")], f"{name}/total", keepdims=1
     )
-    scaled = b.node("Mul", [power, b.number(128, "unit")], f"{name}/scaled")
+    if op.is_unsigned:  # (2 * 255 * T + sum) / (2 * sum)
+        twice = b.node("Mul", [power, b.number(2 * UINT8_HIGH, "unit")], f"{name}/twice")
+        scaled = b.node("Add", [twice, total], f"{name}/scaled")
+        total = b.node("Mul", [total, b.number(2, "two")], f"{name}/divisor")
+    else:
+        scaled = b.node("Mul", [power, b.number(128, "unit")], f"{name}/scaled")
     quotient = b.node("Div", [scaled, total], f"{name}/quotient")
     floor = b.node("Floor", [quotient], f"{name}/floor")
     product = b.node("Mul", [floor, total], f"{name}/product")
@@ -228,7 +244,7 @@ def _softmax(e: Emission, op: net.Softmax) -> str:
     correction = b.node("Add", [less, more], f"{name}/correction")
     plus = b.node("Add", [floor, correction], f"{name}/corrected")
     exact = b.node("Add", [plus, b.number(1, "one")], f"{name}/exact")
-    return clipped(b, exact, 0, INT8_HIGH, name)
+    return clipped(b, exact, 0, UINT8_HIGH if op.is_unsigned else INT8_HIGH, name)
 
 
 def _reshape(e: Emission, op: net.Reshape) -> str:
@@ -288,9 +304,9 @@ def _float(e: Emission, op: net.FloatNode) -> str:
     copy.name = real = b.take(f"{name}/real")
     copy.output.append(real)
     b.nodes.append(copy)
-    scale = e.network.tensors[op.output].scale
-    assert scale is not None
-    return quantized(b, real, scale, name)
+    made = e.network.tensors[op.output]
+    assert made.scale is not None
+    return quantized(b, real, made.scale, name, made.limits)
 
 
 EMITTERS: Mapping[type, Callable[[Emission, Any], str]] = {

@@ -14,6 +14,7 @@ SHIFTS = ("calibrated", "data_free", "constant")
 WEIGHTS = ("tensor", "channel")
 FINEST = 256  # the largest denominator of an input_scale
 UNSUPPORTED = ("refuse", "float")
+ACTIVATIONS = ("signed", "unsigned")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Options:
     shifts: `calibrated` and `data_free` take each tensor's scale from its range, `constant` gives
     every tensor the input's scale. weights: what shares an exponent, a tensor or a channel.
     unsupported: what becomes of an operator without an integer form.
+    activations: `signed` gives every tensor an int8 and a scale of input_scale times a power of
+    two; `unsigned` gives what is never negative the codes 0 to 255, and any tensor the scale that
+    uses all of them.
     """
 
     input_scales: Mapping[str, float] | float
@@ -34,6 +38,14 @@ class Options:
     shifts: str = "calibrated"
     weights: str = "tensor"
     unsupported: str = "refuse"
+    activations: str = "signed"
+
+    def __post_init__(self) -> None:
+        if self.is_unsigned and self.shifts == "constant":
+            raise Fault(
+                "unsigned activations choose scales, and constant shifts give all tensors one",
+                "use `activations: signed`, or other shifts",
+            )
 
     def input_scale(self, name: str) -> Fraction:
         """The factor of one input. Raises Fault where it has none, or no fit one."""
@@ -56,6 +68,10 @@ class Options:
     @property
     def is_compensated(self) -> bool:
         return self.rounding == "compensated"
+
+    @property
+    def is_unsigned(self) -> bool:
+        return self.activations == "unsigned"
 
     @property
     def is_per_channel(self) -> bool:

@@ -39,9 +39,13 @@ class Range:
     means: Sequence[float] | None = None
 
     @property
+    def largest(self) -> float:
+        return max(abs(self.low), abs(self.high))
+
+    @property
     def magnitude(self) -> float:
-        """What a scale should hold."""
-        return max(abs(self.low), abs(self.high)) if self.peak is None else self.peak
+        """What a scale should hold that is a power of two."""
+        return self.largest if self.peak is None else self.peak
 
 
 def observe(

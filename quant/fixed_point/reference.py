@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quant.fault import Fault
 from quant.fixed_point import network as net
 from quant.fixed_point.float_node import run_float_node
-from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Integers, Network, Rescale
+from quant.fixed_point.network import INT8_HIGH, INT8_LOW, UINT8_HIGH, Integers, Network, Rescale
 from quant.fixed_point.windows import windows
 
 Array = NDArray[Any]
@@ -28,7 +28,9 @@ def run(network: Network, inputs: Mapping[str, Array]) -> dict[str, Integers]:
     for given in network.inputs:
         value = inputs[given.name]
         if isinstance(given, net.RealInput):
-            tensors[given.tensor] = quantize(value, given.input_scale, given.name)
+            tensors[given.tensor] = quantize(
+                value, given.input_scale, given.name, network.tensors[given.tensor].limits
+            )
         else:
             tensors[given.tensor] = value.astype(np.int64)
     for operation in network.operations:
@@ -36,8 +38,13 @@ def run(network: Network, inputs: Mapping[str, Array]) -> dict[str, Integers]:
     return tensors
 
 
-def quantize(x: Array, scale: Fraction, name: str = "input") -> Integers:
-    """sat8(floor((x * 2p + d) / 2d)) of a scale p / d, in float32 as the files do it.
+def quantize(
+    x: Array,
+    scale: Fraction,
+    name: str = "input",
+    limits: tuple[int, int] = (INT8_LOW, INT8_HIGH),
+) -> Integers:
+    """floor((x * 2p + d) / 2d) of a scale p / d, in float32 as the files do it, within limits.
 
     x: float32, finite. Raises Fault where it is not.
     """
@@ -45,7 +52,7 @@ def quantize(x: Array, scale: Fraction, name: str = "input") -> Integers:
         raise Fault(f"`{name}` holds NaN or infinities", "check the data's preprocessing")
     p, d = scale.numerator, scale.denominator
     floor = np.floor((x.astype(np.float32) * np.float32(2 * p) + np.float32(d)) / np.float32(2 * d))
-    codes: Integers = np.clip(floor, INT8_LOW, INT8_HIGH).astype(np.int64)
+    codes: Integers = np.clip(floor, *limits).astype(np.int64)
     return codes
 
 
@@ -118,7 +125,12 @@ def _max_pool(op: net.MaxPool, read: list[Integers]) -> Integers:
 def _softmax(op: net.Softmax, read: list[Integers]) -> Integers:
     x = read[0]
     powers = op.table[x.max(axis=op.axis, keepdims=True) - x]
-    made: Integers = np.minimum(127, 128 * powers // powers.sum(axis=op.axis, keepdims=True))
+    total = powers.sum(axis=op.axis, keepdims=True)
+    made: Integers
+    if op.is_unsigned:
+        made = (2 * UINT8_HIGH * powers + total) // (2 * total)
+    else:
+        made = np.minimum(127, 128 * powers // total)
     return made
 
 
@@ -149,9 +161,9 @@ def _float(
     told: Mapping[str, net.Tensor], op: net.FloatNode, tensors: Mapping[str, Integers]
 ) -> Integers:
     reals = {name: dequantize(told[tensor], tensors[tensor]) for name, tensor in op.inputs}
-    scale = told[op.output].scale
-    assert scale is not None
-    return quantize(run_float_node(op, reals), scale, op.output)
+    made = told[op.output]
+    assert made.scale is not None
+    return quantize(run_float_node(op, reals), made.scale, op.output, made.limits)
 
 
 _COMPUTE: Mapping[type, Any] = {
@@ -160,7 +172,7 @@ _COMPUTE: Mapping[type, Any] = {
     net.TensorProduct: lambda op, r: _rescaled(_matrix(r[0], r[1]), op.rescale),
     net.Affine: lambda op, r: _rescaled(r[0] * op.weight, op.rescale),
     net.Sum: lambda op, r: _rescaled(
-        (r[0] << op.left_a) + op.sign * (r[1] << op.left_b), op.rescale
+        r[0] * op.factor_a + op.sign * (r[1] * op.factor_b), op.rescale
     ),
     net.Product: lambda op, r: _rescaled(r[0] * r[1], op.rescale),
     net.Reduction: lambda op, r: _rescaled(
@@ -169,7 +181,7 @@ _COMPUTE: Mapping[type, Any] = {
     net.Requantize: lambda op, r: _rescaled(r[0], op.rescale),
     net.MaxPool: _max_pool,
     net.Maximum: lambda op, r: r[0].max(axis=op.axes, keepdims=op.keepdims),
-    net.Lookup: lambda op, r: op.table[r[0] - INT8_LOW],
+    net.Lookup: lambda op, r: op.table[r[0] - op.first],
     net.Softmax: _softmax,
     net.Transpose: lambda op, r: r[0].transpose(op.perm),
     net.Concat: lambda op, r: np.concatenate(r, axis=op.axis),

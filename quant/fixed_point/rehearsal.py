@@ -19,6 +19,7 @@ from quant.fixed_point import reference
 from quant.fixed_point.network import (
     INT8_HIGH,
     INT8_LOW,
+    UINT8_HIGH,
     IndexInput,
     Integers,
     Operation,
@@ -49,7 +50,7 @@ class Rehearsal:
         for codes, sample in zip(self._codes, self._given.samples, strict=True):
             value = sample[given.name]
             if isinstance(given, RealInput):
-                value = reference.quantize(value, given.input_scale, given.name)
+                value = reference.quantize(value, given.input_scale, given.name, tensor.limits)
             codes[tensor.name] = _small(value, tensor)
 
     def step(self, tensors: Mapping[str, Tensor], operation: Operation) -> None:
@@ -90,5 +91,7 @@ class _Wide(Mapping[str, Integers]):
 
 def _small(values: Array, tensor: Tensor) -> Array:
     """An eighth of the memory, where the tensor's bounds allow it."""
-    fits = tensor.low >= INT8_LOW and tensor.high <= INT8_HIGH
-    return values.astype(np.int8 if fits else np.int64)
+    if tensor.low >= INT8_LOW and tensor.high <= INT8_HIGH:
+        return values.astype(np.int8)
+    is_byte = tensor.low >= 0 and tensor.high <= UINT8_HIGH
+    return values.astype(np.uint8 if is_byte else np.int64)

@@ -7,6 +7,13 @@ from fractions import Fraction
 
 # An int8 code reaches 127, and what rounds to it 127.5.
 FULL_SCALE = 127.5
+_BITS = 12  # of a scale that is no power of two; small enough for exact products in float32
+
+
+def just_below(limit: float) -> Fraction:
+    """The largest whole number of 12 bits times a power of two that is no more. limit: positive."""
+    mantissa, power = math.frexp(limit)
+    return times_power(Fraction(int(mantissa * 2**_BITS)), power - _BITS)
 
 
 def power_of_two(ratio: Fraction) -> int | None:

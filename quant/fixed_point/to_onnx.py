@@ -28,7 +28,8 @@ def to_onnx(network: Network, name: str) -> onnx.ModelProto:
     _reserve(builder, network)
     for given in network.inputs:
         if isinstance(given, net.RealInput):
-            codes = quantized(builder, given.name, given.input_scale, integer_name(given.tensor))
+            codes_name, limits = integer_name(given.tensor), network.tensors[given.tensor].limits
+            codes = quantized(builder, given.name, given.input_scale, codes_name, limits)
             emission.names[given.tensor] = codes
         else:
             emission.names[given.tensor] = given.name
@@ -61,7 +62,9 @@ def to_isolated_onnx(network: Network, name: str) -> tuple[onnx.ModelProto, dict
             elif tensor.source is not None and tensor.scale is not None:
                 if read not in singles:
                     hint = f"{integer_name(read)}/single"
-                    singles[read] = quantized(builder, tensor.source, tensor.scale, hint)
+                    singles[read] = quantized(
+                        builder, tensor.source, tensor.scale, hint, tensor.limits
+                    )
                 emission.names[read] = singles[read]
         output = EMITTERS[type(operation)](emission, operation)
         emission.names[operation.output] = output

@@ -105,7 +105,7 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
 
 
 def _build(recipe: Recipe, target: Target) -> Step:
-    params = _params(recipe, None, fixed_point=plain(options(target)))
+    params = _params(recipe, None, fixed_point=_told(target))
     made = (*artifacts(recipe, target).values(), "build.json")
     return Step(
         model=recipe.model,
@@ -120,6 +120,12 @@ def _build(recipe: Recipe, target: Target) -> Step:
         toolchains=(TOOLCHAIN,),
         work=lambda: (Work(TOOLCHAIN, "pipelines.jobs.fixed_point_build", params),),
     )
+
+
+def _told(target: Target) -> dict[str, Any]:
+    """The options, as build.json records them: as ever where the newer ones have their defaults."""
+    told: dict[str, Any] = plain(options(target))
+    return {key: told[key] for key in told if (key, told[key]) != ("activations", "signed")}
 
 
 def _chosen(recipe: Recipe, target: Target) -> dict[str, Any]:

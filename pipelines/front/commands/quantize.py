@@ -29,7 +29,7 @@ _WRITABLE = "name a folder that can be written with --output"
 _LONGEST, _MOST_BYTES = "_quant.tflite", 255  # NAME_MAX of Linux's file systems
 _KINDS = (".onnx", ".tflite")
 _OF_DATA = ("samples", "mean", "std", "color")
-_CHOICES = ("rounding", "shifts", "weights", "weight_rounding", "unsupported")
+_CHOICES = ("rounding", "shifts", "weights", "weight_rounding", "unsupported", "activations")
 
 
 class Quantize(OwnCommand):
@@ -153,6 +153,10 @@ def _params(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
     chosen["shifts"] = chosen["shifts"] or ("calibrated" if given else "data_free")
     if chosen["shifts"] == "calibrated" and not given:
         raise UsageError("calibrated shifts need data\n  give --calibration, or --shifts data_free")
+    if chosen["activations"] == "unsigned" and chosen["shifts"] == "constant":
+        raise UsageError(
+            "--activations unsigned has no effect with --shifts constant\n  delete one of them"
+        )
     if arguments.samples is not None and arguments.samples < 1:
         raise UsageError(f"--samples can't be {arguments.samples}\n  give a number, 1 or more")
     defaults = {key: getattr(FixedPoint(1), key) for key in _CHOICES}

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Integers, Lookup, Requantize
+from quant.fixed_point.bounds import Bounds
+from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.network import Integers, Lookup, Requantize
 
 Float64 = NDArray[np.float64]
 Curve = Callable[[Float64], Float64]
@@ -23,9 +24,8 @@ def clip(lowering: Lowering, node: onnx.NodeProto) -> None:
     """A Relu or Clip that nothing before it took in."""
     x, x_scale = lowering.real(node)
     bounds = lowering.bounds(node)
-    scale = lowering.wanted(node.output[0], x_scale, bounds)
-    shift = lowering.shift_between(node, x_scale, scale)
-    rescale = lowering.rescale(shift, bounds, scale)
+    codes = Accumulator(x_scale, peak_of(x), x.low >= 0)
+    scale, rescale = lowering.settled(node, node.output[0], codes, bounds or Bounds())
     lowering.add(Requantize(node.output[0], x.name, rescale), scale)
 
 
@@ -42,16 +42,20 @@ def unit_curve(lowering: Lowering, node: onnx.NodeProto) -> None:
 def curve(lowering: Lowering, node: onnx.NodeProto) -> None:
     """A curve whose scale comes from its range."""
     function = _curve_of(lowering, node, CURVES)
-    _lookup(lowering, node, node.output[0], function, lowering.free_scale(node.output[0]))
+    _lookup(lowering, node, node.output[0], function)
 
 
-def table(function: Curve, x_scale: Fraction, scale: Fraction) -> Integers:
-    """sat8(rint(function(code / x_scale) * scale)) of every code from -128 to 127."""
+def curve_of_codes(function: Curve, first: int, x_scale: Fraction) -> Float64:
+    """function(code / x_scale) of 256 codes from `first` on."""
     with np.errstate(all="ignore"):
-        reals = function(np.arange(INT8_LOW, INT8_HIGH + 1) / float(x_scale))
-    largest = INT8_HIGH / float(scale)
+        return function(np.arange(first, first + 256) / float(x_scale))
+
+
+def table(reals: Float64, scale: Fraction, limits: tuple[int, int]) -> Integers:
+    """rint(real * scale) within limits, of every real."""
+    largest = limits[1] / float(scale)
     reals = np.nan_to_num(reals, nan=0.0, posinf=largest, neginf=-largest)
-    codes: Integers = np.clip(np.rint(reals * float(scale)), INT8_LOW, INT8_HIGH).astype(np.int64)
+    codes: Integers = np.clip(np.rint(reals * float(scale)), *limits).astype(np.int64)
     return codes
 
 
@@ -61,20 +65,32 @@ def _unit_or_gated(lowering: Lowering, node: onnx.NodeProto, function: Curve) ->
     if reader is not None and reader.op_type == "Mul" and node.input[0] in reader.input:
         lowering.done.add(id(reader))
         product = str(reader.output[0])
-        scale = lowering.free_scale(product)
-        _lookup(lowering, node, product, lambda x: x * function(x), scale)
+        _lookup(lowering, node, product, lambda x: x * function(x))
     else:
-        _lookup(lowering, node, name, function, UNIT_SCALE)
+        _lookup(lowering, node, name, function, is_unit=True)
 
 
 def _lookup(
-    lowering: Lowering, node: onnx.NodeProto, name: str, function: Curve, scale: Fraction
+    lowering: Lowering,
+    node: onnx.NodeProto,
+    name: str,
+    function: Curve,
+    *,
+    is_unit: bool = False,
 ) -> None:
+    """is_unit: the curve lies between -1 and 1."""
     x, x_scale = lowering.real(node)
-    codes = table(function, x_scale, scale)
-    within = codes[x.low - INT8_LOW : x.high - INT8_LOW + 1]
-    bounds = (int(within.min()), int(within.max()))
-    lowering.add(Lookup(name, x.name, codes), scale, bounds=bounds)
+    first = x.limits[0]
+    reals = curve_of_codes(function, first, x_scale)
+    seen = slice(x.low - first, x.high - first + 1)
+    limits = lowering.limits(name, bool((np.nan_to_num(reals[seen]) >= 0).all()))
+    if not is_unit:
+        scale = lowering.free_scale(name, limits)
+    else:
+        scale = Fraction(limits[1]) if lowering.options.is_unsigned else UNIT_SCALE
+    codes = table(reals, scale, limits)
+    bounds = (int(codes[seen].min()), int(codes[seen].max()))
+    lowering.add(Lookup(name, x.name, codes, first), scale, bounds=bounds)
 
 
 def _curve_of(

@@ -35,12 +35,10 @@ def affine(
     done = quantize_weights(
         np.broadcast_to(factor, shape).reshape(-1, 1),
         np.broadcast_to(term, shape).reshape(-1),
-        x_scale,
-        max(-x.low, x.high),
+        x,
         lowering.wanted(name, x_scale * 2**24, bounds),
         lowering.options,
     )
     lowering.told(node, done.notes)
-    lowering.add(
-        Affine(name, x.name, done.weight.reshape(shape), done.rescale(shape, bounds)), done.scale
-    )
+    rescale = done.rescale(shape, bounds, lowering.limits(name, bounds.is_positive))
+    lowering.add(Affine(name, x.name, done.weight.reshape(shape), rescale), done.scale)

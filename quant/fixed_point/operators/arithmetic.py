@@ -9,12 +9,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.bounds import Bounds
+from quant.fixed_point.factors import common_factors
+from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
 from quant.fixed_point.network import Product, Sum, Tensor
 from quant.fixed_point.operators.affine import affine
 
 # A left shift beyond this could take codes out of float32's whole numbers once they are added.
 _MOST_LEFT = 14
+_MOST_BITS = 8  # that one term of a sum, where any scale is allowed, has below the other's
 _ONE, _NONE = np.array(1.0), np.array(0.0)
 
 
@@ -69,15 +72,33 @@ def _constants(
 def _sum(lowering: Lowering, node: onnx.NodeProto, sign: int) -> None:
     a, a_scale = lowering.real(node, 0)
     b, b_scale = lowering.real(node, 1)
+    name, bounds = lowering.activation(node.output[0])
+    if lowering.options.is_unsigned:
+        _any_sum(lowering, name, bounds, (a, b), sign)
+        return
     coarse = min(a_scale, b_scale)
     lowering.shift_between(node, max(a_scale, b_scale), coarse)
     fine = min(max(a_scale, b_scale), coarse * 2**_MOST_LEFT)
     a, b = (_no_finer(lowering, node, x, fine) for x in (a, b))
-    name, bounds = lowering.activation(node.output[0])
     scale = lowering.wanted(name, fine, bounds)
-    left_a, left_b = (lowering.shift_between(node, fine, _scale(x)) for x in (a, b))
+    factors = [2 ** lowering.shift_between(node, fine, _scale(x)) for x in (a, b)]
     rescale = lowering.rescale(lowering.shift_between(node, fine, scale), bounds, scale)
-    lowering.add(Sum(name, a.name, b.name, left_a, left_b, rescale, sign), scale)
+    lowering.add(Sum(name, a.name, b.name, factors[0], factors[1], rescale, sign), scale)
+
+
+def _any_sum(
+    lowering: Lowering, name: str, bounds: Bounds, terms: tuple[Tensor, Tensor], sign: int
+) -> None:
+    """Of scales whose ratio is no power of two: each term has a factor, one shift is common."""
+    is_positive = bounds.is_positive or (sign > 0 and min(x.low for x in terms) >= 0)
+    limits = lowering.limits(name, is_positive)
+    scales = [_scale(x) for x in terms]
+    finest = min(max(scales), min(scales) * 2**_MOST_BITS)
+    scale = lowering.wanted(name, finest, bounds, limits)
+    factors, shift = common_factors([scale / _scale(x) for x in terms], [peak_of(x) for x in terms])
+    rescale = lowering.rescale(shift, bounds, scale, limits=limits)
+    a, b = terms
+    lowering.add(Sum(name, a.name, b.name, factors[0], factors[1], rescale, sign), scale)
 
 
 def _no_finer(lowering: Lowering, node: onnx.NodeProto, x: Tensor, scale: Fraction) -> Tensor:
@@ -93,7 +114,7 @@ def _product(lowering: Lowering, node: onnx.NodeProto) -> None:
     a, a_scale = lowering.real(node, 0)
     b, b_scale = lowering.real(node, 1)
     name, bounds = lowering.activation(node.output[0])
-    finest = a_scale * b_scale
-    scale = lowering.wanted(name, finest, bounds)
-    rescale = lowering.rescale(lowering.shift_between(node, finest, scale), bounds, scale)
+    is_positive = min(a.low, b.low) >= 0
+    products = Accumulator(a_scale * b_scale, peak_of(a) * peak_of(b), is_positive)
+    scale, rescale = lowering.settled(node, name, products, bounds)
     lowering.add(Product(name, a.name, b.name, rescale), scale)

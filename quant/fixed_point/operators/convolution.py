@@ -27,8 +27,7 @@ def conv(lowering: Lowering, node: onnx.NodeProto) -> None:
     done = quantize_weights(
         weight.reshape(len(weight), -1),
         bias,
-        x_scale,
-        max(-x.low, x.high),
+        x,
         lowering.wanted(name, finest, bounds),
         lowering.options,
         _read(lowering, node, weight, groups),
@@ -40,7 +39,7 @@ def conv(lowering: Lowering, node: onnx.NodeProto) -> None:
             name,
             x.name,
             done.weight.reshape(weight.shape),
-            done.rescale((len(weight), 1, 1), bounds),
+            done.rescale((len(weight), 1, 1), bounds, lowering.limits(name, bounds.is_positive)),
             groups=groups,
             strides=pair(node, "strides"),
             pads=pads(node, x.shape, kernel),

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from quant.fixed_point.lowering import Lowering
 from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Embedding, Reshape, Take
-from quant.fixed_point.scales import fitting
 
 
 def gather(lowering: Lowering, node: onnx.NodeProto) -> None:
@@ -40,7 +39,7 @@ def _embedding(lowering: Lowering, node: onnx.NodeProto, data: NDArray[np.float6
     if lowering.options.shifts == "constant":
         scale = lowering.free_scale(node.output[0])
     else:
-        scale = fitting(lowering.factor, peak) if peak else lowering.factor
+        scale = lowering.fitting(peak) if peak else lowering.factor
     table = np.clip(np.rint(data * float(scale)), INT8_LOW, INT8_HIGH).astype(np.int64)
     bounds = (int(table.min()), int(table.max()))
     lowering.limit(indices, len(table))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import onnx
 
 from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Concat, Pad, Take, Tensor
-from quant.fixed_point.scales import fitting, odd_part
+from quant.fixed_point.network import Concat, Pad, Take, Tensor
+from quant.fixed_point.scales import fitting, just_below, odd_part
 
 _NO_VALUE = 1e30  # exporters write the least float, or infinity, for "never the largest"
 
@@ -21,9 +22,11 @@ def concat(lowering: Lowering, node: onnx.NodeProto) -> None:
     scales = [x.scale for x in inputs if x.scale is not None]
     if scales and len(scales) < len(inputs):
         raise lowering.fault(node, "joins indices and reals", "join them apart")
-    scale = min(scales) if scales else None
-    if scale is not None:
-        inputs = [lowering.aligned(node, x, scale) for x in inputs]
+    scale = None
+    if scales:
+        limits = lowering.limits(node.output[0], min(x.low for x in inputs) >= 0)
+        scale = min(_within(x, limits) for x in inputs)
+        inputs = [lowering.aligned(node, x, scale, limits) for x in inputs]
     bounds = (min(x.low for x in inputs), max(x.high for x in inputs))
     operation = Concat(node.output[0], tuple(x.name for x in inputs), axis)
     lowering.add(operation, scale, bounds=bounds)
@@ -40,14 +43,30 @@ def pad(lowering: Lowering, node: onnx.NodeProto) -> None:
         lowering.require_few_axes(node, len(x.shape))
         value = _value(lowering, node)
         if _is_seen(lowering, node, value):
-            coarse = min(scale, fitting(odd_part(scale), abs(value)))
-            x, scale = lowering.aligned(node, x, coarse), coarse
-        code = int(np.clip(round(value * float(scale)), INT8_LOW, INT8_HIGH))
+            limits = lowering.limits(node.output[0], x.low >= 0 and value > 0)
+            coarse = min(_within(x, limits), _holding(lowering, scale, value, limits))
+            x, scale = lowering.aligned(node, x, coarse, limits), coarse
+        code = int(np.clip(round(value * float(scale)), *x.limits))
         bounds = (min(x.low, code), max(x.high, code))
         operation = Pad(node.output[0], x.name, before, after, code)
         lowering.add(operation, scale, bounds=bounds)
     else:
         _take(lowering, node, x, before, after, mode)
+
+
+def _within(x: Tensor, limits: tuple[int, int]) -> Fraction:
+    """The scale at which the codes of x stay within limits: its own, or less for 127 of 255."""
+    assert x.scale is not None
+    return x.scale if x.high <= limits[1] else x.scale * limits[1] / x.high
+
+
+def _holding(
+    lowering: Lowering, scale: Fraction, value: float, limits: tuple[int, int]
+) -> Fraction:
+    """The finest scale at which a value fits."""
+    if lowering.options.is_unsigned:
+        return just_below(limits[1] / abs(value))
+    return fitting(odd_part(scale), abs(value))
 
 
 def _is_seen(lowering: Lowering, node: onnx.NodeProto, value: float) -> bool:

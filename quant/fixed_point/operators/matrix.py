@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
 from quant.fixed_point.network import MatrixProduct, Tensor, TensorProduct
 from quant.fixed_point.weights import Read, quantize_weights
 
@@ -82,17 +82,14 @@ def _product(
     done = quantize_weights(
         weight.T,
         bias,
-        x_scale,
-        max(-x.low, x.high),
+        x,
         lowering.wanted(name, x_scale * 2**24, bounds),
         lowering.options,
         _read(lowering, node, x, columns),
     )
     lowering.told(node, done.notes)
-    lowering.add(
-        MatrixProduct(name, x.name, done.weight.T.copy(), done.rescale((columns,), bounds)),
-        done.scale,
-    )
+    rescale = done.rescale((columns,), bounds, lowering.limits(name, bounds.is_positive))
+    lowering.add(MatrixProduct(name, x.name, done.weight.T.copy(), rescale), done.scale)
 
 
 def _read(lowering: Lowering, node: onnx.NodeProto, x: Tensor, columns: int) -> Read:
@@ -118,8 +115,8 @@ def _of_tensors(lowering: Lowering, node: onnx.NodeProto) -> None:
         )
     lowering.require_few_axes(node, max(len(a.shape), len(b.shape)))
     name, bounds = lowering.activation(node.output[0])
-    finest = a_scale * b_scale
-    scale = lowering.wanted(name, finest, bounds)
-    shift = lowering.shift_between(node, finest, scale)
-    rescale = lowering.rescale(shift, bounds, scale)
+    peak = peak_of(a) * peak_of(b) * a.shape[-1]
+    is_positive = min(a.low, b.low) >= 0
+    sums = Accumulator(a_scale * b_scale, peak, is_positive)
+    scale, rescale = lowering.settled(node, name, sums, bounds)
     lowering.add(TensorProduct(name, a.name, b.name, rescale), scale)

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
 from quant.fixed_point.network import Reduction, Requantize
 
 MULTIPLIER_BITS = 16  # 128 * count * (2^16 / count) = 2^23 stays below float32's 2^24
@@ -40,6 +40,11 @@ def mean(
     x, x_scale = lowering.real(node)
     count = math.prod(x.shape[axis] for axis in axes)
     name, bounds = lowering.activation(node.output[0])
+    if lowering.options.is_unsigned:
+        sums = Accumulator(x_scale * count, peak_of(x) * count, x.low >= 0)
+        scale, rescale = lowering.settled(node, name, sums, bounds)
+        lowering.add(Reduction(name, x.name, axes, keepdims, rescale), scale)
+        return
     power = count & (count - 1) == 0
     # A mean of 2^k elements has k bits below those of its input.
     finest = finest_mean(x_scale, count)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from quant.fixed_point.bounds import Bounds
+from quant.fixed_point.factors import common_factors
 from quant.fixed_point.geometry import Pads, Pair, pads, pair
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import Convolution, Integers, Maximum, MaxPool
+from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.network import Convolution, Integers, Maximum, MaxPool, Rescale, Tensor
 from quant.fixed_point.operators import windows
 from quant.fixed_point.operators.mean import MOST_COUNT, finest_mean, mean, multiplier_bits
 
@@ -59,6 +62,10 @@ def average(lowering: Lowering, node: onnx.NodeProto) -> None:
     is_even = bool((counts == counts.flat[0]).all())
     # A multiplier for every place takes 2^16 as its unit; one for all may be none at all.
     count = int(counts.flat[0]) if is_even else 3
+    if lowering.options.is_unsigned:
+        scale, rescale = _settled(lowering, node, name, x, bounds, counts)
+        _add(lowering, node, name, x, kernel, padding, rescale, scale)
+        return
     scale = lowering.wanted(name, finest_mean(x_scale, count), bounds)
     if count & (count - 1) == 0:
         multiplier, shift = None, lowering.shift_between(node, x_scale * count, scale)
@@ -66,13 +73,52 @@ def average(lowering: Lowering, node: onnx.NodeProto) -> None:
         bits, shift = multiplier_bits(lowering.shift_between(node, x_scale, scale))
         multiplier = np.rint(2.0**bits / counts).astype(np.int64)
         multiplier = multiplier.flat[0].reshape(()) if is_even else multiplier
+    rescale = lowering.rescale(shift, bounds, scale, multiplier)
+    _add(lowering, node, name, x, kernel, padding, rescale, scale)
+
+
+def _settled(
+    lowering: Lowering,
+    node: onnx.NodeProto,
+    name: str,
+    x: Tensor,
+    bounds: Bounds,
+    counts: Integers,
+) -> tuple[Fraction, Rescale]:
+    """At a scale of its own; a multiplier for every place where windows differ."""
+    assert x.scale is not None
+    least, most = int(counts.min()), int(counts.max())
+    if least == most:
+        sums = Accumulator(x.scale * least, peak_of(x) * least, x.low >= 0)
+        return lowering.settled(node, name, sums, bounds)
+    limits = lowering.limits(name, bounds.is_positive or x.low >= 0)
+    scale = lowering.wanted(name, x.scale, bounds, limits)
+    sizes = np.unique(counts).tolist()
+    factors, shift = common_factors(
+        [scale / (x.scale * size) for size in sizes], [peak_of(x) * size for size in sizes]
+    )
+    told = dict(zip(sizes, factors, strict=True))
+    multiplier = np.vectorize(told.__getitem__)(counts).astype(np.int64)
+    return scale, lowering.rescale(shift, bounds, scale, multiplier, limits)
+
+
+def _add(
+    lowering: Lowering,
+    node: onnx.NodeProto,
+    name: str,
+    x: Tensor,
+    kernel: Pair,
+    padding: Pads,
+    rescale: Rescale,
+    scale: Fraction,
+) -> None:
     channels = x.shape[1]
     lowering.add(
         Convolution(
             name,
             x.name,
             np.ones((channels, 1, *kernel), np.int64),
-            lowering.rescale(shift, bounds, scale, multiplier),
+            rescale,
             groups=channels,
             strides=pair(node, "strides"),
             pads=padding,

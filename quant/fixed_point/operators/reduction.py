@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import onnx
 
-from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
 from quant.fixed_point.network import Maximum, Reduction
 from quant.fixed_point.operators.mean import mean as mean_over
 
@@ -13,8 +15,9 @@ def total(lowering: Lowering, node: onnx.NodeProto) -> None:
     x, x_scale = lowering.real(node)
     axes, keepdims = _axes(lowering, node, len(x.shape))
     name, bounds = lowering.activation(node.output[0])
-    scale = lowering.wanted(name, x_scale, bounds)
-    rescale = lowering.rescale(lowering.shift_between(node, x_scale, scale), bounds, scale)
+    count = math.prod(x.shape[axis] for axis in axes)
+    sums = Accumulator(x_scale, peak_of(x) * count, x.low >= 0)
+    scale, rescale = lowering.settled(node, name, sums, bounds)
     lowering.add(Reduction(name, x.name, axes, keepdims, rescale), scale)
 
 

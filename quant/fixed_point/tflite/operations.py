@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from quant.fault import Fault
 from quant.fixed_point import network as net
-from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Integers, integer_name
+from quant.fixed_point.network import INT8_HIGH, UINT8_HIGH, Integers, integer_name
 from quant.fixed_point.tflite import windows
 from quant.fixed_point.tflite.emission import FIRST, LAST, Emission, Value
 from quant.fixed_point.tflite.rescale import rescaled, weighted
@@ -50,10 +50,10 @@ def _affine(e: Emission, op: net.Affine) -> Value:
 def _sum(e: Emission, op: net.Sum) -> Value:
     name = integer_name(op.output)
     a, b = e.aligned(e.values[op.a], e.values[op.b])
-    if op.left_a:
-        a = e.number("MUL", a, 2**op.left_a, f"{name}/a")
-    if op.left_b:
-        b = e.number("MUL", b, 2**op.left_b, f"{name}/b")
+    if op.factor_a != 1:
+        a = e.number("MUL", a, op.factor_a, f"{name}/a")
+    if op.factor_b != 1:
+        b = e.number("MUL", b, op.factor_b, f"{name}/b")
     kind = "ADD" if op.sign > 0 else "SUB"
     acc = e.binary(kind, a, b, f"{name}/acc", _shape(e, op))
     return rescaled(e, acc, op.rescale, op.output)
@@ -105,7 +105,9 @@ def _looked_up(e: Emission, place: Value, table: Integers, name: str) -> Value:
 
 def _lookup(e: Emission, op: net.Lookup) -> Value:
     name = integer_name(op.output)
-    place = e.number("ADD", e.values[op.x], -INT8_LOW, f"{name}/place")
+    place = e.values[op.x]
+    if op.first != 0:
+        place = e.number("ADD", place, -op.first, f"{name}/place")
     return _looked_up(e, place, op.table, name)
 
 
@@ -127,7 +129,12 @@ def _softmax(e: Emission, op: net.Softmax) -> Value:
     distance = e.binary("SUB", top, x, f"{name}/distance", x.shape)
     power = _looked_up(e, distance, op.table, f"{name}/power")
     total = over_axis("SUM", power, "total")
-    scaled = e.number("MUL", power, 128, f"{name}/scaled")
+    if op.is_unsigned:  # (2 * 255 * T + sum) / (2 * sum)
+        twice = e.number("MUL", power, 2 * UINT8_HIGH, f"{name}/twice")
+        scaled = e.binary("ADD", twice, total, f"{name}/scaled")
+        total = e.number("MUL", total, 2, f"{name}/divisor")
+    else:
+        scaled = e.number("MUL", power, 128, f"{name}/scaled")
     floor = e.unary("FLOOR", e.binary("DIV", scaled, total, f"{name}/quotient"), f"{name}/floor")
     product = e.binary("MUL", floor, total, f"{name}/product")
     rest = e.binary("SUB", scaled, product, f"{name}/rest")
@@ -136,7 +143,7 @@ def _softmax(e: Emission, op: net.Softmax) -> Value:
     correction = e.binary("ADD", less, more, f"{name}/correction")
     corrected = e.binary("ADD", floor, correction, f"{name}/corrected")
     exact = e.number("ADD", corrected, 1, f"{name}/exact")
-    return e.clipped(exact, 0, INT8_HIGH, name)
+    return e.clipped(exact, 0, UINT8_HIGH if op.is_unsigned else INT8_HIGH, name)
 
 
 def _reshape(e: Emission, op: net.Reshape) -> Value:

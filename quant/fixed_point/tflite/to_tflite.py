@@ -6,7 +6,7 @@ import numpy as np
 
 from quant.fixed_point import guard
 from quant.fixed_point import network as net
-from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Network, integer_name
+from quant.fixed_point.network import Network, integer_name
 from quant.fixed_point.tflite.builder import TFLiteBuilder
 from quant.fixed_point.tflite.emission import Emission, Value
 from quant.fixed_point.tflite.operations import EMITTERS
@@ -45,7 +45,7 @@ def _input(e: Emission, given: net.RealInput | net.IndexInput) -> int:
         value = e.number("ADD", value, d, f"{name}/plus_half")
         value = e.number("DIV", value, 2 * d, f"{name}/divided")
         value = e.unary("FLOOR", value, f"{name}/floor")
-        value = e.clipped(value, INT8_LOW, INT8_HIGH, name)
+        value = e.clipped(value, *e.network.tensors[given.tensor].limits, name)
     e.values[given.tensor] = value
     return index
 
