@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.own_repository [--runs 3] [--quiet-runs 20]
 
 Both hold one small network, share made toolchains and .venv (a warm NPUMAKE_HOME), and start with
-no bytecode, as fresh clones do. The own one fetches its engine from its wheel in the first run, which
-the other has from `git clone`: that is timed by itself, and added in a row of its own.
+no bytecode, as fresh clones do. The own one fetches its engine from its wheel in the first run;
+the other has it from `git clone`, which is timed by itself, and added in a row of its own.
 They take turns within one run; prints medians and their ratio.
 """
 
