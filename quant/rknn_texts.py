@@ -7,13 +7,16 @@ from quant.rknn_parts import VERSION_6, VERSION_1004
 
 # Root fields with text. Source: files of 2.2.0, 2.3.2 and 2.5.0 built with known options.
 _TEXTS = {
-    VERSION_6: {"compiler": 7, "platform": 8, "source": 9, "custom_string": 11},
+    VERSION_6: {"compiler": 7, "platform": 8, "source": 9, "custom_string": 11, "batch": 14},
     VERSION_1004: {"compiler": 5, "platform": 6, "source": 7, "custom_string": 8},
 }
 
 
 def texts(file: RknnFile) -> dict[str, str]:
-    """compiler, platform, source and custom_string; empty where the file has none."""
+    """compiler, platform, source and custom_string; empty where the file has none.
+
+    batch: of rknn_batch_size, `0` where none was asked for; only files of version 6 tell it.
+    """
     return {name: file.root.text(index) for name, index in _TEXTS[file.version].items()}
 
 

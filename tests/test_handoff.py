@@ -58,6 +58,19 @@ def two_ended() -> onnx.ModelProto:
     return b.model({"image": SHAPE, "vector": (1, 12)}, ["map", "share"], 13)
 
 
+# Of one network, each on rk3588.
+OTHER_BUILDS = {
+    "half": {"platform": "rk3588", "quantize": {"dtype": "float16"}},
+    "auto": {"platform": "rk3588", "build": {"auto_hybrid": True}},
+    "batch": {"platform": "rk3588", "quantize": {"rknn_batch_size": 2}},
+    "shapes": {
+        "platform": "rk3588",
+        "quantize": {"rknn": {"dynamic_input": [[list(SHAPE)], [[*SHAPE[:2], 8, 8]]]}},
+    },
+}
+NAMES = ("plain@rk3588", *(f"plain@{name}" for name in OTHER_BUILDS), "two@rk3588")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("handoff"))
@@ -70,7 +83,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             "calibration": {"npy": "samples.npy", "samples": 4},
             "rknn": {"custom_string": "for the board"},
         },
-        targets={"rk3588": {}, "half": {"platform": "rk3588", "quantize": {"dtype": "float16"}}},
+        targets={"rk3588": {}, **OTHER_BUILDS},
     )
     workspace.add("plain", plain, net__onnx=conv_net(), samples__npy=samples())
     workspace.add(
@@ -91,7 +104,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     )
     ran = workspace.doit("*:build@*")
     assert ran.code == 0, ran.err
-    for name in ("plain@rk3588", "plain@half", "two@rk3588"):
+    for name in NAMES:
         ran = workspace.doit("handoff", name, "-o", name)
         assert ran.code == 0, ran.err
     return workspace
@@ -108,7 +121,7 @@ def sheet_of(workspace: Workspace, name: str) -> Any:
 
 @pytest.mark.toolchain
 @needs_emulator
-@pytest.mark.parametrize("name", ["plain@rk3588", "plain@half", "two@rk3588"])
+@pytest.mark.parametrize("name", NAMES)
 def test_inputs_and_outputs_are_the_runtimes(built: Workspace, name: str) -> None:
     told = json.loads(built.doit("runtime", name, "--json").out)
     sheet = sheet_of(built, name)

@@ -32,7 +32,7 @@ from pipelines.jobs.refusal import Refusal
 def run(job: Job) -> None:
     compiled = compile_network(job, verbose=False)
     held = inspection.inspect(job.inputs["artifact.rknn"])
-    outputs = [ends.of_output(row) for row in held["outputs"]]
+    outputs = [ends.of_output(row, held["batch"]) for row in held["outputs"]]
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     simulator = Simulator(compiled.sdk, [row["name"] for row in outputs], job.params)
     arrays = list(samples.arrays())
@@ -71,7 +71,7 @@ def _ways(
 ) -> list[InputWay]:
     """In the order in which the SDK takes inputs, which has to be the file's."""
     ways = []
-    rows = [ends.of_input(row) for row in held["inputs"]]
+    rows = [ends.of_input(row, held["batch"]) for row in held["inputs"]]
     names = [row["name"] for row in rows]
     if set(names) == set(compiled.inputs) and names != compiled.inputs:
         raise Refusal(f"the file's inputs are {', '.join(names)}, in another order than the SDK's")

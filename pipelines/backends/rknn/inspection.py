@@ -7,6 +7,8 @@ compiler, source      network came from
 custom_string         of RKNN.config, empty where none was given
 digest                of all that npumake made it from (see pipelines.backends.rknn.origin), or null
 runtime               what is known of the runtime that it needs
+batch                 of rknn_batch_size, 1 where none was asked for: the runtime takes and gives so
+                      many samples at once, though shapes, commands and cycles are those of one
 inputs, outputs       {name, shape, dtype, layout, stored_shape, scale, zero_point, minimum,
                       maximum} in the network's order; dtype and layout as the compiled network
                       takes and gives them; scale and the rest null where it says none
@@ -82,6 +84,7 @@ def _inspected(file: RknnFile) -> dict[str, Any]:
         "custom_string": said["custom_string"],
         "digest": origin_text.digest_in(said["custom_string"]),
         "runtime": _runtime(file, said["platform"]),
+        "batch": _batch(said.get("batch", "")),
         "inputs": inputs,
         "outputs": outputs,
         "graphs": len(file.graphs),
@@ -92,6 +95,10 @@ def _inspected(file: RknnFile) -> dict[str, Any]:
         "tensors": held["tensors"],
         "findings": _findings(held, layers),
     }
+
+
+def _batch(text: str) -> int:
+    return max(1, int(text)) if text.isdecimal() else 1
 
 
 def _ends(file: RknnFile, kind: int, names: Sequence[str]) -> list[dict[str, Any]]:

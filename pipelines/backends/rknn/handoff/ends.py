@@ -14,18 +14,22 @@ _TYPES = {"FLOAT": "FLOAT32"}  # the runtime's name where it is another
 BYTES = {"FLOAT32": 4, "FLOAT16": 2, "INT16": 2, "INT32": 4, "INT64": 8}  # others have one
 
 
-def of_input(row: Mapping[str, Any]) -> dict[str, Any]:
-    """row: of inspection's `inputs`."""
-    shape = list(row["shape"])
+def of_input(row: Mapping[str, Any], batch: int = 1) -> dict[str, Any]:
+    """row: of inspection's `inputs`; batch: inspection's."""
+    shape = _many(row["shape"], batch)
     if len(shape) == 4:
         return _end(row, "NHWC", [shape[axis] for axis in (0, 2, 3, 1)])
     return _end(row, "UNDEFINED", shape)
 
 
-def of_output(row: Mapping[str, Any]) -> dict[str, Any]:
-    """row: of inspection's `outputs`."""
-    shape = list(row["shape"])
+def of_output(row: Mapping[str, Any], batch: int = 1) -> dict[str, Any]:
+    """row: of inspection's `outputs`; batch: inspection's."""
+    shape = _many(row["shape"], batch)
     return _end(row, "NCHW" if len(shape) == 4 else "UNDEFINED", shape)
+
+
+def _many(shape: Sequence[int], batch: int) -> list[int]:
+    return [one * batch if axis == 0 else one for axis, one in enumerate(shape)]
 
 
 def _end(row: Mapping[str, Any], layout: str, shape: Sequence[int]) -> dict[str, Any]:

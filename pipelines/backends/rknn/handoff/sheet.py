@@ -45,10 +45,10 @@ def make(recipe: Recipe, target: Target, model: Path, references: Path) -> dict[
         "file_bytes": held["file_bytes"],
         "sha256": sha256_of(model),
         "inputs": [
-            {**ends.of_input(row), "give": _give(recipe, target, row, told)}
+            {**ends.of_input(row, held["batch"]), "give": _give(recipe, target, row, told)}
             for row, told in zip(held["inputs"], made["inputs"], strict=True)
         ],
-        "outputs": _outputs(recipe, held["outputs"], made["outputs"]),
+        "outputs": _outputs(recipe, held, made["outputs"]),
         "tail": None,
         "memory": {
             "weights_bytes": totals.get("weight_bytes"),
@@ -99,11 +99,15 @@ def _values(inside: Mapping[str, Any], is_pixels: bool, dtype: str) -> str:
 
 
 def _outputs(
-    recipe: Recipe, rows: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]
+    recipe: Recipe, held: Mapping[str, Any], made: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     found = []
-    for number, (row, told) in enumerate(zip(rows, made, strict=True)):
-        end = {**ends.of_output(row), "tolerance": told["tolerance"], "unit": told["unit"]}
+    for number, (row, told) in enumerate(zip(held["outputs"], made, strict=True)):
+        end = {
+            **ends.of_output(row, held["batch"]),
+            "tolerance": told["tolerance"],
+            "unit": told["unit"],
+        }
         labels = _labels(recipe.evaluate, FIRST if number == 0 else None, row["name"])
         found.append({**end, "evaluate": labels})
     return found
