@@ -10,6 +10,8 @@ with an offset gives a Relu6; 16 is the largest power of two at which 6 fits int
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from benchmarks.mobilenet import Array, as_onnx, pictures
-from benchmarks.quantizers import COMPARED, HELD_OUT, error, outputs
+from benchmarks.quantizers import CALIBRATION, COMPARED, HELD_OUT, INPUT_SCALE, error, outputs
+from quant.fixed_point.equalize import equalize
+from quant.fixed_point.lower import lower
+from quant.fixed_point.options import Options
+from quant.fixed_point.prepare import prepare
+from quant.fixed_point.ranges import observe
+from quant.fixed_point.to_onnx import to_onnx
 from quant.graph_run import FloatRun
 
 STEPS = (16.0, 255 / 6)  # a unit
@@ -61,6 +69,18 @@ def rounded_weights(model: onnx.ModelProto, *, is_power: bool) -> onnx.ModelProt
     return made
 
 
+def whole_networks(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Both rounded, as `activations: unsigned` does it; with and without what biases take off."""
+    prepared = equalize(prepare(model))
+    ranges = observe(prepared, ({"input": x} for x in pictures(16, CALIBRATION)))
+    without = {name: replace(seen, means=None) for name, seen in ranges.items()}
+    for weights in ("tensor", "channel"):
+        options = Options(INPUT_SCALE, weights=weights, activations="unsigned")
+        for how, given in (("", ranges), (", biases as they are", without)):
+            network = lower(prepared, given, options)
+            yield f"unsigned, weights {weights}{how}", to_onnx(network, "mobilenet")
+
+
 def scores(model: onnx.ModelProto) -> Array:
     run = FloatRun(model)
     found = [next(iter(run({"input": x}).values())) for x in pictures(COMPARED, HELD_OUT)]
@@ -79,6 +99,7 @@ def main() -> None:
     }
     changed["weights, scale a power of two"] = rounded_weights(model, is_power=True)
     changed["weights, any scale"] = rounded_weights(model, is_power=False)
+    changed |= dict(whole_networks(model))
     print("| rounded | cosine | largest error |\n|---|---|---|")
     for name, network in changed.items():
         cosine, largest = error(expected, scores(network))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert.compiled_model import CompiledModel
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -19,8 +21,10 @@ from quant.fixed_point.factors import common_factors
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network import Network
 from quant.fixed_point.options import Options
-from quant.fixed_point.ranges import observe
+from quant.fixed_point.ranges import data_free_samples, observe
 from quant.fixed_point.scales import just_below
+from quant.fixed_point.tflite.run import TFLiteRun
+from quant.fixed_point.tflite.to_tflite import to_tflite
 from quant.graph_run import FloatRun
 from tests.test_fixed_point_realworld import require_exact
 
@@ -216,6 +220,31 @@ def test_sums_of_one_sign_bound_what_an_unsigned_layer_adds_up() -> None:
     assert guard.accumulator_bound(made, layer) == 300 * 100 * 255
     for sample in (np.full((1, 600), 255), np.repeat([[255, 0]], 300, axis=1).reshape(1, 600)):
         require_exact(made, {"x": sample.astype(np.float32)})
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.INT64])
+def test_compiled_model_takes_indices(kind: int, tmp_path: Path) -> None:
+    """LiteRT's newer interface has no int64."""
+    value = helper.make_tensor_value_info
+    nodes = [node("Gather", "table i", "e"), node("MatMul", "e w", "m"), node("Relu", "m")]
+    weights = {"table": RANDOM.normal(size=(9, 6)).astype(np.float32), "w": MATRIX}
+    model = graph(nodes, **weights)
+    del model.graph.input[:], model.graph.value_info[:]
+    model.graph.input.append(value("i", kind, [2, 5]))
+    model = onnx.shape_inference.infer_shapes(model)
+    samples = [*data_free_samples(model, 4)]
+    made = lower(model, observe(model, samples), unsigned())
+    expected = reference.outputs(made, reference.run(made, samples[0]))["y"]
+    file = tmp_path / "indices.tflite"
+    file.write_bytes(to_tflite(made, "indices"))
+    compiled = CompiledModel.from_file(str(file))
+    given, found = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
+    given[0].write(samples[0]["i"].astype(np.int32))
+    compiled.run_by_index(0, given, found)
+    for has_delegates in (True, False):
+        lite = TFLiteRun(file.read_bytes(), has_delegates)(samples[0])
+        np.testing.assert_array_equal(lite["y"], expected)
+    np.testing.assert_array_equal(found[0].read(expected.size, np.float32), expected.ravel())
 
 
 def test_constant_shifts_are_refused() -> None:

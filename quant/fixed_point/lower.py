@@ -105,7 +105,10 @@ def _input(lowering: Lowering, name: str, dtype: str, shape: tuple[int, ...]) ->
         lowering.start(RealInput(name, name, scale), Tensor(name, shape, scale, name, low, high))
     else:
         limit = int(np.iinfo(np.int32).max)
-        lowering.start(IndexInput(name, name, dtype), Tensor(name, shape, None, None, 0, limit))
+        narrow = lowering.options.is_unsigned
+        lowering.start(
+            IndexInput(name, name, dtype, narrow), Tensor(name, shape, None, None, 0, limit)
+        )
 
 
 def _input_limits(lowering: Lowering, name: str) -> tuple[int, int]:

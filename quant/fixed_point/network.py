@@ -58,11 +58,16 @@ class RealInput:
 
 @dataclass(frozen=True)
 class IndexInput:
-    """A network input of indices, which no scale touches. dtype: int32 or int64."""
+    """A network input of indices, which no scale touches. dtype: int32 or int64.
+
+    is_narrow: int32 in the TFLite file whatever dtype is: LiteRT's CompiledModel (2.3.0) takes no
+    int64.
+    """
 
     name: str
     tensor: str
     dtype: str
+    is_narrow: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class TFLiteRun:
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Output name -> reals."""
-        given = {name: _moved(value, LAST) for name, value in inputs.items()}
+        taken = self._run.get_input_details()  # int32 where the network has int64, perhaps
+        given = {n: _moved(v, LAST).astype(taken[n]["dtype"]) for n, v in inputs.items()}
         return {name: _moved(value, FIRST) for name, value in self._run(**given).items()}
 
 

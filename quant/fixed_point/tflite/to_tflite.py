@@ -35,7 +35,9 @@ def _input(e: Emission, given: net.RealInput | net.IndexInput) -> int:
     shape = e.network.tensors[given.tensor].shape
     is_real = isinstance(given, net.RealInput)
     value = Value(0, shape, is_real and len(shape) == 4)
-    dtype = given.dtype if isinstance(given, net.IndexInput) else "float32"
+    dtype = "float32"
+    if isinstance(given, net.IndexInput):
+        dtype = "int32" if given.is_narrow else given.dtype
     index = e.builder.tensor(value.stored_shape, given.name, dtype)
     value = Value(index, shape, value.is_last)
     if isinstance(given, net.RealInput):
