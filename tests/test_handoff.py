@@ -125,6 +125,7 @@ def sheet_of(workspace: Workspace, name: str) -> Any:
 def test_inputs_and_outputs_are_the_runtimes(built: Workspace, name: str) -> None:
     told = json.loads(built.doit("runtime", name, "--json").out)
     sheet = sheet_of(built, name)
+    assert (told["verdict"], told["differences"]) == ("runs", [])
     for side in ("inputs", "outputs"):
         for row, theirs in zip(sheet[side], told[side], strict=True):
             assert {key: row[key] for key in KEYS} == {key: theirs[key] for key in KEYS}

@@ -52,7 +52,8 @@ def check(model: Path, library: Path | None, home: Path) -> dict[str, Any]:
     runtime = library or emulator.pinned_runtime(home)
     if not runtime.is_file():
         raise Fault(f"no file {runtime}", "name a copy of the board's /usr/lib/librknnrt.so")
-    mode = "run" if platform in VERSIONS else "info"
+    run = "shapes" if held["graphs"] > 1 else "run"
+    mode = run if platform in VERSIONS else "info"
     environment = {"NPUMAKE_CHIP": platform, "NPUMAKE_NPU_VERSION": str(VERSIONS.get(platform, 0))}
     done = machine.run(runtime, model.resolve(), mode, environment)
     said = told.read(done.stdout)

@@ -1,6 +1,8 @@
 /* Loads an .rknn with the vendor's runtime and prints what it says, a line of words each.
  *
- *   probe librknnrt.so model.rknn info|run
+ *   probe librknnrt.so model.rknn info|run|shapes
+ *
+ * shapes: run a network of several shapes (dynamic_input), which must be told one of them first.
  *
  * Calls and structures are those of the vendor's public C API (rknn_api.h of rknpu2, as its manual
  * "RKNN Runtime API" describes them), written anew. Each line is flushed: what was told before the
@@ -72,6 +74,21 @@ static void *read_file(const char *path, uint32_t *size) {
     return data;
 }
 
+/* The shapes that the network has when it is loaded, chosen as a program has to. */
+static int set_shapes(void *library, context model, uint32_t count) {
+    int (*set)(context, uint32_t, struct tensor *) =
+        (int (*)(context, uint32_t, struct tensor *))dlsym(library, "rknn_set_input_shapes");
+    struct tensor *inputs = calloc(count, sizeof *inputs);
+    if (!set)
+        return -1;
+    for (uint32_t i = 0; i < count; i++) {
+        inputs[i].index = i;
+        if (query(model, QUERY_INPUT, &inputs[i], sizeof *inputs))
+            return -1;
+    }
+    return set(model, count, inputs);
+}
+
 static int set_inputs(void *library, context model, uint32_t count) {
     int (*set)(context, uint32_t, struct input *) =
         (int (*)(context, uint32_t, struct input *))dlsym(library, "rknn_inputs_set");
@@ -91,9 +108,11 @@ static int set_inputs(void *library, context model, uint32_t count) {
     return set(model, count, inputs);
 }
 
-static void run(void *library, context model, uint32_t inputs) {
+static void run(void *library, context model, uint32_t inputs, int has_shapes) {
     int (*go)(context, void *) = (int (*)(context, void *))dlsym(library, "rknn_run");
-    int code = set_inputs(library, model, inputs);
+    int code = has_shapes ? set_shapes(library, model, inputs) : 0;
+    printf("shapes_set %d\n", code);
+    code = set_inputs(library, model, inputs);
     printf("inputs_set %d\n", code);
     fflush(stdout);
     if (code)
@@ -149,7 +168,7 @@ int main(int count, char **words) {
         printf("custom %.1024s\n", custom);
     fflush(stdout);
     if (!is_info)
-        run(library, model, counts.inputs);
+        run(library, model, counts.inputs, !strcmp(words[3], "shapes"));
     puts("done");
     fflush(stdout);
     _Exit(0);
