@@ -15,6 +15,7 @@ import resource
 import select
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -107,6 +108,7 @@ def child(order: dict[str, Any], server: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash of the SDK leaves no core file
         redirect(order["log"])
         os.chdir(order["folder"])
+        keep_temporary_files_here()
         if order.get("environment"):
             start_anew(order)
         run(order)
@@ -116,6 +118,15 @@ def child(order: dict[str, Any], server: int) -> None:
     finally:
         flush()
         os._exit(code)
+
+
+def keep_temporary_files_here() -> None:
+    """In the working folder, which goes with the job: TensorFlow removes its own as it exits.
+
+    Nobody exits here, and some are killed. By this name, the path is as long in every folder: the
+    vendor's SDK leaks memory into its files.
+    """
+    tempfile.tempdir = os.environ["TMPDIR"] = "/proc/self/cwd"
 
 
 def start_anew(order: dict[str, Any]) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from functools import cache
 from pathlib import Path
 
 from tests import warm
 
 _TIMEOUT_S = 300
-_PACKAGES = ("dvc.cli.parser", "dvc.repo", "dvc.repo.status", "dvc.repo.reproduce", "scmrepo.git")
 _IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
 
 
@@ -31,38 +25,10 @@ def dvc(root: Path, *arguments: str, environment: dict[str, str] | None = None) 
     if environment:  # Python reads some of it when it starts
         return run([sys.executable, "-m", "dvc", *arguments], root, environment)
     words = ["-m", "dvc", *arguments]
-    with (
-        tempfile.TemporaryFile() as out,
-        tempfile.TemporaryFile() as err,
-        Path(os.devnull).open() as nothing,
-    ):
-        streams = (nothing, out, err)
-        code = warm.run(_warm_dvc(), words, root, environment_of(root), streams, _TIMEOUT_S)
-        said = ""
-        for file in (out, err):
-            file.seek(0)
-            said += file.read().decode()
-    if code != 0:
-        raise Failure(f"{' '.join(words)}: {code}\n{said}")
-    return said
-
-
-@cache
-def _warm_dvc() -> Path:
-    """The socket of an interpreter that has imported DVC; it ends with this process."""
-    folder = Path(tempfile.mkdtemp(prefix="dvc-"))
-    started = warm.start(Path(sys.executable), folder / "socket", _PACKAGES)
-
-    def end() -> None:
-        started.terminate()
-        started.wait()
-        shutil.rmtree(folder)
-
-    atexit.register(end)
-    while not (folder / "socket").exists():
-        assert started.poll() is None, "DVC can't be imported"
-        time.sleep(0.02)
-    return folder / "socket"
+    said = warm.capture(words, root, environment_of(root), _TIMEOUT_S)
+    if said.code != 0:
+        raise Failure(f"{' '.join(words)}: {said.code}\n{said.out}{said.err}")
+    return said.out + said.err
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -16,7 +16,7 @@ def run_check(python: Path, module: str, count: int, folder: Path) -> list[dict[
     paths = os.pathsep.join([str(ROOT), str(ROOT / "pipelines/backends/rknn/torch_stand_in")])
     ran = subprocess.run(
         [str(python), "-m", module, "--count", str(count)],
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": "/proc/self/cwd"},
         cwd=folder,
         stdout=subprocess.PIPE,
         check=True,

@@ -81,3 +81,25 @@ def test_killed_toolchain_server_is_told_and_started_again(project: Path) -> Non
         builder.bring(make_step("kills", {}, "kills"))
     assert builder.bring(make_step("one", {"a": "models/m/a.txt"})) is Outcome.RAN
     builder.close()
+
+
+LEAVES = """
+import os, subprocess, sys, tempfile
+def run(job):
+    with tempfile.NamedTemporaryFile(prefix="left-", delete=False) as file:
+        own = os.path.realpath(file.name)
+    code = "import tempfile; print(tempfile.mkstemp(prefix='left-')[1])"
+    other = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
+    told = [own, os.path.realpath(other), os.getcwd()]
+    (job.out / "out.txt").write_text(" ".join(told))
+"""
+
+
+def test_what_a_job_leaves_in_the_temporary_folder_goes_with_it(project: Path) -> None:
+    (project / "models/m/a.txt").write_text("a")
+    write_job(project, "leaves", LEAVES)
+    step = make_step("leaves", {"a": "models/m/a.txt"}, "leaves")
+    assert Builder(project).bring(step) is Outcome.RAN
+    *left, folder = (project / step.outputs["out.txt"]).read_text().split()
+    assert [Path(file).parent for file in left] == [Path(folder)] * 2
+    assert not any(Path(file).exists() for file in left)

@@ -19,6 +19,7 @@ import pytest
 from pipelines import content, seal, whole
 from pipelines.shelf import Shelf
 from pipelines.whole import Memory, Whole
+from tests import warm
 from tests.conftest import ROOT
 from tests.fake_project import STAGES, FakeProject
 from tests.workspace import Ran
@@ -63,10 +64,13 @@ def run(
 ) -> Ran:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST") and k != seal.OFF}
     off = {} if is_sealing else {seal.OFF: "1"}
+    given = {**kept, **off, **(environment or {})}
+    if not environment:  # Python reads some of it when it starts
+        return Ran(*warm.doit(root, arguments, given, timeout_s=60))
     done = subprocess.run(
         [sys.executable, "-s", "dodo.py", *arguments],
         cwd=root,
-        env={**kept, **off, **(environment or {})},
+        env=given,
         capture_output=True,
         text=True,
         timeout=60,

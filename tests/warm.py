@@ -6,12 +6,43 @@ asks. The fork has the asker's words, folder, environment and streams, as a new 
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import shutil
 import socket
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
+
+# What dvc and ./doit import of other packages: half a second to two.
+_FRONT = (
+    "doit.doit_cmd",
+    "doit.tools",
+    "dvc.cli.parser",
+    "dvc.repo",
+    "dvc.repo.reproduce",
+    "dvc.repo.status",
+    "importlib.metadata",
+    "numpy",
+    "onnx",
+    "scmrepo.git",
+    "tomllib",
+    "yaml",
+)
+
+
+class Said(NamedTuple):
+    """A process that has ended."""
+
+    code: int
+    out: str
+    err: str
 
 
 def start(
@@ -59,3 +90,46 @@ def run(
         asked.sendall(json.dumps(order).encode())
         asked.shutdown(socket.SHUT_WR)
         return int(asked.recv(16))
+
+
+def capture(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
+) -> Said:
+    """`python -s WORDS`, of the project's own Python, that reads nothing. Raises TimeoutError."""
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        Path(os.devnull).open() as nothing,
+    ):
+        code = run(_front(), words, folder, environment, (nothing, out, err), timeout_s)
+        return Said(code, _text(out), _text(err))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+@cache
+def _front() -> Path:
+    """The socket of an interpreter that has imported _FRONT; it ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="front-"))
+    started = start(Path(sys.executable), folder / "socket", _FRONT)
+
+    def end() -> None:
+        started.terminate()
+        started.wait()
+        shutil.rmtree(folder)
+
+    atexit.register(end)
+    while not (folder / "socket").exists():
+        assert started.poll() is None, f"one of {_FRONT} can't be imported"
+        time.sleep(0.02)
+    return folder / "socket"
+
+
+def doit(
+    root: Path, arguments: Sequence[str], environment: Mapping[str, str], timeout_s: float
+) -> Said:
+    """`python -s dodo.py ARGUMENTS` in this project."""
+    return capture([str(root / "dodo.py"), *arguments], root, environment, timeout_s)

@@ -6,8 +6,6 @@ import compileall
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests import warm_toolchains
+from tests import warm, warm_toolchains
 from tests.conftest import ROOT
 
 PARTS = ("dodo.py", "doit", "pyproject.toml", "pipelines", "quant", "toolchains", ".dvc/config")
@@ -91,17 +89,7 @@ class Workspace:
 
     def doit(self, *arguments: str, timeout_s: float = 600) -> Ran:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-        done = subprocess.run(
-            [sys.executable, "-s", "dodo.py", *arguments],
-            cwd=self.root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return Ran(*warm.doit(self.root, arguments, environment, timeout_s))
 
     def built(self, name: str, path: str) -> Path:
         return self.root / "models" / name / "build" / path

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -47,9 +46,6 @@ class Sdk:
 
     def __init__(self, *, verbose: bool = True) -> None:
         """verbose: also print which rewrite rules fire."""
-        # A copy of the model and of the result goes there, and stays where the process is killed.
-        # By this name, the path is as long in every folder: the SDK leaks memory into its files.
-        tempfile.tempdir = os.environ["TMPDIR"] = "/proc/self/cwd"
         self.log = ""
         self._rknn: Any = None
         self._rknn = self._run("RKNN", lambda: RKNN(verbose=verbose))
