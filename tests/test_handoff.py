@@ -233,7 +233,7 @@ def test_the_python_program(built: Workspace, tmp_path: Path, steps: float, code
 
 @pytest.mark.toolchain
 @needs_emulator
-@pytest.mark.parametrize("name", ["plain@rk3588", "plain@half", "two@rk3588"])
+@pytest.mark.parametrize("name", ["plain@rk3588", "plain@half", "plain@shapes", "two@rk3588"])
 def test_the_cpp_program_up_to_rknn_run(built: Workspace, tmp_path: Path, name: str) -> None:
     """Compiled, and run with the vendor's runtime: nothing is computed, and that is noticed."""
     home = ROOT / ".npumake" / "runtime"

@@ -4,7 +4,8 @@ params: as for rknn_build. inputs: quantize or model as build had it, build.json
 Data: samples/, as jobs.samples leaves it; for a model that one call quantizes, calibration/ too.
 
 Writes out/references/N/ for each sample, see pipelines.backends.rknn.handoff.references;
-out/references/tolerance.txt, a number an output; and out/references.json: {"samples": count,
+out/references/tolerance.txt, a number an output; has_shapes.txt beside it where dynamic_input gave
+the network several; and out/references.json: {"samples": count,
 "files": [[names] a sample], "is_random", "inputs": [{"name", "source_name", "is_pixels", "dtype"}],
 "outputs": [{"name", "tolerance", "unit": "steps" or "value"}]}.
 """
@@ -58,6 +59,9 @@ def run(job: Job) -> None:
     limits = [references.tolerance(pair, row) for pair, row in zip(pairs, outputs, strict=True)]
     text = "".join(f"{limit:.9g}\n" for limit in limits)
     (job.out / "references" / "tolerance.txt").write_text(text)
+    if held["graphs"] > 1:
+        shapes = "".join(f"{row['shape']}\n" for row in held["inputs"])
+        (job.out / "references" / "has_shapes.txt").write_text(shapes)
     record = {
         **_told(compiled.inputs, ways, outputs, limits),
         "is_random": samples.is_random,

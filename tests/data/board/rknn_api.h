@@ -53,6 +53,7 @@ typedef struct {
 int rknn_init(rknn_context *context, void *model, uint32_t size, uint32_t flag, void *extend);
 int rknn_destroy(rknn_context context);
 int rknn_query(rknn_context context, rknn_query_cmd command, void *info, uint32_t size);
+int rknn_set_input_shapes(rknn_context context, uint32_t count, rknn_tensor_attr attributes[]);
 int rknn_inputs_set(rknn_context context, uint32_t count, rknn_input inputs[]);
 int rknn_run(rknn_context context, void *extend);
 int rknn_outputs_get(rknn_context context, uint32_t count, rknn_output outputs[], void *extend);

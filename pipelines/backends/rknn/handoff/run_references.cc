@@ -115,6 +115,17 @@ void set_inputs(rknn_context context, const std::string &place, uint32_t count) 
 
 bool exists(const std::string &path) { return bool(std::ifstream(path)); }
 
+// A network of several shapes has to be told one of them: those that it has when it is loaded.
+void set_shapes(rknn_context context, uint32_t count) {
+    std::vector<rknn_tensor_attr> inputs(count);
+    for (uint32_t i = 0; i < count; i++) {
+        inputs[i].index = i;
+        require(rknn_query(context, RKNN_QUERY_INPUT_ATTR, &inputs[i], sizeof inputs[i]),
+                "rknn_query");
+    }
+    require(rknn_set_input_shapes(context, count, inputs.data()), "rknn_set_input_shapes");
+}
+
 bool run_sample(rknn_context context, rknn_input_output_num counts, const std::string &place,
                 const std::vector<double> &tolerances) {
     set_inputs(context, place, counts.n_input);
@@ -143,6 +154,8 @@ bool run(const std::string &folder) {
     require(rknn_init(&context, model.data(), uint32_t(model.size()), 0, nullptr), "rknn_init");
     rknn_input_output_num counts{};
     require(rknn_query(context, RKNN_QUERY_IN_OUT_NUM, &counts, sizeof counts), "rknn_query");
+    if (exists(folder + "/references/has_shapes.txt"))  // made by dynamic_input
+        set_shapes(context, counts.n_input);
     bool is_near = true;
     for (int i = 0; exists(folder + "/references/" + std::to_string(i) + "/input_0.npy"); i++) {
         const std::string place = folder + "/references/" + std::to_string(i);
