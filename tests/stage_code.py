@@ -1,0 +1,206 @@
+"""The code that each stage's output stands on, held against what it was when versions were raised.
+
+A job that changes and makes something else must raise its stage's version in
+pipelines/stages/versions.yaml, or old results stay "up to date". tests/test_stage_code.py fails
+until
+
+    .venv/bin/python -m tests.stage_code [--same]
+
+has noted the code as it is: with --same where the stages make the same bytes as before, without it
+where the versions of all stages that the change reaches were raised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import hashlib
+import json
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.recipe import definitions, model
+from pipelines.recipe.section import Section
+from pipelines.stages.stage import plain
+from tests.conftest import ROOT
+from tests.test_floors import MODULES, imports
+
+NOTED = ROOT / "tests" / "data" / "stage_code.json"
+VERSIONS = ROOT / "pipelines" / "stages" / "versions.yaml"
+JOBS = "pipelines.jobs"
+DEFAULTS = "defaults of a recipe"  # a row beside those of files
+_RKNN, _FIXED = "pipelines.backends.rknn", "pipelines.backends.fixed_point"
+_RECIPE = ("pipelines.recipe.resolve", "pipelines.recipe.sweep")
+# Version key -> modules that it runs, and (after "+") that only say what those are given.
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "export": (
+        *("export_onnx", "export_tflite", "export_torch", "export_tensorflow", "check_onnx"),
+        "+pipelines.stages.export",
+    ),
+    "simplify": ("samples", "simplify", "+pipelines.stages.simplify"),
+    "rknn.quantize": ("samples", "rknn_quantize", f"+{_RKNN}.stages"),
+    "rknn.build": ("samples", "rknn_build", f"+{_RKNN}.stages"),
+    "rknn.analyze": (
+        *("samples", "calibration", "rknn_analyze", "rknn_infer", "rknn_board"),
+        *("rknn_handoff", "rknn_measure", f"+{_RKNN}.stages", f"+{_RKNN}.tune_steps"),
+    ),
+    "rknn.runtime": ("rknn_runtime", f"+{_RKNN}.stages"),
+    "rknn.tune": ("samples", "rknn_tune", f"+{_RKNN}.tune_steps"),
+    "fixed_point.quantize": ("samples", "fixed_point_quantize", f"+{_FIXED}.stages"),
+    "fixed_point.build": ("fixed_point_build", "fixed_point_file", f"+{_FIXED}.stages"),
+    "fixed_point.analyze": (
+        *("samples", "fixed_point_analyze", "fixed_point_infer", f"+{_FIXED}.stages"),
+    ),
+}
+# No Python of ours, and decide all the same: stages -> files.
+_BESIDE: Mapping[str, tuple[str, ...]] = {
+    "rknn.": ("pipelines/backends/rknn/torch_stand_in/**/*.py", "toolchains/toolchains.yaml"),
+    "rknn.runtime": ("pipelines/backends/rknn/runtime/*.[ct]*",),
+}
+
+
+def code_of(stage: str) -> set[str]:
+    """Every file that decides of the stage's output, relative to the project, and DEFAULTS."""
+    jobs = {f"{JOBS}.{name}" for name in STAGES[stage] if not name.startswith("+")}
+    given = {name[1:] for name in STAGES[stage] if name.startswith("+")}
+    files = {_relative(MODULES[module]) for module in _closure(jobs) | given | {*_RECIPE}}
+    for prefix, patterns in _BESIDE.items():
+        if stage.startswith(prefix):
+            files |= {_relative(file) for pattern in patterns for file in ROOT.glob(pattern)}
+    return files | {DEFAULTS}
+
+
+def _closure(modules: Iterable[str]) -> set[str]:
+    """These modules, and all of ours that they import, wherever in the file."""
+    found: set[str] = set()
+    waiting = [*modules]
+    while waiting:
+        module = waiting.pop()
+        if module in MODULES and module not in found:
+            found.add(module)
+            waiting += _imported(module)
+    return found
+
+
+@cache
+def _imported(module: str) -> list[str]:
+    return list(imports(MODULES[module]))
+
+
+def digest(name: str) -> str:
+    """Of a file's code without docstrings, comments and empty lines, or of the defaults."""
+    if name == DEFAULTS:
+        text = json.dumps(_defaults(), sort_keys=True, default=str)
+    elif name.endswith(".py"):
+        text = "\n".join(_code(ROOT / name))
+    else:
+        text = (ROOT / name).read_text()
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _code(file: Path) -> Iterator[str]:
+    """The lines that Python runs: by position, since ast and tokenize name parts by version."""
+    lines = file.read_text().splitlines()
+    with file.open("rb") as opened:
+        for token in tokenize.tokenize(opened.readline):
+            if token.type == tokenize.COMMENT:
+                row, column = token.start
+                lines[row - 1] = lines[row - 1][:column]
+    for first, last in _docstrings(ast.parse(file.read_text())):
+        lines[first - 1 : last] = [""] * (last - first + 1)
+    return (line.rstrip() for line in lines if line.strip())
+
+
+def _docstrings(tree: ast.AST) -> Iterator[tuple[int, int]]:
+    """First and last line of every text that is a statement."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
+                yield node.lineno, node.end_lineno or node.lineno
+
+
+def _defaults() -> dict[str, Any]:
+    """Section or dataclass -> what a key is where no recipe says it."""
+    sections = [each for each in vars(definitions).values() if isinstance(each, Section)]
+    classes = [
+        each
+        for each in vars(model).values()
+        if isinstance(each, type) and dataclasses.is_dataclass(each)
+    ]
+    told = {f"section {each.name}": plain(each.defaults) for each in sections}
+    return told | {
+        each.__name__: {
+            field.name: repr(field.default)
+            for field in dataclasses.fields(each)
+            if field.default is not dataclasses.MISSING
+        }
+        for each in classes
+    }
+
+
+@cache
+def present() -> dict[str, dict[str, Any]]:
+    """versions: stage -> number; code: file -> digest, of all that any stage stands on."""
+    files = sorted({name for stage in STAGES for name in code_of(stage)})
+    return {"versions": _versions(), "code": {name: digest(name) for name in files}}
+
+
+def _versions() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, value in yaml.safe_load(VERSIONS.read_text()).items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        found |= {f"{name}.{part}".rstrip("."): number for part, number in parts}
+    return found
+
+
+def noted() -> dict[str, dict[str, Any]]:
+    return dict(json.loads(NOTED.read_text()))
+
+
+def reached(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Stage whose version is as it was -> the files of its code that are not."""
+    old, new = before["code"], now["code"]
+    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    gone = changed - new.keys()
+    found = {
+        stage: sorted(changed & code_of(stage))
+        for stage in STAGES
+        if now["versions"][stage] == before["versions"].get(stage)
+    }
+    return {stage: files for stage, files in found.items() if files} | (
+        {"(no stage)": sorted(gone)} if gone else {}
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--same", action="store_true", help="every stage makes the same as before")
+    arguments = parser.parse_args()
+    left = reached(noted(), present()) if NOTED.exists() else {}
+    left.pop("(no stage)", None)
+    for stage, files in left.items():
+        print(f"{stage}: {', '.join(files)}")
+    if left and not arguments.same:
+        sys.exit(
+            f"raise the versions of these in {_relative(VERSIONS)}, as far as their output changes;"
+            "\nthen, if the others make the same bytes as before, say --same"
+        )
+    NOTED.write_text(json.dumps(present(), indent=1) + "\n")
+    print(f"noted in {_relative(NOTED)}")
+
+
+def _relative(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""No change of a job, a rule or a default leaves old results up to date unsaid."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from pipelines import plan as plans
+from pipelines.recipe import parse
+from tests import stage_code
+from tests.conftest import ROOT
+from tests.test_floors import MODULES
+
+# Jobs of steps that are in no plan and keep nothing: their answer is told and thrown away.
+ASIDE = {"look_onnx", "look_tflite", "export_torch_look", "export_tensorflow_look", "sbom"}
+HOW = "raise the version in pipelines/stages/versions.yaml if the output changes; then {}"
+
+
+def test_code_is_as_noted_or_its_version_was_raised() -> None:
+    left = stage_code.reached(stage_code.noted(), stage_code.present())
+    how = HOW.format(".venv/bin/python -m tests.stage_code [--same]")
+    assert not left, f"{left}: {how}"
+    assert stage_code.noted() == stage_code.present(), how
+
+
+def test_every_job_belongs_to_a_stage() -> None:
+    jobs = {
+        name.rpartition(".")[2]
+        for name, file in MODULES.items()
+        if name.startswith(stage_code.JOBS) and "\ndef run(job" in file.read_text()
+    }
+    known = {name for names in stage_code.STAGES.values() for name in names if name[0] != "+"}
+    assert jobs - known == ASIDE
+    assert known <= jobs
+
+
+def test_the_plan_runs_what_is_listed() -> None:
+    plan = plans.make(parse.load_all(ROOT), ROOT)
+    assert {step.version_key for step in plan.steps.values()} >= {"export", "rknn.analyze"}
+    for step in plan.steps.values():
+        modules = {work.module.rpartition(".")[2] for work in step.work()}
+        assert modules <= {*stage_code.STAGES[step.version_key]}, step.name
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("pipelines/jobs/check_onnx.py", {"export"}),
+        ("quant/rewrites/merge_groups.py", {"simplify"}),
+        ("pipelines/backends/rknn/compile.py", {"rknn.build", "rknn.analyze"}),
+        ("pipelines/backends/rknn/torch_stand_in/torch/__init__.py", {"rknn.quantize"}),
+        ("toolchains/toolchains.yaml", {"rknn.quantize", "rknn.build", "rknn.analyze"}),
+        ("quant/fixed_point/lower.py", {"fixed_point.build"}),
+        (stage_code.DEFAULTS, {*stage_code.STAGES}),
+    ],
+)
+def test_a_changed_file_reaches_its_stages(file: str, stages: set[str]) -> None:
+    before = copy.deepcopy(stage_code.present())
+    assert file in before["code"]
+    before["code"][file] = "another"
+    left = stage_code.reached(before, stage_code.present())
+    assert stages <= left.keys()
+    assert all(files == [file] for files in left.values())
+    for stage in left:
+        before["versions"][stage] -= 1
+    assert not stage_code.reached(before, stage_code.present())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_same"),
+    [
+        ('"""Another text."""\n\nX = 1  # why\n\n\ndef f():\n    """Doc."""\n    return X\n', True),
+        ("X = 1\ndef f():\n    return X\n", True),
+        ("X = 2\ndef f():\n    return X\n", False),
+        ('X = 1\ndef f():\n    return "# X"\n', False),
+    ],
+)
+def test_comments_and_docstrings_are_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, is_same: bool
+) -> None:
+    monkeypatch.setattr(stage_code, "ROOT", tmp_path)
+    (tmp_path / "a.py").write_text("X = 1\n\n\ndef f():\n    return X\n")
+    (tmp_path / "b.py").write_text(text)
+    assert (stage_code.digest("a.py") == stage_code.digest("b.py")) is is_same
