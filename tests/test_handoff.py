@@ -132,6 +132,8 @@ def test_inputs_and_outputs_are_the_runtimes(built: Workspace, name: str) -> Non
             assert _single(row["scale"]) == _single(theirs["scale"])
     assert sheet["memory"]["internal_bytes"] == told["memory"]["internal_bytes"]
     assert sheet["custom_string"] == told["custom_string"]
+    page = (built.root / name / "HANDOFF.md").read_text()
+    assert ("rknn_set_input_shapes" in page) == (name == "plain@shapes")
 
 
 @pytest.mark.toolchain

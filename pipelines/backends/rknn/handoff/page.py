@@ -40,6 +40,13 @@ def _lines(sheet: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     for row in sheet["inputs"]:
         yield f"- {_code(row['name'])}: {'; '.join(_given(row['give']))}."
+    if shapes := sheet["dynamic_input"]:
+        yield ""
+        yield (
+            f"The file has {len(shapes)} sets of shapes, {', '.join(map(str, shapes))}: before its "
+            "first run the program chooses one by `rknn_set_input_shapes`. Without, the runtime "
+            "ended in `rknn_run` (librknnrt 1.5.2)."
+        )
     yield from ("", "## Outputs, in this order", "")
     yield "| | name | layout | shape | type | scale, zero point | tolerance |"
     yield "|---|---|---|---|---|---|---|"

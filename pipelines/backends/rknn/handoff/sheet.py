@@ -6,6 +6,7 @@ inputs           as the runtime tells them (name, shape, layout, dtype, scale, z
                  pad}
 outputs          as the runtime tells them, and tolerance, unit: see references; evaluate: {labels,
                  metric} where the recipe has labelled data for it
+dynamic_input    the shapes that the file has, a list an input each, or null for one of its own
 tail             {file, inputs, outputs} of the network that follows on the CPU, or null
 memory           {weights_bytes, internal_bytes} by the build's log
 custom_string, runtime, driver
@@ -49,6 +50,7 @@ def make(recipe: Recipe, target: Target, model: Path, references: Path) -> dict[
             for row, told in zip(held["inputs"], made["inputs"], strict=True)
         ],
         "outputs": _outputs(recipe, held, made["outputs"]),
+        "dynamic_input": target.quantize.rknn.get("dynamic_input"),
         "tail": None,
         "memory": {
             "weights_bytes": totals.get("weight_bytes"),
