@@ -411,6 +411,40 @@ def test_a_spared_model_stays_so_after_runs_that_build_others(root: Path) -> Non
     assert set(run(root).steps) == {f"m0001:{stage}" for stage in STAGES}
 
 
+FAILING = """
+def run(job):
+    if b"fail" in job.inputs["source"].read_bytes():
+        raise SystemExit("on purpose")
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("recipe.yaml", "gates: {max_size_ratio: 0.1}\n"),
+        ("recipe.yaml", "nonsense: 1\n"),
+        ("net.onnx", "fail"),
+    ],
+)
+def test_others_are_spared_beside_a_model_that_fails(root: Path, file: str, text: str) -> None:
+    """It is read and judged every time, with the same answer."""
+    change = append if file == "recipe.yaml" else write
+    change(f"{M}/{file}", text)(root)
+    if text == "fail":
+        job = root / "pipelines" / "jobs" / "export_onnx.py"
+        job.write_text(job.read_text().replace("def run(job):\n", FAILING))
+    time.sleep(0.05)
+    first = run(root)
+    assert first.code != 0
+    assert spared(root) == ["m0001"]
+    again = run(root)
+    assert (again.code, again.out) == (first.code, first.out)
+    assert spared(root) == ["m0001"]
+    write("models/m0001/net.onnx", "other")(root)
+    assert spared(root) == []
+    assert set(run(root).steps) >= {f"m0001:{stage}" for stage in STAGES}
+
+
 def test_a_model_whose_input_another_will_make_is_not_spared(tmp_path: Path) -> None:
     for name in "abcd":
         (tmp_path / name).write_text(name)

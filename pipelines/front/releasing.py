@@ -89,7 +89,7 @@ def _require_fresh(steps: list[Step]) -> None:
 
 def _require_gates(steps: list[Step]) -> None:
     done = {step.name: Done(Outcome.UP_TO_DATE, (), 0.0) for step in steps}
-    failed = list(gates.failures(CURRENT, Run(list(done), done)))
+    failed = [said for _, said in gates.failures(CURRENT, Run(list(done), done))]
     if failed:
         raise UsageError("\n".join(["gates fail:", *failed]))
 

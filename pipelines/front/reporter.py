@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from pipelines import console
@@ -125,19 +126,31 @@ class StepReporter:
         told = rows.tell(CURRENT, run)
         for line in rows.lines(told | _spared()):
             console.tell(line)
-        for line in gates.failures(CURRENT, run):
-            self.has_gate_failures = True
+        failing = set()
+        for model, line in gates.failures(CURRENT, run):
+            failing.add(model)
             console.say(line, "red")
+        self.has_gate_failures = bool(failing)
         if (problem := CURRENT.builder.locks.unwritten) is not None:
             self.has_gate_failures = True
             console.say(f"dvc.lock is not written yet, the next ./doit does it: {problem}", "red")
-        is_clean = self._is_clean and not CURRENT.broken
-        if is_clean and not self.has_gate_failures and DONE.keys() >= set(steps):
-            idle = dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0))
-            if rows.is_whole(CURRENT, Run(steps, idle)):  # else a later run may tell more
-                told = told if run.done == idle else rows.tell(CURRENT, Run(steps, idle))
-                sealing.write(ASKED, steps, told, rows.lines(told | _spared()))
+        elif not self.interrupted:
+            self._hold(run, told, failing)
         LAST.append(self)
+
+    def _hold(self, run: Run, told: dict[str, Told], failing: set[str]) -> None:
+        """Seal a run that has left nothing to do; else note the models that have nothing to do."""
+        steps = run.selected
+        if self._is_clean and not (CURRENT.broken or failing) and DONE.keys() >= {*steps}:
+            idle = _idle(steps)
+            if rows.is_whole(CURRENT, idle):  # else a later run may tell more
+                told = told if run.done == idle.done else rows.tell(CURRENT, idle)
+                sealing.write(ASKED, steps, told, rows.lines(told | _spared()))
+            return
+        left = failing | {CURRENT.plan.steps[name].model for name in steps if name not in DONE}
+        idle = _idle([name for name in steps if CURRENT.plan.steps[name].model not in left])
+        if rows.is_whole(CURRENT, idle):
+            sealing.remember(ASKED, rows.tell(CURRENT, idle))
 
     def _ended(self, task: Any) -> None:
         with self._guard:
@@ -188,6 +201,11 @@ def tell_nothing_to_do() -> int:
     reporter = StepReporter(None, None)
     reporter.complete_run()
     return 0
+
+
+def _idle(steps: Sequence[str]) -> Run:
+    """A run in which these steps had nothing to do."""
+    return Run(steps, dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0)))
 
 
 def _spared() -> dict[str, Told]:

@@ -21,6 +21,7 @@ from pipelines.terminal import data_width
 from pipelines.whole import Memory, Whole
 
 _KEPT = 16  # seals of other arguments
+_ALL: tuple[list[str], ...] = ([], ["run"])  # names in a run of all models
 # What decides besides the recipes and the steps' files. Absent ones must stay absent.
 _FILES = (
     *("dodo.py", "doit", "npumake.txt", f"{PREFIX}pyproject.toml", "dvc.yaml", "models"),
@@ -46,10 +47,42 @@ def write(
     memory = _stamped(steps, {model: _of_model(model, chosen) for model in CURRENT.plan.recipes})
     if memory is None:
         return
-    folders = {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()}
+    folders = _folders()
     _write_seal(arguments, lines, memory, folders)
-    if names in ([], ["run"]):
+    if names in _ALL:
         whole.write(CURRENT.root, _told(memory, told), folders, CURRENT.spared)
+
+
+def remember(arguments: Sequence[str], told: Mapping[str, Told]) -> None:
+    """After a run of all models in which some have mistakes, failed, or fail their gates.
+
+    told: what the same run would say of the others that are not spared, which have nothing to do.
+    """
+    if os.environ.get(seal.OFF) or seal.names_among(arguments) not in _ALL:
+        return
+    steps = [step for model in told for step in CURRENT.plan.of(model)]
+    chosen = {step.name for step in steps}
+    memory = _stamped(steps, {model: _of_model(model, chosen) for model in told})
+    if memory is None:
+        return
+    memory = _told(memory, told)
+    registries = sparing.registries(CURRENT.plan)
+    left = {
+        model: Whole([], "", [], registry, {})  # a state that no files have
+        for model, registry in registries.items()
+        if model not in told
+    }
+    whole.write(
+        CURRENT.root,
+        replace(memory, models={**memory.models, **left}),
+        _folders(),
+        CURRENT.spared,
+    )
+
+
+def _folders() -> dict[str, list[str]]:
+    """Folder -> its names, of those that decide of all models."""
+    return {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()}
 
 
 def _write_seal(

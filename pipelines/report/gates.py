@@ -19,8 +19,8 @@ _MOST_CAUSES = 2  # told of one gate
 _FINDINGS = {"max_cpu_layers": "cpu_layers", "max_float_layers": "float_fallback"}
 
 
-def failures(project: Project, run: Run) -> Iterator[str]:
-    """One message a gate that a built target of the selected models fails.
+def failures(project: Project, run: Run) -> Iterator[tuple[str, str]]:
+    """(model, message) of each gate that a built target of the selected models fails.
 
     Where a step has no result in this run, the reports are of another network, and judge nothing.
     """
@@ -38,7 +38,7 @@ def failures(project: Project, run: Run) -> Iterator[str]:
             where = recipe.where(own if own in recipe.marks else f"gates.{gate}")
             place = f"{where}: {recipe.model}@{target.name}"
             cause = _cause(project.root / built(recipe, f"{target.name}/report"), gate)
-            yield "\n  ".join([f"{place}: {said}", *cause])
+            yield recipe.model, "\n  ".join([f"{place}: {said}", *cause])
 
 
 def _cause(report: Path, gate: str) -> list[str]:
