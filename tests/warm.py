@@ -96,6 +96,8 @@ def capture(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
 ) -> Said:
     """`python -s WORDS`, of the project's own Python, that reads nothing. Raises TimeoutError."""
+    if "PYTHONPATH" in environment:  # read when Python starts
+        return _anew(words, folder, environment, timeout_s)
     with (
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as err,
@@ -103,6 +105,25 @@ def capture(
     ):
         code = run(_front(), words, folder, environment, (nothing, out, err), timeout_s)
         return Said(code, _text(out), _text(err))
+
+
+def _anew(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
+) -> Said:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-s", *words],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(str(error)) from error
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 def _text(file: IO[bytes]) -> str:
