@@ -50,12 +50,19 @@ def dtype_name(element_type: int) -> str:
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 
+# What another package has registered since: ml_dtypes, which LiteRT imports, adds bfloat16.
+_ADDED = 2
+
+
 def numpy_dtype(name: str) -> npt.DTypeLike:
     """NumPy's type of that name. Raises Fault on names that NumPy has no type for."""
     try:
-        return np.dtype(name)
+        found = np.dtype(name)
     except TypeError:
-        raise Fault(f"NumPy has no type `{name}`", "use float32, float16, or integers") from None
+        found = None
+    if found is None or found.isbuiltin == _ADDED:
+        raise Fault(f"NumPy has no type `{name}`", "use float32, float16, or integers")
+    return found
 
 
 def tensor_type(value: onnx.ValueInfoProto) -> TensorType:

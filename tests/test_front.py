@@ -211,7 +211,7 @@ import sys
 sys.version_info = (3, 4, 10, "final", 0)
 sys.version = "3.4.10 (as if)"
 sys.argv = ["doit", "list"]
-exec(compile(open("doit").read().replace("if not is_made()", "if True"), "doit", "exec"),
+exec(compile(open("doit").read().replace("if not is_made(home)", "if True"), "doit", "exec"),
      {"__name__": "__main__", "__file__": "doit"})
 """
 

@@ -81,6 +81,7 @@ def run(
         "words": words,
         "folder": str(folder),
         "environment": dict(environment),
+        "umask": _umask(),
         "is_awaited": True,
     }
     with socket.socket(socket.AF_UNIX) as asked:
@@ -105,6 +106,12 @@ def capture(
     ):
         code = run(_front(), words, folder, environment, (nothing, out, err), timeout_s)
         return Said(code, _text(out), _text(err))
+
+
+def _umask() -> int:
+    """This process's. Asked of Python, it would be another for a moment, in all threads."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("\nUmask:")[2].split()[0], 8)
 
 
 def _anew(

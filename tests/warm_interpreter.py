@@ -60,6 +60,8 @@ def serve(asked: socket.socket, listener: socket.socket) -> None:
         else:
             asked.sendall(b"started")
         asked.close()
+        if "umask" in order:
+            os.umask(order["umask"])
         become(order["words"], order["environment"], order["folder"])
     for stream in streams:
         os.close(stream)

@@ -38,7 +38,7 @@ _OURS = {
     "which": "the model, commit and release a file comes from",
     "quantize": "one .onnx or .tflite to int8, without a recipe",
     "diff": "two builds side by side, worst first",
-    "upgrade": "all models with other toolkits: who gains, loses, breaks",
+    "upgrade": "other toolkits for all models: who gains, who breaks",
     "report": "pages to look at: one a model, and an index",
     "table": "accuracy of the fixed_point targets",
     "list": "the models and targets; --all: the steps too",
