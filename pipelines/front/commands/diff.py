@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from pipelines import console
-from pipelines.front import overview
+from pipelines.front import one_page
 from pipelines.front.cli import STARTED_IN, UsageError
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import all_named
@@ -16,8 +16,6 @@ from pipelines.project import CURRENT
 from pipelines.report.comparison import revision, text
 from pipelines.report.comparison.compare import compare
 from pipelines.report.comparison.side import Side, alike, of_file, of_target
-from pipelines.report.page import render
-from pipelines.report.page.render import Page, RenderError
 from pipelines.stages.stage import built
 from pipelines.where import did_you_mean
 from quant.fault import Fault
@@ -41,13 +39,7 @@ class Diff(OwnCommand):
         except Fault as fault:
             raise UsageError(f"{fault.what}\n  {fault.advice}") from fault
         if arguments.html:
-            place = Path(STARTED_IN, arguments.html)
-            data = {**told, "made_by": ", ".join(overview.version_lines())}
-            try:
-                render.write(CURRENT.root, [Page("diff", data, place)])
-            except RenderError as error:
-                raise UsageError(f"the page can't be written\n  {error}") from error
-            console.say(f"wrote {place}")
+            one_page.write("diff", told, arguments.html)
         if arguments.json:
             console.tell(json.dumps(told, indent=1))
         elif not arguments.html:

@@ -7,22 +7,19 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from pipelines import console, toolchain
 from pipelines.doctor import upgrade
 from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.doctor.upgrade import Cell, Choice, Oracle, Row
-from pipelines.front import overview
+from pipelines.front import one_page
 from pipelines.front.accuracy_table import share
-from pipelines.front.cli import STARTED_IN, UsageError, dispatch, jobs_at_once
+from pipelines.front.cli import UsageError, dispatch, jobs_at_once
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
 from pipelines.recipe.vendor import ALL_PLATFORMS
-from pipelines.report.page import render
-from pipelines.report.page.render import Page, RenderError
 from pipelines.toolchain import Environments
 from pipelines.where import did_you_mean
 
@@ -38,7 +35,7 @@ _MEANINGS = (
 class Upgrade(OwnCommand):
     name = "upgrade"
     doc_purpose = "build with other toolkits or platforms, aside, and tell who gains and who breaks"
-    doc_usage = "[MODEL ...] --toolchain T ... [--platform P ...] [--json | --html FILE]"
+    doc_usage = "[MODEL ...] --toolchain T ... [--platform P ...] [--json] [--html FILE]"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("models", metavar="MODEL", nargs="*", help="default: all of them")
@@ -124,14 +121,8 @@ def _tell_progress(name: str, choice: Choice, result: Result) -> None:
 
 def _told(rows: Sequence[Row], arguments: argparse.Namespace) -> int:
     if arguments.html:
-        place = Path(STARTED_IN, arguments.html)
-        made_by = ", ".join(overview.version_lines())
-        data = {"rows": upgrade.as_data(rows), "made_by": made_by, "meanings": _MEANINGS}
-        try:
-            render.write(CURRENT.root, [Page("upgrade", data, place)])
-        except RenderError as error:
-            raise UsageError(f"the page can't be written\n  {error}") from error
-        console.say(f"wrote {place}")
+        data = {"rows": upgrade.as_data(rows), "meanings": _MEANINGS}
+        one_page.write("upgrade", data, arguments.html)
     if arguments.json:
         console.tell(json.dumps(upgrade.as_data(rows), indent=1))
     else:
