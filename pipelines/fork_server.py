@@ -7,6 +7,7 @@ writes one JSON line an order to stdin and reads one JSON line an event from std
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -17,11 +18,12 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
@@ -35,6 +37,8 @@ def main() -> None:
     for module in settings["preload"]:
         importlib.import_module(module)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's to handle
+    # What a job started and left behind becomes a child of this process, which can wait for its end.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake, alarm = os.pipe()
     os.set_blocking(alarm, False)
     os.set_blocking(wake, False)
@@ -76,13 +80,27 @@ def obey(order: dict[str, Any], jobs: dict[int, int], events: Any) -> None:
 
 
 def reap(jobs: dict[int, int], events: Any) -> None:
-    while jobs:
-        process, status = os.waitpid(-1, os.WNOHANG)
-        if process == 0:
-            return
+    """Tell of each job that has ended, once nothing that it started runs any more."""
+    for process, status in ended():
         if process in jobs:
+            wait_for_group(process)
             told = {"event": "ended", "number": jobs.pop(process), "status": status}
             print(json.dumps(told), file=events)
+
+
+def ended() -> Iterator[tuple[int, int]]:
+    """Children that have ended, and their wait status."""
+    with contextlib.suppress(ChildProcessError):
+        while (end := os.waitpid(-1, os.WNOHANG))[0]:
+            yield end
+
+
+def wait_for_group(process: int) -> None:
+    """Kill what is left of the group of a job that has ended, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.killpg(process, signal.SIGKILL)
+        while True:
+            os.waitpid(-process, 0)
 
 
 def stop(processes: Iterable[int]) -> None:

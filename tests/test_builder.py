@@ -231,6 +231,20 @@ def test_a_step_is_stopped_at_its_limit_with_all_it_started(builder: Builder) ->
     assert again(builder).locks.entry(step) is None
 
 
+def test_what_a_job_leaves_running_ends_with_it(builder: Builder) -> None:
+    write_job(
+        builder.root,
+        "leaves",
+        "import subprocess\n"
+        "def run(job):\n"
+        "    child = subprocess.Popen(['sleep', '300'])\n"
+        "    (job.out / 'out.txt').write_text(str(child.pid))\n",
+    )
+    builder.bring(make_step("leaves", {}, "leaves"))
+    left = (builder.root / "models/m/build/leaves/out.txt").read_text()
+    assert not is_running(int(left))
+
+
 def is_running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
