@@ -37,7 +37,7 @@ def main() -> None:
     for module in settings["preload"]:
         importlib.import_module(module)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's to handle
-    # What a job started and left behind becomes a child of this process, which can wait for its end.
+    # What a job leaves running becomes a child of this process, which can wait for its end.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake, alarm = os.pipe()
     os.set_blocking(alarm, False)
