@@ -54,7 +54,7 @@ def test_makes_every_artifact(built: Workspace) -> None:
         assert built.built("m", f"{target}/model.rknn").read_bytes()[:4] == b"RKNN"
         layers = report(built, f"{target}/report/layers.json")["layers"]
         table = report(built, f"{target}/build.json")["layers"]
-        assert {row["id"] for row in table} <= {row["id"] for row in layers}
+        assert table and {row["id"] for row in table} <= {row["id"] for row in layers}
         metrics = report(built, f"{target}/report/metrics.json")
         assert 0.9 < metrics["worst_cosine"] <= 1
     assert report(built, "export/export.json")["opset"] == 15
@@ -88,7 +88,7 @@ def test_second_run_runs_nothing_and_prints_a_row_a_target(built: Workspace) -> 
     ("old", "new", "steps"),
     [
         ("model: m", "# a comment\nmodel: m", []),
-        ("analyze:\n  samples: 2\n", "", None),
+        ("analyze:\n  samples: 2\n", "", ["m:analyze@rk3588", "m:analyze@rk3566"]),
         ("samples: 2", "samples: 3", ["m:analyze@rk3588", "m:analyze@rk3566"]),
         (
             "  rk3566: {}",
@@ -108,13 +108,11 @@ def test_second_run_runs_nothing_and_prints_a_row_a_target(built: Workspace) -> 
         ("targets:", "gates: {min_cosine: 0.1}\ntargets:", []),
     ],
 )
-def test_only_stale_steps_run(copy: Workspace, old: str, new: str, steps: list[str] | None) -> None:
+def test_only_stale_steps_run(copy: Workspace, old: str, new: str, steps: list[str]) -> None:
     copy.edit("m", old, new)
     ran = copy.doit()
     assert ran.code == 0, ran.err
-    if steps is not None:
-        assert sorted(ran.steps) == sorted(steps)
-        assert set(ran.steps.values()) <= {"ran"}
+    assert ran.steps == dict.fromkeys(steps, "ran")
     assert copy.doit().steps == {}
 
 
