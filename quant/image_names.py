@@ -1,8 +1,12 @@
-"""Which files of a folder are images, by their names. Standard library only: the front asks too."""
+"""Which files are images, and what a recipe may ask of them; on the standard library alone."""
 
 from __future__ import annotations
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
+CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
+COLORS = tuple(CHANNELS)
+DEFAULT_COLORS = {1: "gray", 3: "rgb"}
+RESIZES = ("stretch", "letterbox", "crop")
 
 
 def is_image(name: str) -> bool:

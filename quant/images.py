@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from quant.fault import Fault
-from quant.image_names import SUFFIXES, is_image
+from quant.image_names import DEFAULT_COLORS, SUFFIXES, is_image
 
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")  # by content: Pillow's other decoders stay unused
 # A header of a few bytes can promise any size. Cameras make up to 150 million pixels (450 MB here),
 # networks look at a few million. Pillow has a limit of its own, of 179 million.
 MOST_PIXELS = 150_000_000
-MODES = ("stretch", "letterbox", "crop")
-COLORS = ("rgb", "bgr", "gray")
 KINDS = {
     "L": "grayscale",
     "1": "black and white",
@@ -228,6 +226,6 @@ def channels_last(shape: Sequence[int]) -> bool | None:
     """
     if len(shape) != 4:
         return None
-    if shape[1] in (1, 3):
+    if shape[1] in DEFAULT_COLORS:
         return False
-    return True if shape[3] in (1, 3) else None
+    return True if shape[3] in DEFAULT_COLORS else None

@@ -10,9 +10,8 @@ import numpy as np
 
 from quant.fault import Fault
 from quant.graph_types import TensorType, numpy_dtype
+from quant.image_names import DEFAULT_COLORS
 from quant.images import Frame, channels_last
-
-DEFAULT_COLORS = {1: "gray", 3: "rgb"}
 
 
 @dataclass(frozen=True)

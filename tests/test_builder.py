@@ -14,6 +14,7 @@ from pipelines.builder import Builder, Outcome
 from pipelines.last_node import last_node
 from pipelines.worker import Failed
 from tests.fake_steps import make_step, write_job
+from tests.processes import is_running
 from tests.small_models import conv_net
 
 
@@ -243,13 +244,6 @@ def test_what_a_job_leaves_running_ends_with_it(builder: Builder) -> None:
     builder.bring(make_step("leaves", {}, "leaves"))
     left = (builder.root / "models/m/build/leaves/out.txt").read_text()
     assert not is_running(int(left))
-
-
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_limit_changes_nothing_that_is_made(builder: Builder) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quant.fault import Fault
-from quant.images import Frame, channels_last, list_images, load, proportional
+from quant.image_names import RESIZES
+from quant.images import FITS, Frame, channels_last, list_images, load, proportional
 from quant.input_form import InputForm
 from quant.normalize import normalize
 from quant.sample_files import write_samples
@@ -260,6 +261,10 @@ FITTED: dict[str, list[tuple[tuple[int, int], tuple[int, int], tuple[slice, slic
     ],
     "crop": [((100, 50), (8, 8), (slice(0, 8), slice(0, 8)))],
 }
+
+
+def test_every_way_to_fit_is_tested() -> None:
+    assert FITTED.keys() == FITS.keys() == set(RESIZES)
 
 
 @pytest.mark.parametrize("mode", FITTED)

@@ -15,6 +15,7 @@ import pytest
 from pipelines.builder import Builder, Outcome
 from tests.conftest import ROOT
 from tests.fake_steps import make_step, write_job
+from tests.processes import is_running
 
 FRONT = """
 import sys
@@ -40,13 +41,6 @@ def wait_for(is_so: Callable[[], object], what: str) -> None:
     while not is_so():
         assert time.monotonic() < end, f"30 s, and still not: {what}"
         time.sleep(0.02)
-
-
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().split(")")[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

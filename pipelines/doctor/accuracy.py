@@ -10,7 +10,6 @@ from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 from pipelines.recipe.model import Target
 
-REWRITES = ("resize_as_convolution", "pool_as_convolution")
 ALGORITHMS = ("normal", "kl_divergence", "mmse")
 WORTH = 0.1  # share of the error that a remedy has to take away
 _AS_GOOD = 1.1
@@ -18,7 +17,7 @@ _AS_GOOD = 1.1
 
 def remedies(found: Applicable, target: Target, left_out: Collection[str]) -> list[Remedy]:
     """Each alone, and rewrites together. Cuts change what the program gets: marked `interface`."""
-    rewrites = [name for name in REWRITES if found.has(name)]
+    rewrites = found.for_accuracy()
     together = found.firing(rewrites) if len(rewrites) > 1 else ()
     stacks = [(name,) for name in (*rewrites, *found.cuts)] + ([together] if together else [])
     algorithms = []

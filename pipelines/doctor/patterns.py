@@ -32,6 +32,12 @@ class Applicable:
         )
         return replace(self, rewrites=rewrites, cuts=cuts)
 
+    def for_accuracy(self) -> tuple[str, ...]:
+        """Rewrites that are for it alone."""
+        from quant.rewrites import RULES
+
+        return tuple(name for name in self.rewrites if not RULES[name].saves_bytes)
+
     def firing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those rules that, applied one after the other, still find something to do.
 

@@ -38,6 +38,7 @@ from quant.graph_file import parse, read
 from quant.graph_run import FloatRun
 from quant.graph_tensors import tensors
 from quant.graph_types import TensorType, input_types
+from quant.image_names import DEFAULT_COLORS
 from quant.nearest import did_you_mean
 
 _EXPORT, _SIMPLIFY = Path("export"), Path("simplify")
@@ -179,7 +180,7 @@ def _write_samples(job: Job, types: Mapping[str, TensorType], told: Mapping[str,
 
 def _color(type_: TensorType) -> str | None:
     shape = type_.static_shape
-    return {1: "gray", 3: "rgb"}.get(shape[1]) if len(shape) == 4 else None
+    return DEFAULT_COLORS.get(shape[1]) if len(shape) == 4 else None
 
 
 def _npy_files(data: Path, types: Mapping[str, TensorType]) -> dict[str, Path]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from quant.fixed_point.network import Integers, Network, Operation, Rescale, reads
+from quant.fixed_point.network import Network, Operation, Rescale, reads
 from quant.fixed_point.scales import power_of_two
 
 
@@ -18,41 +20,36 @@ def layers(network: Network) -> list[dict[str, Any]]:
 def _layer(network: Network, operation: Operation) -> dict[str, Any]:
     rescale: Rescale | None = getattr(operation, "rescale", None)
     scale = network.tensors[operation.output].scale
+    ratio = _ratio(network, operation)
     told = {
         "op": type(operation).__name__,
         "tensor": operation.output,
         "shift": None if rescale is None else _plain(rescale.shift),
-        "weight_exponent": _weight_exponent(network, operation, rescale),
+        "weight_exponent": None,
         "scale": None if scale is None else str(scale),
     }
-    weight_scale = _weight_scale(network, operation, rescale)
-    return told if weight_scale is None else {**told, "weight_scale": weight_scale}
+    if rescale is None or ratio is None:
+        return told
+    power = power_of_two(ratio)
+    if power is not None:
+        return {**told, "weight_exponent": _plain(rescale.shift + power)}
+    if rescale.multiplier is not None:
+        return told
+    return {**told, "weight_scale": _plain(float(ratio) * np.exp2(rescale.shift))}
 
 
-def _weight_exponent(
-    network: Network, operation: Operation, rescale: Rescale | None
-) -> int | list[int] | None:
-    """f of weights * 2^f: what the shift and the scales leave, S_x * 2^f = S_y * 2^n."""
+def _ratio(network: Network, operation: Operation) -> Fraction | None:
+    """S_y / S_x of an operation with weights: S_x times what these are multiplied by is S_y * 2^n.
+
+    What the shift n and the scales leave for the weights is 2^f, or any number.
+    """
     x, y = (network.tensors[name].scale for name in (reads(operation)[0], operation.output))
-    if rescale is None or not hasattr(operation, "weight") or x is None or y is None:
+    if not hasattr(operation, "weight") or x is None or y is None:
         return None
-    power = power_of_two(y / x)
-    return None if power is None else _plain(rescale.shift + power)
+    return y / x
 
 
-def _weight_scale(
-    network: Network, operation: Operation, rescale: Rescale | None
-) -> float | list[float] | None:
-    """What weights were multiplied by, where that is no power of two."""
-    x, y = (network.tensors[name].scale for name in (reads(operation)[0], operation.output))
-    if rescale is None or not hasattr(operation, "weight") or x is None or y is None:
-        return None
-    if power_of_two(y / x) is not None or rescale.multiplier is not None:
-        return None
-    scales = (float(y / x) * np.exp2(rescale.shift)).ravel().tolist()
-    return float(scales[0]) if len(set(scales)) == 1 else [float(one) for one in scales]
-
-
-def _plain(values: Integers) -> int | list[int]:
+def _plain(values: ArrayLike) -> Any:
+    """One number where all are the same, else the list of them."""
     flat = np.asarray(values).ravel().tolist()
-    return int(flat[0]) if len(set(flat)) == 1 else [int(one) for one in flat]
+    return flat[0] if len(set(flat)) == 1 else flat

@@ -9,9 +9,9 @@ from typing import Any
 from pipelines.new.vendor_config import VendorConfig
 from quant.fault import Fault
 from quant.graph_types import shape_text
+from quant.image_names import DEFAULT_COLORS
 
 GUESS = "GUESS"
-_CHANNELS = {1: "gray", 3: "rgb"}
 
 
 @dataclass
@@ -95,8 +95,8 @@ def tell_pictures(
         is_float = not any(line.key == "dtype" for line in each.lines)
         if config and config.means and number < len(config.means):
             _from_config(each, config, number)
-        if channels in _CHANNELS and is_float and min(each.shape[2:]) > 1:
-            _tell(each, look["pixels"], _CHANNELS[channels], config)
+        if channels in DEFAULT_COLORS and is_float and min(each.shape[2:]) > 1:
+            _tell(each, look["pixels"], DEFAULT_COLORS[channels], config)
 
 
 def _from_config(each: Input, config: VendorConfig, number: int) -> None:

@@ -14,8 +14,6 @@ from pipelines.recipe.yaml_tree import Tree
 from pipelines.where import Where, did_you_mean
 from quant import pixel_units
 
-COLOR_CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
-
 
 def check(view: View) -> None:
     check_calibration(view)

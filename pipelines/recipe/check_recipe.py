@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.recipe.check_data import COLOR_CHANNELS, check_npy
+from pipelines.recipe.check_data import check_npy
 from pipelines.recipe.reading import BAD, count
 from pipelines.recipe.view import Values
 from pipelines.recipe.yaml_tree import Tree
 from pipelines.where import Where, did_you_mean
+from quant.image_names import CHANNELS, DEFAULT_COLORS
 
 COMMANDS = frozenset(
     """
@@ -97,9 +98,6 @@ def check_inputs(tree: Tree, recipe: Values) -> None:
             _check_channels(tree, name, given)
 
 
-_COLORS = set(COLOR_CHANNELS.values())
-
-
 def channels(given: Values) -> int | None:
     """Channels of an input: axis 1 of its shape, as the SDK counts them. None if unknown.
 
@@ -107,10 +105,10 @@ def channels(given: Values) -> int | None:
     """
     shape, color = given.get("shape"), given.get("color")
     if shape is not None and shape is not BAD:
-        if len(shape) == 4 and shape[3] in _COLORS and shape[1] not in _COLORS:
+        if len(shape) == 4 and shape[3] in DEFAULT_COLORS and shape[1] not in DEFAULT_COLORS:
             return int(shape[3])
         return shape[1] if len(shape) > 1 else 1
-    return COLOR_CHANNELS.get(color) if isinstance(color, str) else None
+    return CHANNELS.get(color) if isinstance(color, str) else None
 
 
 def _check_image(tree: Tree, name: str, given: Values) -> None:
@@ -124,7 +122,7 @@ def _check_image(tree: Tree, name: str, given: Values) -> None:
         tree.add(tree.marks[f"inputs.{name}.pad"], what, "delete it, or write `resize: letterbox`")
     if color in (None, BAD) or shape in (None, BAD):
         return
-    where, expected = _value(tree, "inputs", name, "shape"), COLOR_CHANNELS[color]
+    where, expected = _value(tree, "inputs", name, "shape"), CHANNELS[color]
     if len(shape) != 4:
         what = f"an image's shape has 4 lengths, not {len(shape)}"
         tree.add(where, what, f"write [1, {expected}, HEIGHT, WIDTH], or delete `color`")

@@ -26,6 +26,8 @@ from pipelines.recipe.scalars import (
 from pipelines.recipe.scale import InputScale
 from pipelines.recipe.section import Key, Section
 from pipelines.where import nearest
+from quant.fixed_point import options
+from quant.image_names import COLORS, RESIZES
 
 SOURCES = ("torch", "torchscript", "onnx", "tflite", "keras", "saved_model")
 BACKENDS: Mapping[str, str] = {
@@ -314,7 +316,7 @@ _OVERRIDES: Mapping[str, Key] = {
 }
 
 _INPUT_SCALE = MapOf("input", InputScale(), at_least=1)
-_BIAS_MODE = Choice("bias mode", ("B8", "B16"), is_any_case=True)
+_BIAS_MODE = Choice("bias mode", options.BIAS_MODES, is_any_case=True)
 
 FIXED_POINT: Mapping[str, Key] = {
     "input_scale": Key(
@@ -332,21 +334,21 @@ FIXED_POINT: Mapping[str, Key] = {
         "A list sweeps: `int8-b8`, `int8-b16`.",
     ),
     "rounding": Key(
-        Choice("rounding", ("compensated", "truncate")),
+        Choice("rounding", options.ROUNDINGS),
         "fixed_point: `compensated` puts half of the last place into the bias; `truncate` does "
         "not.",
     ),
     "shifts": Key(
-        Choice("shifts", ("calibrated", "data_free", "constant")),
+        Choice("shifts", options.SHIFTS),
         "fixed_point: each tensor's scale is from its range on the calibration data, or on random "
         "data; `constant`: every tensor has the input's.",
     ),
     "weights": Key(
-        Choice("weights", ("tensor", "channel")),
+        Choice("weights", options.WEIGHTS),
         "fixed_point: what shares a power of two, a whole weight tensor or each channel of it.",
     ),
     "weight_rounding": Key(
-        Choice("weight rounding", ("auto", "nearest", "gptq")),
+        Choice("weight rounding", options.WEIGHT_ROUNDINGS),
         "fixed_point: `gptq` rounds the weights of a layer one after the other, so that later ones "
         "make good what earlier ones lose, and corrects biases by a few samples; `auto` does so "
         "where that takes seconds.",
@@ -355,12 +357,12 @@ FIXED_POINT: Mapping[str, Key] = {
         Flag(), "fixed_point: move factors between the channels of neighbouring layers (exact)."
     ),
     "unsupported": Key(
-        Choice("way with unsupported operators", ("refuse", "float")),
+        Choice("way with unsupported operators", options.UNSUPPORTED),
         "fixed_point: what becomes of an operator that has no integer form; `float` leaves it in "
         "float between a dequantize and a quantize, in the ONNX file alone.",
     ),
     "activations": Key(
-        Choice("kind of activations", ("signed", "unsigned")),
+        Choice("kind of activations", options.ACTIVATIONS),
         "fixed_point: `signed` gives every tensor an int8 whose scale is input_scale times a power "
         "of two; `unsigned` gives what is never negative the codes 0 to 255, and every tensor the "
         "scale that uses all of its codes. Nearer to float, most with `weights: channel`.",
@@ -463,11 +465,9 @@ INPUT = Section(
             Either(Number(nonzero=True), ListOf(Number(nonzero=True), at_least=1)),
             "Divided by after `mean`: one number, or one a channel.",
         ),
-        "color": Key(
-            Choice("color order", ("rgb", "bgr", "gray")), "Channel order that the network expects."
-        ),
+        "color": Key(Choice("color order", COLORS), "Channel order that the network expects."),
         "resize": Key(
-            Choice("way to resize", ("stretch", "letterbox", "crop")),
+            Choice("way to resize", RESIZES),
             "How images of another size are fitted. Left out: they are refused.",
         ),
         "pad": Key(

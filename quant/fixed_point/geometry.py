@@ -7,6 +7,7 @@ from typing import Any
 import onnx
 
 from quant.graph import attribute
+from quant.same_padding import same_pads
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
@@ -25,12 +26,7 @@ def pads(node: onnx.NodeProto, x: tuple[int, ...], kernel: Pair) -> Pads:
         given: Any = attribute(node, "pads") if auto == "NOTSET" else None
         top, left, bottom, right = given or (0, 0, 0, 0)
         return int(top), int(left), int(bottom), int(right)
-    both = []
-    for length, k, stride, dilation in zip(
-        x[2:], kernel, pair(node, "strides"), pair(node, "dilations"), strict=True
-    ):
-        covered = (-(-length // stride) - 1) * stride + (k - 1) * dilation + 1
-        whole = max(covered - length, 0)
-        both.append((whole // 2, whole - whole // 2))
+    sides = zip(x[2:], kernel, pair(node, "strides"), pair(node, "dilations"), strict=True)
+    both = [same_pads(*side) for side in sides]
     (top, bottom), (left, right) = (b if auto == "SAME_UPPER" else b[::-1] for b in both)
     return top, left, bottom, right

@@ -13,6 +13,7 @@ ROUNDINGS = ("compensated", "truncate")
 SHIFTS = ("calibrated", "data_free", "constant")
 WEIGHTS = ("tensor", "channel")
 FINEST = 256  # the largest denominator of an input_scale
+WEIGHT_ROUNDINGS = ("auto", "nearest", "gptq")
 UNSUPPORTED = ("refuse", "float")
 ACTIVATIONS = ("signed", "unsigned")
 

@@ -35,8 +35,8 @@ RULES: Mapping[str, Rule[Any]] = {
         MergeGroups(),
         SplitDepthwiseMultiplier(),
         SplitAveragePool(),
-        PoolAsConvolution(),
         ResizeAsConvolution(),
+        PoolAsConvolution(),
         CutPostprocessing(),
         SplitConcat(),
     )

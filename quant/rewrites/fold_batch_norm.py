@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from quant import batch_norm
+from quant.batch_norm import Doubles
 from quant.graph import Array, Graph, attribute
 from quant.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
-
-Doubles = npt.NDArray[np.float64]
 
 _FOLDS_INTO = ("Conv", "ConvTranspose", "Gemm")
 
@@ -188,11 +187,7 @@ def _folded(graph: Graph, match: BatchNormMatch) -> tuple[Array, Array]:
 def _affine(graph: Graph, norm: onnx.NodeProto) -> tuple[Doubles, Doubles]:
     """a and b of y = a x + b, per channel."""
     values = [_constant(graph, name).astype(np.float64) for name in norm.input[1:5]]
-    gamma, beta, mean, variance = values
-    epsilon = float(cast(float, attribute(norm, "epsilon", 1e-5)))
-    with np.errstate(invalid="ignore", divide="ignore"):  # `check` looks at the result
-        scale: Doubles = gamma / np.sqrt(variance + epsilon)
-    return scale, beta - mean * scale
+    return batch_norm.affine(norm, *values)  # `check` looks at the result
 
 
 def _linear(graph: Graph, node: onnx.NodeProto, channels: int, is_before: bool) -> _Linear:

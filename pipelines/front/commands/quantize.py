@@ -23,6 +23,8 @@ from pipelines.step import Step, Work
 from pipelines.toolchain import Environments
 from pipelines.where import did_you_mean
 from pipelines.worker import Failed
+from quant.fixed_point.options import BIAS_MODES
+from quant.image_names import COLORS
 
 RECORD = "quantized.json"
 _WRITABLE = "name a folder that can be written with --output"
@@ -179,22 +181,18 @@ def _params(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
     }
 
 
-_BIAS_MODES = ("B8", "B16")
-_COLORS = ("rgb", "bgr", "gray")
-
-
 def _chosen(key: str, value: str | None) -> str | None:
     """A choice, if it is one."""
     kind = FIXED_POINT[key].kind
-    known = kind.values if isinstance(kind, Choice) else _BIAS_MODES
+    known = kind.values if isinstance(kind, Choice) else BIAS_MODES
     if value is not None and value not in known:
         raise UsageError(f"no {key} `{value}`\n  {did_you_mean(value, known, 'known')}")
     return value
 
 
 def _color(value: str | None) -> str | None:
-    if value is not None and value not in _COLORS:
-        raise UsageError(f"no color `{value}`\n  {did_you_mean(value, _COLORS, 'known')}")
+    if value is not None and value not in COLORS:
+        raise UsageError(f"no color `{value}`\n  {did_you_mean(value, COLORS, 'known')}")
     return value
 
 

@@ -26,7 +26,7 @@ from quant.fixed_point.operators import (
 LOWERINGS: Mapping[str, Callable[[Lowering, onnx.NodeProto], None]] = {
     "Add": arithmetic.add,
     "AveragePool": pooling.average,
-    "BatchNormalization": norm.batch_norm,
+    "BatchNormalization": norm.normalize,
     "Cast": shape.cast,
     "Clip": activation.clip,
     "Concat": join.concat,

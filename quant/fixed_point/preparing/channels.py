@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from quant import batch_norm
 from quant.fixed_point.preparing.edit import (
     Array,
     is_a,
@@ -111,19 +112,18 @@ def _fold_before_gemms(graph: Graph, node: onnx.NodeProto) -> bool:
     tensor = node.output[0]
     readers = list(graph.consumers(tensor))
     found = [real_constant(graph, name) for name in node.input[1:5]]
-    gamma, beta, mean, variance = (None if one is None else one.astype(np.float64) for one in found)
-    if gamma is None or beta is None or mean is None or variance is None or not readers:
+    values = [one.astype(np.float64) for one in found if one is not None]
+    if len(values) < len(found) or not readers:
         return False
     if attribute(node, "training_mode", 0) or any(node.output[1:]):
         return False
     if not all(_takes(graph, reader, tensor) for reader in readers):
         return False
-    spread = variance + real_attribute(node, "epsilon", 1e-5)
-    if not (spread > 0).all():
+    factor, term = batch_norm.affine(node, *values)
+    if not np.isfinite(factor).all():  # a variance is no number above 0
         return False
-    factor = gamma / np.sqrt(spread)
     for reader in readers:
-        made = _after_affine(graph, reader, node.input[0], factor, beta - mean * factor)
+        made = _after_affine(graph, reader, node.input[0], factor, term)
         graph.replace([reader], [made])
     graph.replace([node], [])
     return True

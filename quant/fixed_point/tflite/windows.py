@@ -11,6 +11,7 @@ from quant.fixed_point import network as net
 from quant.fixed_point.network import Integers, integer_name
 from quant.fixed_point.tflite.emission import Emission, Value
 from quant.fixed_point.tflite.rescale import weighted
+from quant.same_padding import same_pads
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
 
@@ -47,14 +48,10 @@ def padded(
 
 
 def _same_pads(x: tuple[int, ...], kernel: tuple[int, int], op: Any) -> tuple[int, ...]:
-    """What SAME would pad: TensorFlow's documentation of tf.nn.convolution."""
-    before, after = [], []
-    for length, k, stride, dilation in zip(x[2:], kernel, op.strides, op.dilations, strict=True):
-        covered = (-(-length // stride) - 1) * stride + (k - 1) * dilation + 1
-        whole = max(covered - length, 0)
-        before.append(whole // 2)
-        after.append(whole - whole // 2)
-    return (*before, *after)
+    """(top, left, bottom, right) that SAME would pad. x: shape, NCHW."""
+    sides = zip(x[2:], kernel, op.strides, op.dilations, strict=True)
+    (top, bottom), (left, right) = (same_pads(*side) for side in sides)
+    return top, left, bottom, right
 
 
 def _pad(e: Emission, x: Value, around: Any, shape: tuple[int, ...], fill: int) -> Value:
