@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.confined import link_above, way_out
-from pipelines.content import Contents
+from pipelines.content import Content, Contents
 from pipelines.dvc_repo import cache
 from pipelines.facts import Change, Facts, changes, observe
 from pipelines.lock import Entry, Locks, Order
+from pipelines.status import NOTHING, Records, Restore, Status, UpToDate
 from pipelines.step import Step
 from pipelines.store import Damaged, Store, Taken, replace
 from pipelines.worker import Failed, Result, Worker
-
-_EDITED = "was changed after it was made"
 
 
 class Outcome(enum.Enum):
@@ -47,33 +46,38 @@ class Builder:
         self.store = Store(cache(self.root))
         self.worker = Worker(self.root)
 
+    @property
+    def records(self) -> Records:
+        return Records(self.contents, self.locks, self.store, self.is_forced)
+
+    def status(self, step: Step, foreseen: Mapping[str, Content | None] = NOTHING) -> Status:
+        """Whether the step is stale; see Records.status."""
+        return self.records.status(step, foreseen)
+
+    def is_up_to_date(self, step: Step) -> bool:
+        return isinstance(self.status(step), UpToDate)
+
     def why(self, step: Step) -> list[Change]:
         """Why the step is stale; empty where it is up to date."""
-        entry = self.locks.entry(step)
-        stale = changes(entry.facts if entry else None, observe(step, self.contents))
-        return stale or self._lost(step, entry) or self._uncached(entry)
+        return list(self.status(step).why)
 
-    def bring(self, step: Step) -> Outcome:
-        """Make the step up to date. Raises Failed or Stopped; then nothing is recorded."""
-        facts = observe(step, self.contents)
-        _require(facts)
-        if self.is_forced:
-            self._require_no_link(step)
-            self.locks.begin()
-            self._run(step, facts)
-            return Outcome.RAN
-        entry = self.locks.entry(step)
-        if entry is None or changes(entry.facts, facts) or _unrecorded(step, entry):
-            entry = self._same_pictures(step, entry, facts) or self.store.recall(step, facts)
-        elif not self._lost(step, entry):
-            self._cache_again(step, entry)
+    def bring(self, step: Step, status: Status | None = None) -> Outcome:
+        """Make the step up to date. Raises Failed or Stopped; then nothing is recorded.
+
+        status: what it is, where that was asked for just now.
+        """
+        found = status or self.status(step)
+        _require(found.facts)
+        if isinstance(found, UpToDate):
+            self._cache_again(step, found.entry)
             return Outcome.UP_TO_DATE
         self._require_no_link(step)
         self.locks.begin()
-        if entry is not None and self._restore(entry):
-            self.locks.record(step, Entry(facts, entry.outs))
+        if isinstance(found, Restore) and self._restore(found.entry):
+            self._cache_again(step, found.entry)
+            self.locks.record(step, Entry(found.facts, found.entry.outs))
             return Outcome.RESTORED
-        self._run(step, facts)
+        self._run(step, found.facts)
         return Outcome.RAN
 
     def bring_for_dvc(self, step: Step) -> None:
@@ -97,41 +101,6 @@ class Builder:
         self.locks.flush()
         self.contents.save()
 
-    def _same_pictures(self, step: Step, entry: Entry | None, facts: Facts) -> Entry | None:
-        """The entry, where all that differs is a file among photographs that is none.
-
-        DVC counts a folder whole, so dvc.lock has to tell of it; no job reads it.
-        """
-        path = step.inputs.get("data", "")
-        old, new = (entry.facts.deps.get(path) if entry else None), facts.deps.get(path)
-        if entry is None or old is None or new is None or _unrecorded(step, entry):
-            return None
-        held = self.contents.pictures(old.md5)
-        if held is None or held != self.contents.pictures(new.md5):
-            return None
-        as_before = Facts(facts.command, {**facts.deps, path: old}, facts.params)
-        return None if changes(entry.facts, as_before) else entry
-
-    def _lost(self, step: Step, entry: Entry | None) -> list[Change]:
-        """Outputs that are not, or no longer, what was recorded."""
-        found = _unrecorded(step, entry) if entry else []
-        for path, content in (entry.outs if entry else {}).items():
-            now = self.contents.of(path)
-            if now is None:
-                found.append(Change("output", f"{path} is missing"))
-            elif now.md5 != content.md5:
-                # git brings another dvc.lock, and leaves in place what the last one told of.
-                is_ours = self.store.has(now)
-                what = "is of another build than dvc.lock's" if is_ours else _EDITED
-                found.append(Change("output", f"{path} {what}"))
-        return found
-
-    def _uncached(self, entry: Entry | None) -> list[Change]:
-        """Outputs that a new or emptied cache lacks: DVC would run their step again."""
-        outs = entry.outs if entry else {}
-        lacking = (path for path, content in outs.items() if not self.store.has(content))
-        return [Change("output", f"{path} is not in the cache") for path in lacking]
-
     def _cache_again(self, step: Step, entry: Entry) -> None:
         for path, content in entry.outs.items():
             if not self.store.has(content):
@@ -142,9 +111,7 @@ class Builder:
                     return
 
     def _restore(self, entry: Entry) -> bool:
-        """Put the entry's outputs back from the cache. False where it lacks or lost one."""
-        if not all(self.store.has(content) for content in entry.outs.values()):
-            return False
+        """Put the entry's outputs back from the cache. False where it lost one meanwhile."""
         try:
             for path, content in entry.outs.items():
                 now = self.contents.of(path)
@@ -217,12 +184,6 @@ class Builder:
             target = self.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             replace(result.out / name, target)
-
-
-def _unrecorded(step: Step, entry: Entry) -> list[Change]:
-    """Outputs that a damaged dvc.lock does not tell of."""
-    paths = (path for path in step.outputs.values() if path not in entry.outs)
-    return [Change("output", f"{path} is not recorded") for path in paths]
 
 
 def _require(facts: Facts) -> None:

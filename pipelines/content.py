@@ -164,7 +164,7 @@ class Contents:
                 continue
             age_ns = asked_ns - was.st_mtime_ns
             is_told = age_ns > seal.racy_ns(was.st_mtime_ns, was.st_ctime_ns)
-            if is_told and _bytes_of(now) == _bytes_of(was):
+            if is_told and bytes_of(now) == bytes_of(was):
                 self._remember(place, md5, _stamp(now))
 
     def save(self) -> None:
@@ -290,6 +290,6 @@ def _sync_file_range() -> Callable[[int, int, int, int], Any]:
     return call
 
 
-def _bytes_of(status: os.stat_result) -> tuple[int, ...]:
+def bytes_of(status: os.stat_result) -> tuple[int, ...]:
     """What stays the same as long as nobody writes to the file."""
     return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)

@@ -45,11 +45,14 @@ class Change:
 NEVER = Change("never", "built")
 
 
-def observe(step: Step, contents: Contents) -> Facts:
-    """What the step's facts are now."""
+def observe(
+    step: Step, contents: Contents, foreseen: Mapping[str, Content | None] | None = None
+) -> Facts:
+    """What the step's facts are now. foreseen: what dependencies will be that are not made yet."""
+    known = foreseen or {}
     return Facts(
         step.command,
-        {path: contents.of(path) for path in step.dependencies},
+        {path: known[path] if path in known else contents.of(path) for path in step.dependencies},
         {
             f"{step.folder}/recipe.yaml": dict(step.sections),
             VERSIONS: {step.version_key: step.version},

@@ -49,6 +49,16 @@ class Plan:
             made_by[path].name: made_by[path] for path in step.inputs.values() if path in made_by
         }.values()
 
+    def with_dependencies(self, names: Iterable[str]) -> set[str]:
+        """The named steps, and all that they depend on."""
+        chosen, todo = set[str](), list(names)
+        while todo:
+            name = todo.pop()
+            if name not in chosen:
+                chosen.add(name)
+                todo += [step.name for step in self.before(self.steps[name])]
+        return chosen
+
     def makers(self) -> Mapping[str, Step]:
         """Output path -> the step that makes it."""
         return self._makers

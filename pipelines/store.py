@@ -15,9 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from pipelines import atomic, confined, console, lock, lock_text
+from pipelines import atomic, confined, console, lock, lock_text, seal
 from pipelines.confined import Refused
-from pipelines.content import Content, Read, files_below, folder_content, listing, md5_of
+from pipelines.content import (
+    Content,
+    Read,
+    bytes_of,
+    files_below,
+    folder_content,
+    listing,
+    md5_of,
+)
 from pipelines.dvc_repo import Cache
 from pipelines.dvc_stage import DvcStage
 from pipelines.facts import Facts
@@ -50,6 +58,7 @@ class Store:
         # DVC's modes of a cache that a group shares. Source: dvc_data.hashfile.db.local.
         self._folder_mode = 0o2775 if cache.is_shared else None
         self._run_mode = 0o664 if cache.is_shared else None
+        self._sound: dict[str, tuple[int, ...]] = {}  # object -> its state when it was read whole
         self._told = set[str]()  # files whose refusal was told
 
     def take(self, path: Path) -> Taken:
@@ -78,6 +87,27 @@ class Store:
             )
         except (OSError, Damaged):
             return False
+
+    def is_whole(self, content: Content) -> bool:
+        """As `has`, and every object is what its name says."""
+        try:
+            return all(self._is_sound(md5) for md5 in self._parts(content))
+        except (OSError, Damaged):
+            return False
+
+    def _is_sound(self, md5: str) -> bool:
+        """Raises Damaged, and drops the object, where it is not; OSError where there is none."""
+        if md5.endswith(".dir"):  # its members are known
+            return True
+        place = self._object(md5)
+        status, asked_ns = place.stat(), time.time_ns()
+        if self._sound.get(md5) == bytes_of(status):
+            return True
+        if md5_of(place) != md5:
+            self._drop(md5)
+        if asked_ns - status.st_mtime_ns > seal.racy_ns(status.st_mtime_ns, status.st_ctime_ns):
+            self._sound[md5] = bytes_of(status)
+        return True
 
     def folders(self, content: Content) -> set[str]:
         """The folders that hold the content's objects: their times tell of a lost one."""
@@ -134,13 +164,6 @@ class Store:
     def forget(self, step: Step, entry: Entry) -> None:
         """Drop from the run-cache what these facts gave."""
         shutil.rmtree(self._run_folder(entry.stage(step).key), ignore_errors=True)
-
-    def recall(self, step: Step, facts: Facts) -> Entry | None:
-        """What these facts gave before, if every object of it is still here."""
-        for entry in self.known(step, facts):
-            if all(self.has(content) for content in entry.outs.values()):
-                return entry
-        return None
 
     def known(self, step: Step, facts: Facts) -> Iterator[Entry]:
         """All that these facts gave before, whether or not its objects are here."""
@@ -282,7 +305,8 @@ class Store:
 
     def _copy_out(self, md5: str, path: Path) -> None:
         self._link(md5, path)
-        if md5_of(path) != md5:
+        is_read = self._sound.get(md5) == bytes_of(self._object(md5).stat())
+        if not is_read and md5_of(path) != md5:
             self._drop(md5)
 
     def _link(self, md5: str, path: Path) -> None:

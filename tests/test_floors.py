@@ -43,6 +43,7 @@ FLOORS = (
     ("pipelines.store", "pipelines.tracked"),
     ("pipelines.dvc_remote",),
     ("pipelines.fork_server", "pipelines.last_node", "pipelines.worker"),
+    ("pipelines.status",),
     ("pipelines.builder",),
     ("pipelines.done", "pipelines.project"),
     ("pipelines.doctor", "pipelines.report", "pipelines.release", "pipelines.new"),

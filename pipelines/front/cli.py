@@ -24,8 +24,10 @@ from pipelines.dvc_files import write_all
 from pipelines.dvc_pull import PullError
 from pipelines.dvc_repo import RepositoryLocked, has_remote
 from pipelines.engine import CODE, IS_PINNED
+from pipelines.forecast import Forecast
 from pipelines.front import overview, reporter, runtime_parts, sparing, words
 from pipelines.front.run_lock import RunLock
+from pipelines.front.tasks import FORESEEN
 from pipelines.lock import Locks
 from pipelines.project import CURRENT
 from pipelines.toolchain import Environments, ToolchainError
@@ -235,18 +237,22 @@ def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[s
 def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling: bool) -> int:
     options, names = _permuted(commands, "run", arguments)
     CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
-    selected = with_dependencies(steps_named(names))
+    selected = CURRENT.plan.with_dependencies(steps_named(names))
     with RunLock(CURRENT.root):
         write_all(CURRENT.root, CURRENT.plan, is_whole=not (CURRENT.broken or CURRENT.spared))
         if not CURRENT.models:
             return _tell(["no models yet: ./doit new NAME FILE makes one of a network's file"])
         if is_pulling:
             dvc_pull.pull_outputs(CURRENT, selected)
-        _make_toolchains(selected, is_pulling)
-        if selected or not CURRENT.spared:
-            code = _execute(doit, ["run", *options, *names])
-        else:
-            code = reporter.tell_nothing_to_do()
+        FORESEEN.append(forecast.make(CURRENT.plan, CURRENT.builder, selected))
+        try:
+            _make_toolchains(FORESEEN[-1], is_pulling)
+            if selected or not CURRENT.spared:
+                code = _execute(doit, ["run", *options, *names])
+            else:
+                code = reporter.tell_nothing_to_do()
+        finally:
+            FORESEEN.pop()
     if code == ERROR and not any(each.has_errors for each in reporter.LAST):
         code = FAILURE  # doit calls it an error that others need a step that failed
     failed_gates = any(each.has_gate_failures for each in reporter.LAST)
@@ -297,17 +303,6 @@ def _groups() -> dict[str, list[str]]:
     }
 
 
-def with_dependencies(names: set[str]) -> set[str]:
-    plan = CURRENT.plan
-    chosen, todo = set[str](), list(names)
-    while todo:
-        name = todo.pop()
-        if name not in chosen:
-            chosen.add(name)
-            todo += [step.name for step in plan.before(plan.steps[name])]
-    return chosen
-
-
 def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
     if name in groups:
         return groups[name]
@@ -326,9 +321,8 @@ def _indented(what: str, advice: str) -> str:
     return "\n".join([what, *(f"  {line}" for line in advice.splitlines())])
 
 
-def _make_toolchains(selected: set[str], is_pulling: bool) -> None:
+def _make_toolchains(expected: Forecast, is_pulling: bool) -> None:
     """Make what the steps that may run will need, all that it downloads said first."""
-    expected = forecast.make(CURRENT.plan, CURRENT.builder, selected)
     _tell_damaged(CURRENT.builder.locks)
     if expected.lacking and not is_pulling and has_remote(CURRENT.root):
         names = sorted(set(expected.lacking.values()))

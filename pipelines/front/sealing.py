@@ -282,8 +282,10 @@ def _is_as_recorded(steps: Sequence[Step], stamps: dict[str, list[int] | None]) 
             for recipe in plan.recipes.values()
             if f"{recipe.folder}/dvc.yaml" in fresh
         )
-        and not any(
-            builder.why(step) for step in steps if not touched.isdisjoint(step.outputs.values())
+        and all(
+            builder.status(step).is_idle
+            for step in steps
+            if not touched.isdisjoint(step.outputs.values())
         )
         # Else another file was hashed than is there now, whatever the clock said meanwhile.
         and all(builder.contents.is_stamp_of(path, found) for path, found in stamps.items())

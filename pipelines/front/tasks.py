@@ -9,13 +9,17 @@ from typing import Any
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
+from pipelines import forecast
 from pipelines.done import DONE, Done
+from pipelines.forecast import Forecast
 from pipelines.project import CURRENT
+from pipelines.status import Status
 from pipelines.step import Step
 from pipelines.where import Problems
 from pipelines.worker import Failed, Stopped
 
 STOPPED = "stopped"  # what a step says that was interrupted
+FORESEEN: list[Forecast] = []  # of the run that goes on, if one does
 
 
 class BringUpToDate(BaseAction):  # type: ignore[misc]
@@ -23,6 +27,7 @@ class BringUpToDate(BaseAction):  # type: ignore[misc]
 
     def __init__(self, step: Step) -> None:
         self.step = step
+        self._status: Status | None = None  # as doit was told just before it runs this
         self.task: Any = None
         self.out = self.err = self.result = None
         self.values: dict[str, object] = {}
@@ -30,14 +35,22 @@ class BringUpToDate(BaseAction):  # type: ignore[misc]
     def execute(self, out: object = None, err: object = None) -> TaskFailed | None:
         began = time.monotonic()
         try:
-            why = tuple(CURRENT.builder.why(self.step))
-            outcome = CURRENT.builder.bring(self.step)
+            status = self._status or CURRENT.builder.status(self.step)
+            outcome = CURRENT.builder.bring(self.step, status)
         except (Failed, OSError, Problems) as error:
             return TaskFailed(str(error))
         except Stopped:
             return TaskFailed(STOPPED)
-        DONE[self.step.name] = Done(outcome, why, time.monotonic() - began)
+        DONE[self.step.name] = Done(outcome, status.why, time.monotonic() - began)
         return None
+
+    def is_idle(self) -> bool:
+        """What doit asks first: whether the step has nothing to do."""
+        expected = FORESEEN[-1] if FORESEEN else None
+        if expected is None:  # doit lists: nothing is brought up to date before
+            return _foreseen(self.step)
+        self._status = expected.settled(self.step.name) or CURRENT.builder.status(self.step)
+        return self._status.is_idle
 
     def __str__(self) -> str:
         return self.step.command
@@ -59,14 +72,21 @@ def tasks() -> Iterator[dict[str, Any]]:
             }
 
 
+def _foreseen(step: Step) -> bool:
+    """Whether the step will be up to date at its turn."""
+    names = CURRENT.plan.with_dependencies({step.name})
+    return forecast.make(CURRENT.plan, CURRENT.builder, names).steps[step.name].is_up_to_date
+
+
 def _task(step: Step) -> dict[str, Any]:
+    action = BringUpToDate(step)
     return {
         "basename": step.model,
         "name": step.name.partition(":")[2],
         "doc": step.stage,
-        "actions": [BringUpToDate(step)],
+        "actions": [action],
         "file_dep": list(step.dependencies),
         "targets": list(step.outputs.values()),
-        "uptodate": [lambda: not CURRENT.builder.why(step)],
+        "uptodate": [action.is_idle],
         "io": {"capture": False},
     }

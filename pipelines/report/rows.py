@@ -131,7 +131,7 @@ def trouble(project: Project, recipe: Recipe, target: Target, run: Run) -> Troub
     for step in steps:
         if step.name in chosen and step.name not in run.done:
             return Trouble(step.stage, run.undone.get(step.name, "not reached"))
-    if steps[-1].name not in chosen and project.builder.why(steps[-1]):
+    if steps[-1].name not in chosen and not project.builder.is_up_to_date(steps[-1]):
         return Trouble(steps[-1].stage, "not asked for")
     return None
 

@@ -7,7 +7,7 @@ import shutil
 
 from pipelines import console
 from pipelines.confined import link_above
-from pipelines.front.cli import steps_named, with_dependencies
+from pipelines.front.cli import steps_named
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
@@ -33,7 +33,7 @@ class Clean(OwnCommand):
     def act(self, arguments: argparse.Namespace) -> int:
         chosen = steps_named([] if arguments.clean_all else arguments.names)
         if arguments.clean_dep:
-            chosen = with_dependencies(chosen)
+            chosen = CURRENT.plan.with_dependencies(chosen)
         if arguments.dry_run:
             return _clean(chosen, is_dry=True)
         with RunLock(CURRENT.root):  # nothing that a run is about to use

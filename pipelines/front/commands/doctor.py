@@ -80,7 +80,8 @@ class Doctor(OwnCommand):
         failed = 0
         for target in targets:
             code = dispatch([f"{recipe.model}@{target.name}"])
-            is_stale = CURRENT.builder.why(list(CURRENT.plan.of(recipe.model, target.name))[-1])
+            *_, last = CURRENT.plan.of(recipe.model, target.name)
+            is_stale = not CURRENT.builder.is_up_to_date(last)
             if is_stale and _is_shared_stale(recipe):
                 return code or 1
             with RunLock(CURRENT.root):
@@ -193,7 +194,7 @@ def _improve(
 def _is_shared_stale(recipe: Recipe) -> bool:
     """Whether the network did not get as far as a target of its own."""
     shared = list(CURRENT.plan.of(recipe.model))
-    return any(CURRENT.builder.why(step) for step in shared if step.target is None)
+    return not all(CURRENT.builder.is_up_to_date(step) for step in shared if step.target is None)
 
 
 def _treat(recipe: Recipe, target: Target, left_out: Collection[str]) -> Result | None:

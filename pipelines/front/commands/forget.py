@@ -6,7 +6,7 @@ import argparse
 
 from pipelines import console, forecast
 from pipelines.front.backend import LockBackend
-from pipelines.front.cli import UsageError, steps_named, with_dependencies
+from pipelines.front.cli import UsageError, steps_named
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
 
@@ -29,16 +29,16 @@ class Forget(OwnCommand):
             return 0
         if not arguments.names and not arguments.all:
             raise UsageError("forget what?\n  name a model or a step, or say --all")
-        builder, chosen = CURRENT.builder, steps_named(arguments.names)
+        plan, builder, chosen = CURRENT.plan, CURRENT.builder, steps_named(arguments.names)
         # What the next run would restore, before any of it is dropped.
-        known = list(forecast.entries(CURRENT.plan, builder, with_dependencies(chosen)))
-        for step, entry in sorted(known, key=lambda each: each[0].name):
-            if step.name not in chosen:
-                continue
-            found = [each for each in (builder.locks.entry(step), entry) if each is not None]
+        foreseen = forecast.make(plan, builder, plan.with_dependencies(chosen)).steps
+        for name in sorted(chosen):
+            step = foreseen[name].step
+            likely = None if foreseen[name].is_unknown else foreseen[name].status.entry
+            found = [each for each in (builder.locks.entry(step), likely) if each is not None]
             for each in found:
                 builder.store.forget(step, each)
             builder.locks.forget(step)
             if found:
-                console.say(f"{step.name}  forgotten")
+                console.say(f"{name}  forgotten")
         return 0

@@ -70,7 +70,7 @@ def _require_up_to_date(recipe: Recipe, target: Target) -> None:
     """A sheet of a file that the recipe no longer makes would be a wrong one."""
     name = f"{recipe.model}@{target.name}"
     build = f"{recipe.model}:build@{target.name}"
-    if any(why for _, why in reasons({build})):
+    if any(why for _, why in reasons(CURRENT.plan.with_dependencies({build}))):
         raise UsageError(f"{build} is not up to date\n  run: ./doit {name}")
     if not (CURRENT.root / built(recipe, f"{target.name}/model.rknn")).is_file():
         raise UsageError(f"{name} is not here\n  run: ./doit {name}")

@@ -57,7 +57,8 @@ class Tune(OwnCommand):
         recipe, target = _one(*find(arguments.model, arguments.target, "tune"))
         _require_open(recipe, target, goal)
         code = dispatch([f"{recipe.model}@{target.name}"])
-        if CURRENT.builder.why(list(CURRENT.plan.of(recipe.model, target.name))[-1]):
+        *_, last = CURRENT.plan.of(recipe.model, target.name)
+        if not CURRENT.builder.is_up_to_date(last):
             return code or 1
         with RunLock(CURRENT.root):
             found = _found(recipe, target, goal)

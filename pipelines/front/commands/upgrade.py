@@ -111,7 +111,8 @@ def _build(wanted: Sequence[tuple[Recipe, Target]], chosen: Sequence[list[Choice
 
 
 def _is_built(recipe: Recipe, target: Target) -> bool:
-    return not any(CURRENT.builder.why(step) for step in CURRENT.plan.of(recipe.model, target.name))
+    steps = CURRENT.plan.of(recipe.model, target.name)
+    return all(CURRENT.builder.is_up_to_date(step) for step in steps)
 
 
 def _tell_progress(name: str, choice: Choice, result: Result) -> None:

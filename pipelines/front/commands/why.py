@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from pipelines import console
+from pipelines import console, forecast
+from pipelines.forecast import Foreseen
 from pipelines.front.cli import steps_named
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
@@ -21,34 +22,31 @@ class Why(OwnCommand):
         parser.add_argument("names", nargs="*", metavar="MODEL|MODEL@TARGET|STEP")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        for step, found in reasons(steps_named(arguments.names)):
-            _tell(step, found)
+        for each in foreseen(steps_named(arguments.names)):
+            _tell(each)
         return 0
+
+
+def foreseen(chosen: set[str]) -> Iterator[Foreseen]:
+    """What a run would do with each chosen step."""
+    found = forecast.make(CURRENT.plan, CURRENT.builder, CURRENT.plan.with_dependencies(chosen))
+    yield from (each for name, each in found.steps.items() if name in chosen)
 
 
 def reasons(chosen: set[str]) -> Iterator[tuple[Step, list[str]]]:
     """Each chosen step, and why it is stale; empty where it is up to date."""
-    stale: set[str] = set()
-    for step in CURRENT.plan.steps.values():
-        found = _reasons(step, stale)
-        if found:
-            stale.add(step.name)
-        if step.name in chosen:
-            yield step, found
+    yield from ((each.step, each.reasons) for each in foreseen(chosen))
 
 
-def _reasons(step: Step, stale: set[str]) -> list[str]:
-    own = [str(change) for change in CURRENT.builder.why(step)]
-    earlier = (before.name for before in CURRENT.plan.before(step))
-    return own or [
-        f"{name} is stale, and may give other results" for name in earlier if name in stale
-    ]
-
-
-def _tell(step: Step, found: list[str]) -> None:
-    if not found:
-        console.tell(f"{step.name}  up to date")
+def _tell(each: Foreseen) -> None:
+    name, status = each.step.name, each.status
+    if each.is_up_to_date:
+        console.tell(f"{name}  up to date")
+        for change in status.why:
+            console.tell(f"  {change}: the next run puts it there")
         return
-    console.tell(f"{step.name}  stale")
-    for reason in found:
+    console.tell(f"{name}  stale")
+    for reason in each.reasons:
         console.tell(f"  {reason}")
+    if not each.may_run:
+        console.tell("  it is restored from the cache")
