@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -73,9 +74,16 @@ def _largest(name: str, values: list[float]) -> float:
     return max(said)
 
 
-def three_digits(value: float) -> float:
-    """Rounded to 3 significant digits, as reports hold it."""
-    return float(f"{value:.3g}")
+def at_most(value: float) -> float:
+    """The bound that reports tell for a difference: 0, 1e-5, 1e-4, 1e-3 ...
+
+    Its digits are those of one processor's kernels: written down, they would make another report of
+    the same network on another one. Up to 1e-5 is what rounding alone comes to.
+    """
+    if value == 0 or not math.isfinite(value):
+        return value
+    bound = next(power for power in range(-5, 310) if value <= float(f"1e{power}"))
+    return float(f"1e{bound}")
 
 
 def require_close(found: Mapping[str, float], tolerance: float, what: str, advice: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from quant.compare import difference, differences, require_close
+from quant.compare import at_most, difference, differences, require_close
 from quant.fault import Fault
 from quant.graph_types import TensorType
 from quant.random_inputs import random_inputs
@@ -110,3 +110,20 @@ def test_random_inputs_need_lengths_and_types() -> None:
         random_inputs({"x": TensorType((1, "n"), "float32")})
     with pytest.raises(Fault, match="NumPy has no type `bfloat16`"):
         random_inputs({"x": TensorType((1,), "bfloat16")})
+
+
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        (0.0, 0.0),
+        (5.96e-08, 1e-5),
+        (1e-5, 1e-5),
+        (1.01e-5, 1e-4),
+        (0.002, 0.01),
+        (1.0, 1.0),
+        (3.7e30, 1e31),
+        (INF, INF),
+    ],
+)
+def test_a_difference_is_told_as_its_bound(value: float, bound: float) -> None:
+    assert at_most(value) == bound

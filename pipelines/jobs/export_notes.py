@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from quant.compare import at_most
+
 _FILE = Path("export_notes.json")
 
 
@@ -15,7 +17,7 @@ class ExportNotes:
     """exporter: what made the graph, with its version; empty where the source was one already.
 
     changes: one sentence for each thing that is not as in the source. warnings: what the user
-    should know. maximum_difference: output name -> from the source, by quant.compare; None if not
+    should know. maximum_difference: output name -> bound of that from the source; None if not
     compared.
     """
 
@@ -26,6 +28,13 @@ class ExportNotes:
 
     def save(self) -> None:
         _FILE.write_text(json.dumps(asdict(self)))
+
+
+def bounds(found: Mapping[str, float]) -> dict[str, float]:
+    """Differences by quant.compare as notes hold them. Their digits are for the step's log."""
+    for name, value in found.items():
+        print(f"output `{name}`: {value:.3g} of its largest magnitude away from the source's")
+    return {name: at_most(value) for name, value in found.items()}
 
 
 def read_export_notes() -> ExportNotes:

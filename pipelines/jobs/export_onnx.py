@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from pipelines.jobs.export_notes import ExportNotes
+from pipelines.jobs.export_notes import ExportNotes, bounds
 from pipelines.jobs.job import Job
 from pipelines.jobs.recipe_inputs import bind
 from pipelines.jobs.refusal import Refusal
 from pipelines.jobs.source_file import source_file
-from quant.compare import differences, require_close, three_digits
+from quant.compare import differences, require_close
 from quant.constant_branches import take_known_branches
 from quant.constant_inputs import constant, make_constant
 from quant.fault import Fault
@@ -160,4 +160,4 @@ def _compare(
         "with the recipe's shapes, outputs and opset",
         "the graph holds shapes of its own; export it for the recipe's shapes",
     )
-    return {output: three_digits(value) for output, value in found.items()}
+    return bounds(found)

@@ -25,7 +25,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from pipelines.jobs.export_notes import ExportNotes
+from pipelines.jobs.export_notes import ExportNotes, bounds
 from pipelines.jobs.export_tensorflow_network import (
     TensorFlowNetwork,
     brief,
@@ -36,7 +36,7 @@ from pipelines.jobs.job import Job
 from pipelines.jobs.recipe_inputs import bind, fits
 from pipelines.jobs.refusal import Refusal
 from pipelines.jobs.source_file import source_file
-from quant.compare import differences, require_close, three_digits
+from quant.compare import differences, require_close
 from quant.erfc import write_out_erfc
 from quant.graph_file import save
 from quant.graph_names import rename
@@ -88,7 +88,7 @@ def run(job: Job) -> None:
         exporter=f"tensorflow {tf.__version__} tf2onnx {tf2onnx.__version__}",
         changes=changes,
         warnings=_warnings(inputs),
-        maximum_difference={name: three_digits(value) for name, value in found.items()},
+        maximum_difference=bounds(found),
     ).save()
 
 

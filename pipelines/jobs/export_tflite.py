@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from pipelines.jobs.export_notes import ExportNotes
+from pipelines.jobs.export_notes import ExportNotes, bounds
 from pipelines.jobs.job import Job
 from pipelines.jobs.source_file import source_file
-from quant.compare import three_digits
 from quant.graph_file import save
 from quant.tflite.export import export
 
@@ -24,11 +23,8 @@ def run(job: Job) -> None:
     save(exported.model, job.out / "model.onnx")
     for sentence in exported.changes:
         print(sentence)
-    print(f"difference from LiteRT: {exported.maximum_difference}")
     ExportNotes(
         exporter=f"npumake's TFLite reader, against ai-edge-litert {version('ai-edge-litert')}",
         changes=exported.changes,
-        maximum_difference={
-            output: three_digits(value) for output, value in exported.maximum_difference.items()
-        },
+        maximum_difference=bounds(exported.maximum_difference),
     ).save()

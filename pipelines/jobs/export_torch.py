@@ -12,14 +12,15 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from pipelines.jobs.export_notes import ExportNotes
+from pipelines.jobs.export_notes import ExportNotes, bounds
+from pipelines.jobs.export_torch_fold import fold_into_convolutions
 from pipelines.jobs.export_torch_network import load_network, seed
 from pipelines.jobs.job import Job
 from pipelines.jobs.recipe_inputs import bind
 from pipelines.jobs.refusal import Refusal
 from pipelines.jobs.source_file import model_folder
 from pipelines.jobs.user_code import errors_told
-from quant.compare import differences, require_close, three_digits
+from quant.compare import differences, require_close
 from quant.graph_file import read, save
 from quant.graph_provenance import strip_provenance
 from quant.graph_run import FloatRun
@@ -36,6 +37,9 @@ TOLERANCE = 1e-4
 # torch's dynamo exporter has no operators below this opset; it writes it whatever is asked for.
 _OLDEST_DYNAMO_OPSET = 18
 _EXPORTED = "exported.onnx"
+# In this mode it leaves BatchNorm alone, for `fold_into_convolutions`. The network is in evaluation
+# mode already, and stays so.
+_WITHOUT_FOLDING = {"training": torch.onnx.TrainingMode.PRESERVE}
 
 
 def run(job: Job) -> None:
@@ -153,7 +157,7 @@ def _export(
     """Write the graph to `exported.onnx`."""
     is_dynamo = source["exporter"] == "dynamo"
     wanted = max(source["opset"], _OLDEST_DYNAMO_OPSET) if is_dynamo else source["opset"]
-    options: dict[str, Any] = {"external_data": False} if is_dynamo else {}
+    options: dict[str, Any] = {"external_data": False} if is_dynamo else _WITHOUT_FOLDING
     try:
         with torch.no_grad():
             torch.onnx.export(
@@ -196,6 +200,8 @@ def _finish(
     source = job.params["source"]
     model = read(Path(_EXPORTED))
     strip_provenance(model)
+    if source["exporter"] == "torchscript":
+        model = fold_into_convolutions(model)
     for name in types:
         if name not in input_types(model):
             raise Refusal(
@@ -218,5 +224,5 @@ def _finish(
     ExportNotes(
         exporter=f"torch {torch.__version__} {source['exporter']}",
         changes=changes,
-        maximum_difference={name: three_digits(value) for name, value in found.items()},
+        maximum_difference=bounds(found),
     ).save()

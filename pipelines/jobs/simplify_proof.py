@@ -13,7 +13,7 @@ import onnx
 from pipelines.jobs.calibration_inputs import calibration_inputs
 from pipelines.jobs.job import Job
 from pipelines.jobs.simplifiers import OTHER_TOOL
-from quant.compare import differences, require_close, three_digits
+from quant.compare import at_most, differences, require_close
 from quant.cut_run import CutRun
 from quant.graph_run import Arrays, FloatRun, Results
 from quant.graph_types import TensorType, input_types, output_types
@@ -93,9 +93,10 @@ class Proof:
     def difference(self) -> dict[str, Any]:
         """How far the last step is from the original, for changes.json."""
         far = {kind: differences(self._expected[kind], self._found[kind]) for kind in self._inputs}
+        print(f"differences from the original: {far}")
         outputs = {
             name: {
-                kind: three_digits(values[name]) if name in values else None
+                kind: at_most(values[name]) if name in values else None
                 for kind, values in far.items()
             }
             for name in self._outputs
@@ -129,7 +130,7 @@ class Proof:
                 f"take `{rule}` out of `simplify.rewrite`",
             )
             if values := differences(self._found[kind], results):
-                judged[kind] = three_digits(max(values.values()))
+                judged[kind] = at_most(max(values.values()))
         self.by_rule[rule] = judged
 
     def _hold(
