@@ -81,7 +81,7 @@ def _restore(store: Store, what: tracked.Tracked, root: Path, remote: str) -> No
     place = root / what.path
     try:
         if not store.has(what.content):
-            raise PullError(f"{what.path} is not in {remote}\n  {ADVICE}")
+            raise PullError(f"{what.path} is not in {remote}", ADVICE)
         store.restore(what.content, place)
     except Damaged as error:
         raise PullError(f"{what.path} can't be pulled: {error}") from error

@@ -16,12 +16,13 @@ from typing import Any
 from pipelines import console
 from pipelines.dvc_repo import locked
 from pipelines.store import Store
+from quant.fault import Fault
 
 ADVICE = "name one that works with `dvc remote add -d NAME URL`, or run without --pull"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class PullError(Exception):
+class PullError(Fault):
     """Nothing could be fetched: no remote, or one that does not answer."""
 
 
@@ -44,9 +45,9 @@ class Remote:
             self.name = self._repo.cloud.get_remote().name
         except NoRemoteError as error:
             what = "DVC has no default remote to pull from"
-            raise PullError(f"{what}\n  {ADVICE}") from error
+            raise PullError(what, ADVICE) from error
         except Exception as error:  # remotes fail with whatever their libraries raise
-            raise PullError(f"nothing to pull from: {_told(error)}\n  {ADVICE}") from error
+            raise PullError(f"nothing to pull from: {_told(error)}", ADVICE) from error
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -111,9 +112,7 @@ class Remote:
         try:
             return act()
         except Exception as error:
-            raise PullError(
-                f"pulling from {self.name} failed: {_told(error)}\n  {ADVICE}"
-            ) from error
+            raise PullError(f"pulling from {self.name} failed: {_told(error)}", ADVICE) from error
 
 
 def _told(error: BaseException) -> str:

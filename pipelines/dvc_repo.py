@@ -14,13 +14,14 @@ from pathlib import Path
 
 from pipelines import console
 from pipelines.where import Problem, Problems, Where, did_you_mean
+from quant.fault import Fault
 
 LINKS = ("reflink", "copy", "hardlink", "symlink")
 _SILENT_S = 0.5  # DVC's commands hold the lock for less, most of the time
 _PATIENCE_S = 600.0
 
 
-class RepositoryLocked(TimeoutError):
+class RepositoryLocked(Fault):
     """Another process holds DVC's lock for longer than we wait."""
 
 
@@ -155,7 +156,7 @@ def _locked_by_link(root: Path) -> Iterator[None]:
             what = f"DVC's lock {place} is held by another process"
             if time.monotonic() - began > _PATIENCE_S:
                 advice = "wait for that command to end; if it died, remove the file"
-                raise RepositoryLocked(f"{what}\n  {advice}") from None
+                raise RepositoryLocked(what, advice) from None
             console.say(f"waiting: {what}", "yellow")
     try:
         yield
@@ -182,8 +183,8 @@ def _wait_for(file: int, place: str) -> None:
             waited_s = time.monotonic() - began
             if waited_s > _PATIENCE_S:
                 raise RepositoryLocked(
-                    f"DVC's lock {place} is held {_holder(file)}\n"
-                    "  wait for that command to end, then run ./doit again"
+                    f"DVC's lock {place} is held {_holder(file)}",
+                    "wait for that command to end, then run ./doit again",
                 ) from None
             if waited_s > _SILENT_S and not is_told:
                 console.say(f"waiting for DVC's lock, held {_holder(file)}", "yellow")

@@ -22,6 +22,7 @@ from pipelines.engine import TOOLCHAINS
 from pipelines.installed import Change, Installed
 from pipelines.pip_config import install_environment, read, uv_environment
 from pipelines.where import did_you_mean
+from quant.fault import Fault
 
 PYTHONS = ("3.11", "3.12", "3.10")
 
@@ -32,8 +33,8 @@ _TORCH = (
 )
 
 
-class ToolchainError(Exception):
-    """An environment can't be made; the message says which, why and what to do."""
+class ToolchainError(Fault):
+    """An environment can't be made."""
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -65,7 +66,7 @@ def _table(text: str) -> dict[str, Any]:
 def load(root: Path, name: str) -> Toolchain:
     if name not in known(root):
         advice = did_you_mean(name, known(root), "toolchains")
-        raise ToolchainError(f"no toolchain `{name}`\n  {advice}")
+        raise ToolchainError(f"no toolchain `{name}`", advice)
     table = (root / TOOLCHAINS / "toolchains.yaml").read_text(encoding="utf-8")
     told = _table(table)[name]
     return Toolchain(
@@ -89,7 +90,7 @@ def shared_home() -> Path | None:
         return None
     home = Path(told).expanduser()
     if not home.is_absolute():
-        raise ToolchainError(f"{_HOME} is `{told}`\n  give a whole path, such as ~/.cache/npumake")
+        raise ToolchainError(f"{_HOME} is `{told}`", "give a whole path, such as ~/.cache/npumake")
     return home
 
 
@@ -106,11 +107,9 @@ class Environments:
         """Its interpreter. Raises ToolchainError where it isn't made, or was changed since."""
         folder = self._made(load(self._root, name))
         if folder is None:
-            raise ToolchainError(f"toolchain {name} is not made\n  run: ./doit toolchains {name}")
+            raise ToolchainError(f"toolchain {name} is not made", f"run: ./doit toolchains {name}")
         if changes := Installed(folder).changes(wholly=False):
-            raise ToolchainError(
-                f"{_told(name, changes)}\n  run: ./doit toolchains --remake {name}"
-            )
+            raise ToolchainError(_told(name, changes), f"run: ./doit toolchains --remake {name}")
         if self._is_shared:
             toolchain_users.note(folder, self._root)
         return folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""What is wrong with data that was handed in, and what to do about it."""
+"""What is wrong with what was handed in, and what to do about it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ class Fault(ValueError):
     """The message is `what`, then `advice` on its own lines; both are kept apart for callers."""
 
     def __init__(self, what: str, advice: str = "") -> None:
-        super().__init__(f"{what}\n  {advice}" if advice else what)
+        super().__init__("\n  ".join([what, *advice.splitlines()]))
         self.what = what
         self.advice = advice

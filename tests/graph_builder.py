@@ -30,6 +30,24 @@ def model(graph: onnx.GraphProto, opset: int = 15) -> onnx.ModelProto:
     )
 
 
+def from_x_to_y(
+    nodes: Sequence[onnx.NodeProto],
+    shape: Sequence[int],
+    out: Sequence[int] | None,
+    weights: Mapping[str, Any],
+) -> onnx.ModelProto:
+    """A model of one real input and one real output, and `weights`."""
+    value = helper.make_tensor_value_info
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", onnx.TensorProto.FLOAT, shape)],
+        [value("y", onnx.TensorProto.FLOAT, out)],
+        [numpy_helper.from_array(np.asarray(held), name) for name, held in weights.items()],
+    )
+    return model(made)
+
+
 class Builder:
     """Collects nodes and random weights. Nodes are called Conv_0, Relu_1 and so on."""
 

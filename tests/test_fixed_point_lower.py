@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from quant.fault import Fault
 from quant.fixed_point import network as net
@@ -18,20 +18,7 @@ from quant.fixed_point.options import Options
 from quant.fixed_point.ranges import Range
 from quant.fixed_point.scales import exponent, fitting, odd_part, power_of_two
 from quant.fixed_point.weights import quantize_weights
-
-
-def graph(
-    nodes: list[onnx.NodeProto], shape: tuple[int, ...], out: tuple[int, ...], **weights: object
-) -> onnx.ModelProto:
-    """A graph from `x` to `y`."""
-    made = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, out)],
-        [numpy_helper.from_array(np.array(w), name) for name, w in weights.items()],
-    )
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+from tests.graph_builder import from_x_to_y
 
 
 def gemm(weight: list[list[float]], bias: list[float], tail: str = "") -> onnx.ModelProto:
@@ -40,7 +27,7 @@ def gemm(weight: list[list[float]], bias: list[float], tail: str = "") -> onnx.M
     if tail:
         nodes.append(helper.make_node(tail, ["a"], ["y"], name=tail.lower()))
     w, b = np.array(weight, np.float32), np.array(bias, np.float32)
-    return graph(nodes, (1, w.shape[0]), (1, w.shape[1]), w=w, b=b)
+    return from_x_to_y(nodes, (1, w.shape[0]), (1, w.shape[1]), {"w": w, "b": b})
 
 
 def product_of(model: onnx.ModelProto, peak: float, **options: object) -> net.MatrixProduct:
@@ -170,7 +157,7 @@ def test_odd_scale_is_refused_where_it_meets_another(scale: int) -> None:
         helper.make_node("Relu", ["s"], ["r"], name="relu"),
         helper.make_node("Add", ["x", "r"], ["y"], name="join"),
     ]
-    model = graph(nodes, (1, 4), (1, 4))
+    model = from_x_to_y(nodes, (1, 4), (1, 4), {})
     with pytest.raises(Fault) as caught:
         lower(model, {"y": Range(-1, 1), "r": Range(0, 1)}, Options(scale))
     assert "Add `join` joins scales" in caught.value.what
@@ -185,7 +172,7 @@ def test_operators_without_an_integer_form_are_all_named() -> None:
         helper.make_node("Sin", ["b"], ["y"], name="wave2"),
     ]
     with pytest.raises(Fault, match=r"LSTM \(`memory`\), Sin \(`wave`\)"):
-        lower(graph(nodes, (1, 4), (1, 4)), {}, Options(16))
+        lower(from_x_to_y(nodes, (1, 4), (1, 4), {}), {}, Options(16))
 
 
 def test_a_missing_input_scale_is_named() -> None:
@@ -197,7 +184,7 @@ def test_a_missing_input_scale_is_named() -> None:
 def test_a_mean_is_within_one_code_of_the_exact_one(count: int) -> None:
     """The multiplier keeps eight bits however many elements there are."""
     node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[1], keepdims=0)
-    made = lower(graph([node], (1, count), (1,)), {"y": Range(-8, 8)}, Options(16))
+    made = lower(from_x_to_y([node], (1, count), (1,), {}), {"y": Range(-8, 8)}, Options(16))
     codes = np.random.default_rng(count).integers(-128, 128, (20, count))
     scale = made.tensors["y"].scale
     assert scale is not None

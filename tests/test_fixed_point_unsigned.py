@@ -12,7 +12,7 @@ import onnx
 import pytest
 from ai_edge_litert.compiled_model import CompiledModel
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from quant.fault import Fault
 from quant.fixed_point import guard, reference
@@ -26,6 +26,7 @@ from quant.fixed_point.scales import just_below
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
 from quant.graph_run import FloatRun
+from tests.graph_builder import from_x_to_y
 from tests.test_fixed_point_realworld import require_exact
 
 Array = NDArray[Any]
@@ -37,18 +38,8 @@ def node(kind: str, inputs: str, output: str = "y", **attributes: Any) -> onnx.N
 
 
 def graph(nodes: list[onnx.NodeProto], **weights: Array) -> onnx.ModelProto:
-    """From `x` to `y`."""
-    made = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
-    )
-    opset = helper.make_opsetid("", 15)
-    return onnx.shape_inference.infer_shapes(
-        helper.make_model(made, opset_imports=[opset], ir_version=8)
-    )
+    """From `x` to `y`, of any shape."""
+    return onnx.shape_inference.infer_shapes(from_x_to_y(nodes, SHAPE, None, weights))
 
 
 RANDOM = np.random.default_rng(0)

@@ -21,8 +21,7 @@ from doit.plugin import PluginDict
 
 from pipelines import console, dvc_pull, engine_files, forecast, seal
 from pipelines.dvc_files import write_all
-from pipelines.dvc_pull import PullError
-from pipelines.dvc_repo import RepositoryLocked, has_remote
+from pipelines.dvc_repo import has_remote
 from pipelines.engine import CODE, IS_PINNED
 from pipelines.forecast import Forecast
 from pipelines.front import overview, reporter, runtime_parts, sparing, words
@@ -30,8 +29,8 @@ from pipelines.front.run_lock import RunLock
 from pipelines.front.tasks import FORESEEN
 from pipelines.lock import Locks
 from pipelines.project import CURRENT
-from pipelines.toolchain import Environments, ToolchainError
-from pipelines.where import Problems
+from pipelines.toolchain import Environments
+from pipelines.where import Problems, did_you_mean
 from quant.fault import Fault
 
 STARTED_IN = Path.cwd()  # names of files on the command line count from here
@@ -58,8 +57,13 @@ _TOLD = {
 }
 
 
-class UsageError(Exception):
-    """The command line can't be understood; the message says what to type."""
+class UsageError(Fault):
+    """The command line can't be understood."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], noun: str) -> UsageError:
+    """No such name. noun: of the known ones, in the plural."""
+    return UsageError(f"no {kind} `{name}`", did_you_mean(name, known, noun))
 
 
 def main(arguments: list[str]) -> int:
@@ -76,11 +80,8 @@ def guarded(act: Callable[[], int]) -> int:
     except Problems as error:
         console.say(str(error), "red")
         return USAGE
-    except (UsageError, ToolchainError, PullError, RepositoryLocked) as error:
-        console.say(f"npumake: {error}", "red")
-        return USAGE
     except Fault as fault:
-        console.say(f"npumake: {fault.what}\n  {fault.advice}", "red")
+        console.say(f"npumake: {fault}", "red")
         return USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -107,7 +108,7 @@ def dispatch(arguments: list[str]) -> int:
     if "" in arguments:  # doit looks at each word's first letter
         place = arguments.index("")
         after = f" after {arguments[place - 1]}" if place else ""
-        raise UsageError(f"an empty word{after}\n  give a value, or leave it out")
+        raise UsageError(f"an empty word{after}", "give a value, or leave it out")
     doit = _doit()
     doit.BIN_NAME = "./doit"
     commands = doit.get_cmds()
@@ -131,7 +132,7 @@ def dispatch(arguments: list[str]) -> int:
     if name not in _NEEDS_NO_RECIPES:
         _tell_broken(rest)
     if name in _WITHOUT_USE:
-        raise UsageError(f"doit's `{name}` has no use here\n  {_WITHOUT_USE[name]}")
+        raise UsageError(f"doit's `{name}` has no use here", _WITHOUT_USE[name])
     if name in OWN:
         return _execute(doit, [name, *_joined(rest)])
     if name is None or name == "run":
@@ -269,7 +270,7 @@ def _permuted(commands: PluginDict, name: str, arguments: list[str]) -> tuple[li
         known = [f"--{name.rstrip('=')}" for name in (*parser.get_long(), "pull", "rehash")]
         dashes = "--" if len(error.opt) > 1 else "-"
         advice = words.of_option(dashes + error.opt, known, f"./doit help {name}")
-        raise UsageError(_indented(str(error), advice)) from error
+        raise UsageError(str(error), advice) from error
     flat = [word for option, value in options for word in (option, value) if word]
     return flat, names
 
@@ -314,11 +315,7 @@ def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
 
 def _unknown(name: str) -> UsageError:
     advice = words.of_name(name, _doit().get_cmds(), _groups(), CURRENT.plan.recipes)
-    return UsageError(_indented(f"no command, model, target or step `{name}`", advice))
-
-
-def _indented(what: str, advice: str) -> str:
-    return "\n".join([what, *(f"  {line}" for line in advice.splitlines())])
+    return UsageError(f"no command, model, target or step `{name}`", advice)
 
 
 def _make_toolchains(expected: Forecast, is_pulling: bool) -> None:

@@ -36,7 +36,7 @@ def inspect(paths: Sequence[Path], is_json: bool) -> int:
         try:
             found.append(inspection.inspect(path))
         except Fault as fault:
-            console.say(f"{path}: {fault.what}\n  {fault.advice}", "red")
+            console.say(f"{path}: {fault}", "red")
         except OSError as error:
             console.say(f"{path}: {error.strerror}", "red")
     if is_json and found:

@@ -21,5 +21,5 @@ def write(template: str, data: Mapping[str, Any], file: str) -> None:
     try:
         render.write(CURRENT.root, [Page(template, {**data, "made_by": made_by}, place)])
     except RenderError as error:
-        raise UsageError(f"the page can't be written\n  {error}") from error
+        raise UsageError("the page can't be written", str(error)) from error
     console.say(f"wrote {place}")

@@ -75,7 +75,7 @@ def _require_clean(recipe: Recipe) -> None:
         )
     lock = f"{recipe.folder}/dvc.lock"
     if not git(CURRENT.root, "ls-files", "--", lock):
-        raise UsageError(f"git does not track {lock}, which tells what is built\n  git add {lock}")
+        raise UsageError(f"git does not track {lock}, which tells what is built", f"git add {lock}")
 
 
 def _require_fresh(steps: list[Step]) -> None:
@@ -98,8 +98,8 @@ def _require_free(recipe: Recipe, number: str, revision: str) -> None:
     for one in versions(CURRENT.root):
         if (one.name, one.number) == (recipe.model, number) and one.commit != revision:
             raise UsageError(
-                f"{one.tag} is commit {one.commit[:12]} already, and this is {revision[:12]}\n"
-                "  take another version, or check out that commit to make its archive again"
+                f"{one.tag} is commit {one.commit[:12]} already, and this is {revision[:12]}",
+                "take another version, or check out that commit to make its archive again",
             )
 
 

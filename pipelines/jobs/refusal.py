@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from quant.fault import Fault
 
-class Refusal(Exception):
-    """A job can't go on. `what` names the fault, `advice` what to do about it.
+
+class Refusal(Fault):
+    """A job can't go on.
 
     cure: options of the SDK's config, by their own names, that may get by it.
     """
 
     def __init__(self, what: str, advice: str = "", cure: Mapping[str, Any] | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.advice = advice
+        super().__init__(what, advice)
         self.cure = dict(cure or {})

@@ -41,7 +41,7 @@ def simplified(
 ) -> Simplified:
     """The model as the simplifier `name` leaves it; `auto` takes the first whose result is good.
 
-    accept: returns the result, finished, or raises Fault or Refusal where it is not good.
+    accept: returns the result, finished, or raises Fault where it is not good.
     Raises Refusal where a tool that was asked for fails, Fault where its result is not good.
     """
     if name != AUTO:
@@ -50,7 +50,7 @@ def simplified(
     for tool in order[:-1]:
         try:
             return Simplified(accept(_made(tool, model)), _with_version(tool), tuple(notes))
-        except (Fault, Refusal) as error:
+        except Fault as error:
             notes.append(f"{_with_version(tool)} is passed over: {error.what}")
     return Simplified(accept(model), order[-1], tuple(notes))
 

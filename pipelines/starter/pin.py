@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from quant.fault import Fault
+
 FILE = "npumake.txt"
 WHEELS = "wheels"  # a repository's folder for the engine's wheel
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
@@ -18,8 +20,8 @@ _GIT = re.compile(r"git\+\S+@[0-9a-f]{40}(#\S+)?")
 _SAY = "give the wheel, or what to pin: npumake init DIR --engine FILE.whl"
 
 
-class PinError(Exception):
-    """There is nothing to pin; the message says why and what to do."""
+class PinError(Fault):
+    """There is nothing to pin."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ def told(words: str) -> Source:
     if _GIT.fullmatch(words):
         return Source(words)
     if words.startswith("git+"):
-        raise PinError(f"`{words}` names no commit\n  write it whole: git+URL@ and 40 hex digits")
+        raise PinError(f"`{words}` names no commit", "write it whole: git+URL@ and 40 hex digits")
     place, _, digest = words.partition(" ")
     if "://" not in place:
         return _of_file(Path(place).expanduser(), digest)
     if not _HASH.fullmatch(digest):
         raise PinError(
-            f"`{words}` has no hash\n  write --hash=sha256:... after it; sha256sum FILE prints it"
+            f"`{words}` has no hash", "write --hash=sha256:... after it; sha256sum FILE prints it"
         )
     return Source(words)
 
@@ -54,7 +56,7 @@ def installed() -> Source:
     except metadata.PackageNotFoundError:
         text = None
     if text is None:
-        raise PinError(f"this npumake does not know what it was installed from\n  {_SAY}")
+        raise PinError("this npumake does not know what it was installed from", _SAY)
     noted = json.loads(text)
     url = str(noted["url"])
     if "vcs_info" in noted:
@@ -64,8 +66,8 @@ def installed() -> Source:
         return _of_file(Path(unquote(urlsplit(url).path)), digest)
     if not digest:
         raise PinError(
-            f"installed from {url}, without a hash\n  give it: npumake init DIR --engine "
-            f"'{url} --hash=sha256:...'"
+            f"installed from {url}, without a hash",
+            f"give it: npumake init DIR --engine '{url} --hash=sha256:...'",
         )
     return Source(f"{url} {digest}")
 
@@ -82,8 +84,8 @@ def _of_file(wheel: Path, digest: str) -> Source:
             f"{wheel} is a folder, no wheel\n  make one: pip wheel --no-deps {wheel}\n  {_SAY}"
         )
     if not wheel.is_file():
-        raise PinError(f"no file {wheel}\n  {_SAY}")
+        raise PinError(f"no file {wheel}", _SAY)
     found = f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
     if digest and digest != found:
-        raise PinError(f"{wheel} is not the wheel that was meant: {found}\n  {_SAY}")
+        raise PinError(f"{wheel} is not the wheel that was meant: {found}", _SAY)
     return Source(f"{WHEELS}/{wheel.name} {found}", wheel)

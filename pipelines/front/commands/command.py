@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
             word = message.split()[2].partition("=")[0]
             meant = words.of_option(word, self._option_string_actions, "")
             advice = "\n  ".join([*meant.removeprefix("see ").splitlines(), advice])
-        raise UsageError(f"{message}\n  {advice}")
+        raise UsageError(message, advice)
 
 
 class OwnCommand(Command):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines import console
 from pipelines.front import one_page
-from pipelines.front.cli import STARTED_IN, UsageError
+from pipelines.front.cli import STARTED_IN, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import all_named
 from pipelines.front.commands.why import reasons
@@ -17,7 +17,6 @@ from pipelines.report.comparison import revision, text
 from pipelines.report.comparison.compare import compare
 from pipelines.report.comparison.side import Side, alike, of_file, of_target
 from pipelines.stages.stage import built
-from pipelines.where import did_you_mean
 from quant.fault import Fault
 
 
@@ -34,10 +33,7 @@ class Diff(OwnCommand):
         parser.add_argument("--html", metavar="FILE", help="as a page, one file")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        try:
-            told = compare(*alike(_side(arguments.a), _side(arguments.b)))
-        except Fault as fault:
-            raise UsageError(f"{fault.what}\n  {fault.advice}") from fault
+        told = compare(*alike(_side(arguments.a), _side(arguments.b)))
         if arguments.html:
             one_page.write("diff", told, arguments.html)
         if arguments.json:
@@ -57,18 +53,17 @@ def _side(word: str) -> Side:
         commit, _, name = word.rpartition(":")
         return _recorded(commit, name) if commit else _present(name)
     except Fault as fault:
-        raise UsageError(f"{word}: {fault.what}\n  {fault.advice}") from fault
+        raise UsageError(f"{word}: {fault.what}", fault.advice) from fault
 
 
 def _present(name: str) -> Side:
     known = all_named()
     if name not in known:
-        advice = did_you_mean(name, known, "targets")
-        raise UsageError(f"no file and no target `{name}`\n  {advice}")
+        raise unknown("file and no target", name, known, "targets")
     recipe, target = known[name]
     own = {step.name for step in CURRENT.plan.of(recipe.model, target.name)}
     if any(why for _, why in reasons(own)):
-        raise UsageError(f"{name} is not up to date\n  run: ./doit {name}")
+        raise UsageError(f"{name} is not up to date", f"run: ./doit {name}")
 
     def find(below: str) -> Path | None:
         place = CURRENT.root / built(recipe, f"{target.name}/{below}")
@@ -80,7 +75,7 @@ def _present(name: str) -> Side:
 def _recorded(commit: str, name: str) -> Side:
     model, _, target = name.partition("@")
     if not (model and target) or "/" in name:
-        raise UsageError(f"`{commit}:{name}` names no target\n  write COMMIT:MODEL@TARGET")
+        raise UsageError(f"`{commit}:{name}` names no target", "write COMMIT:MODEL@TARGET")
     objects = Path(CURRENT.builder.store.objects)
     find = revision.files(CURRENT.root, objects, commit, model, target)
     return _whole(name, of_target(f"{commit}:{name}", find))
@@ -88,5 +83,5 @@ def _recorded(commit: str, name: str) -> Side:
 
 def _whole(name: str, side: Side | None) -> Side:
     if side is None:
-        raise UsageError(f"{name} was built and not analyzed\n  run: ./doit {name}")
+        raise UsageError(f"{name} was built and not analyzed", f"run: ./doit {name}")
     return side

@@ -14,14 +14,13 @@ from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.front import accuracy_table
-from pipelines.front.cli import UsageError, dispatch, jobs_at_once
+from pipelines.front.cli import dispatch, jobs_at_once, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import find
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.recipe.definitions import CUTS, REWRITES
 from pipelines.recipe.model import Recipe, Target
-from pipelines.where import did_you_mean
 
 _HEAD = ("artifact", "ratio", "Mcycles", "layer", "output", "exact", "remedy")
 _RIGHT = range(len(_HEAD) - 1)
@@ -103,9 +102,7 @@ def _require_known(left_out: Sequence[str]) -> None:
     known = (*REWRITES, *KNOWN, *accuracy.ALGORITHMS)
     for name in left_out:
         if name not in known:
-            raise UsageError(
-                f"no rewrite or option `{name}`\n  {did_you_mean(name, known, 'there are')}"
-            )
+            raise unknown("rewrite or option", name, known, "there are")
 
 
 def _apply(recipe: Recipe, best: Mapping[str, Remedy]) -> None:

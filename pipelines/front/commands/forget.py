@@ -28,7 +28,7 @@ class Forget(OwnCommand):
             LockBackend("").remove_all()
             return 0
         if not arguments.names and not arguments.all:
-            raise UsageError("forget what?\n  name a model or a step, or say --all")
+            raise UsageError("forget what?", "name a model or a step, or say --all")
         plan, builder, chosen = CURRENT.plan, CURRENT.builder, steps_named(arguments.names)
         # What the next run would restore, before any of it is dropped.
         foreseen = forecast.make(plan, builder, plan.with_dependencies(chosen)).steps

@@ -59,10 +59,10 @@ def write(recipe: Recipe, target: Target, folder: Path) -> bool:
 def _require_replaceable(folder: Path) -> None:
     """What this command did not make is not written over."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise UsageError(f"{folder} is no folder\n  name another with --output")
+        raise UsageError(f"{folder} is no folder", "name another with --output")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "handoff.json").is_file():
         raise UsageError(
-            f"{folder} holds other files than a handoff's\n  name another with --output"
+            f"{folder} holds other files than a handoff's", "name another with --output"
         )
 
 
@@ -71,9 +71,9 @@ def _require_up_to_date(recipe: Recipe, target: Target) -> None:
     name = f"{recipe.model}@{target.name}"
     build = f"{recipe.model}:build@{target.name}"
     if any(why for _, why in reasons(CURRENT.plan.with_dependencies({build}))):
-        raise UsageError(f"{build} is not up to date\n  run: ./doit {name}")
+        raise UsageError(f"{build} is not up to date", f"run: ./doit {name}")
     if not (CURRENT.root / built(recipe, f"{target.name}/model.rknn")).is_file():
-        raise UsageError(f"{name} is not here\n  run: ./doit {name}")
+        raise UsageError(f"{name} is not here", f"run: ./doit {name}")
 
 
 def _write(recipe: Recipe, target: Target, made: Path, folder: Path) -> None:

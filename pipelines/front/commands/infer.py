@@ -12,13 +12,12 @@ from typing import Any
 from pipelines import console
 from pipelines.backends.table import BACKENDS
 from pipelines.front.aside import run_aside
-from pipelines.front.cli import STARTED_IN, UsageError
+from pipelines.front.cli import STARTED_IN, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import all_named
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
 from pipelines.step import Step
-from pipelines.where import did_you_mean
 
 
 class Infer(OwnCommand):
@@ -49,7 +48,7 @@ class Infer(OwnCommand):
         step, runs = _step(recipe, target, listing, files, arguments.device)
         if any(CURRENT.builder.contents.of(path) is None for path in step.inputs.values()):
             name = f"{recipe.model}@{target.name}"
-            raise UsageError(f"{name} is not built\n  run: ./doit {name}")
+            raise UsageError(f"{name} is not built", f"run: ./doit {name}")
         with run_aside(step) as out:
             if out is None:
                 return 1
@@ -69,11 +68,11 @@ def _step(
         return backend.infer_step(recipe, target, listing, files), backend.runs
     if backend.board_step is None:
         raise UsageError(
-            f"{recipe.model}@{target.name} is of {target.backend}: no board runs it by --device\n"
-            "  leave --device out"
+            f"{recipe.model}@{target.name} is of {target.backend}: no board runs it by --device",
+            "leave --device out",
         )
     if not device.strip():
-        raise UsageError("--device names no board\n  give what `adb devices` lists")
+        raise UsageError("--device names no board", "give what `adb devices` lists")
     return backend.board_step(recipe, target, listing, files, device), "board"
 
 
@@ -83,17 +82,17 @@ def _split(words: list[str]) -> tuple[Recipe, Target, list[str]]:
     name = next((word for word in words if word in known), None)
     if name is None:
         meant = next((word for word in words if "@" in word), words[0])
-        raise UsageError(f"no target `{meant}`\n  {did_you_mean(meant, known, 'targets')}")
+        raise unknown("target", meant, known, "targets")
     files = [word for word in words if word != name]
     if not files:
-        raise UsageError("no files\n  give images or npy files")
+        raise UsageError("no files", "give images or npy files")
     return *known[name], files
 
 
 def _existing(file: str) -> Path:
     place = Path(STARTED_IN, file)
     if not place.is_file():
-        raise UsageError(f"no file {file}\n  give images or npy files")
+        raise UsageError(f"no file {file}", "give images or npy files")
     return place.resolve()
 
 
@@ -102,8 +101,8 @@ def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
     inputs = max(1, len(recipe.inputs))
     if len(files) % inputs:
         raise UsageError(
-            f"{recipe.model} has {inputs} inputs, and {len(files)} files make no whole samples\n"
-            f"  give {inputs} files a sample, in this order: {', '.join(recipe.inputs)}"
+            f"{recipe.model} has {inputs} inputs, and {len(files)} files make no whole samples",
+            f"give {inputs} files a sample, in this order: {', '.join(recipe.inputs)}",
         )
     folder = CURRENT.root / ".npumake" / "infer" / str(os.getpid())
     folder.mkdir(parents=True, exist_ok=True)

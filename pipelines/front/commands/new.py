@@ -13,7 +13,7 @@ from typing import Any
 from pipelines import console
 from pipelines.front import cli
 from pipelines.front.aside import run_aside
-from pipelines.front.cli import STARTED_IN, UsageError
+from pipelines.front.cli import STARTED_IN, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.new import data, inputs, model_folder, network, recipe_text, vendor_config
 from pipelines.new.network import Network
@@ -23,8 +23,6 @@ from pipelines.recipe import vendor
 from pipelines.recipe.check_recipe import COMMANDS, NAME
 from pipelines.recipe.parse import load
 from pipelines.step import Step, Work
-from pipelines.where import did_you_mean
-from quant.fault import Fault
 
 _PLATFORM = "rk3588"
 _CONFIGS, _LISTS = (".yml", ".yaml"), (".txt",)
@@ -57,17 +55,11 @@ class New(OwnCommand):
         add("--no-build", action="store_true", help="write the recipe alone")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        try:
-            parts, sides = _parts(arguments)
-        except Fault as fault:
-            raise UsageError(f"{fault.what}\n  {fault.advice}") from fault
+        parts, sides = _parts(arguments)
         if parts is None:
             return cli.FAILURE
         folder = CURRENT.root / "models" / parts.model
-        try:
-            model_folder.write(folder, parts.network, parts.data, sides, recipe_text.text(parts))
-        except Fault as fault:
-            raise UsageError(f"{fault.what}\n  {fault.advice}") from fault
+        model_folder.write(folder, parts.network, parts.data, sides, recipe_text.text(parts))
         load(folder / model_folder.RECIPE, CURRENT.root)  # raises Problems, with their places
         _tell(parts, folder)
         return 0 if arguments.no_build else _build(parts)
@@ -126,13 +118,13 @@ def _with_config(parts: recipe_text.Parts, config: VendorConfig | None) -> recip
 def _checked(name: str) -> str:
     if not NAME.fullmatch(name) or name in COMMANDS:
         what = "is a command" if name in COMMANDS else "can't be the name of a model"
-        raise UsageError(f"`{name}` {what}\n  use a-z and 0-9, and between them also _ and -")
+        raise UsageError(f"`{name}` {what}", "use a-z and 0-9, and between them also _ and -")
     return name
 
 
 def _platform(name: str) -> str:
     if name not in vendor.ALL_PLATFORMS:
-        raise UsageError(f"no platform `{name}`\n  {did_you_mean(name, vendor.PLATFORMS, 'known')}")
+        raise unknown("platform", name, vendor.PLATFORMS, "known")
     return name
 
 
@@ -154,15 +146,15 @@ def _beside(listed: Path, word: str) -> Path:
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise UsageError(
-            f"{word} stands beside {len(found)} networks ({names})\n"
-            f"  name the one that is meant: ./doit new NAME FILE --data {word}"
+            f"{word} stands beside {len(found)} networks ({names})",
+            f"name the one that is meant: ./doit new NAME FILE --data {word}",
         )
     return found[0]
 
 
 def _there(path: Path) -> Path:
     if not path.exists():
-        raise UsageError(f"no file or folder {path.name}\n  name calibration data that exists")
+        raise UsageError(f"no file or folder {path.name}", "name calibration data that exists")
     return path
 
 
@@ -173,7 +165,7 @@ def _shapes(words: Sequence[str]) -> dict[str, list[int]]:
         name, _, lengths = word.rpartition("=")
         parts = lengths.strip("[]").split(",")
         if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-            raise UsageError(f"`{word}` is no shape\n  write --shape INPUT=1,3,224,224")
+            raise UsageError(f"`{word}` is no shape", "write --shape INPUT=1,3,224,224")
         found[name] = [int(part) for part in parts]
     return found
 

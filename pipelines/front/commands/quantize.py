@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines import atomic, console
 from pipelines.backends.fixed_point.stages import TOOLCHAIN
-from pipelines.front.cli import STARTED_IN, UsageError
+from pipelines.front.cli import STARTED_IN, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
 from pipelines.recipe.definitions import FIXED_POINT
@@ -21,7 +21,6 @@ from pipelines.recipe.scalars import Choice
 from pipelines.recipe.scale import FRACTIONS, WORDS
 from pipelines.step import Step, Work
 from pipelines.toolchain import Environments
-from pipelines.where import did_you_mean
 from pipelines.worker import Failed
 from quant.fixed_point.options import BIAS_MODES
 from quant.image_names import COLORS
@@ -83,7 +82,7 @@ class Quantize(OwnCommand):
             found = json.loads((result.out / RECORD).read_text())
             for name in found["bytes"]:
                 if (folder / name).is_dir():  # before anything is written
-                    raise UsageError(f"{folder / name} is a folder\n  {_WRITABLE}")
+                    raise UsageError(f"{folder / name} is a folder", _WRITABLE)
             for name in found["bytes"]:
                 atomic.write(folder / name, (result.out / name).read_bytes())
             _tell(found)
@@ -91,7 +90,7 @@ class Quantize(OwnCommand):
                 if name not in found["bytes"] and (folder / name).exists():
                     console.tell(f"note: {name} was there before; it is not of this network")
         except OSError as error:
-            raise UsageError(f"{arguments.output}: {error.strerror}\n  {_WRITABLE}") from error
+            raise UsageError(f"{arguments.output}: {error.strerror}", _WRITABLE) from error
         finally:
             shutil.rmtree(result.folder)
         return 0
@@ -118,19 +117,19 @@ def _is_option(name: str) -> bool:
 def _file(given: str) -> Path:
     file = Path(STARTED_IN, given)
     if file.suffix.lower() not in _KINDS:
-        raise UsageError(f"{given} is no {' or '.join(_KINDS)} file\n  convert it to ONNX first")
+        raise UsageError(f"{given} is no {' or '.join(_KINDS)} file", "convert it to ONNX first")
     if not _exists(file) or not file.is_file():
-        raise UsageError(f"no file {given}\n  name an ONNX or TFLite file with --input")
+        raise UsageError(f"no file {given}", "name an ONNX or TFLite file with --input")
     if len(f"{file.stem}{_LONGEST}".encode()) > _MOST_BYTES:
         made = f"{file.stem[:20]}...{_LONGEST}"
-        raise UsageError(f"{given}: its name is too long for {made}\n  rename it")
+        raise UsageError(f"{given}: its name is too long for {made}", "rename it")
     return file.parent.resolve() / file.name  # a link's own name: caches keep files under others
 
 
 def _folder(given: str) -> Path:
     folder = Path(STARTED_IN, given)
     if _exists(folder) and not folder.is_dir():
-        raise UsageError(f"{given} is a file\n  name a folder with --output")
+        raise UsageError(f"{given} is a file", "name a folder with --output")
     return folder
 
 
@@ -139,28 +138,28 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}\n  name another path") from error
+        raise UsageError(f"{path}: {error.strerror}", "name another path") from error
 
 
 def _params(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
     given = arguments.calibration
     if given is not None and not _exists(Path(STARTED_IN, given)):
-        raise UsageError(f"no file or folder {given}\n  name calibration data that exists")
+        raise UsageError(f"no file or folder {given}", "name calibration data that exists")
     for key in _OF_DATA:
         if given is None and getattr(arguments, key) is not None:
             raise UsageError(
-                f"--{key} has no effect without --calibration\n  give --calibration, or delete it"
+                f"--{key} has no effect without --calibration", "give --calibration, or delete it"
             )
     chosen = {key: _chosen(key, getattr(arguments, key)) for key in _CHOICES}
     chosen["shifts"] = chosen["shifts"] or ("calibrated" if given else "data_free")
     if chosen["shifts"] == "calibrated" and not given:
-        raise UsageError("calibrated shifts need data\n  give --calibration, or --shifts data_free")
+        raise UsageError("calibrated shifts need data", "give --calibration, or --shifts data_free")
     if chosen["activations"] == "unsigned" and chosen["shifts"] == "constant":
         raise UsageError(
-            "--activations unsigned has no effect with --shifts constant\n  delete one of them"
+            "--activations unsigned has no effect with --shifts constant", "delete one of them"
         )
     if arguments.samples is not None and arguments.samples < 1:
-        raise UsageError(f"--samples can't be {arguments.samples}\n  give a number, 1 or more")
+        raise UsageError(f"--samples can't be {arguments.samples}", "give a number, 1 or more")
     defaults = {key: getattr(FixedPoint(1), key) for key in _CHOICES}
     return {
         "name": file.stem,
@@ -186,13 +185,13 @@ def _chosen(key: str, value: str | None) -> str | None:
     kind = FIXED_POINT[key].kind
     known = kind.values if isinstance(kind, Choice) else BIAS_MODES
     if value is not None and value not in known:
-        raise UsageError(f"no {key} `{value}`\n  {did_you_mean(value, known, 'known')}")
+        raise unknown(key, value, known, "known")
     return value
 
 
 def _color(value: str | None) -> str | None:
     if value is not None and value not in COLORS:
-        raise UsageError(f"no color `{value}`\n  {did_you_mean(value, COLORS, 'known')}")
+        raise unknown("color", value, COLORS, "known")
     return value
 
 
@@ -202,7 +201,7 @@ def _scale(word: str) -> list[Any]:
     is_whole = number.isascii() and number.isdigit() and int(number) > 0
     fractions = {str(fraction): fraction for fraction in FRACTIONS}
     if not (is_whole or number in fractions) or (equals and not name):
-        raise UsageError(f"`{word}` is no input_scale\n  give {WORDS}; for one input: user=16")
+        raise UsageError(f"`{word}` is no input_scale", f"give {WORDS}; for one input: user=16")
     return [name or None, int(number) if is_whole else fractions[number]]
 
 
@@ -215,7 +214,7 @@ def _numbers(key: str, text: str | None) -> list[float] | None:
         found = []
     if not found or not all(map(math.isfinite, found)) or (key == "std" and 0 in found):
         raise UsageError(
-            f"--{key} can't be `{text}`\n  give one number, or one a channel: 127,127,127"
+            f"--{key} can't be `{text}`", "give one number, or one a channel: 127,127,127"
         )
     return found
 

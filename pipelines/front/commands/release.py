@@ -9,12 +9,11 @@ from pathlib import Path
 
 from pipelines import console
 from pipelines.front import releasing
-from pipelines.front.cli import FAILURE, STARTED_IN, UsageError
+from pipelines.front.cli import FAILURE, STARTED_IN, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
 from pipelines.release import check
 from pipelines.release.versions import versions
-from pipelines.where import did_you_mean
 from quant.sha256 import sha256_of
 
 _NUMBER = re.compile(r"v?((?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
@@ -48,19 +47,18 @@ class Release(OwnCommand):
 def _release(arguments: argparse.Namespace) -> int:
     if not arguments.model or not arguments.version:
         raise UsageError(
-            "a release has a model and a version\n  ./doit release MODEL --version 1.2.0"
+            "a release has a model and a version", "./doit release MODEL --version 1.2.0"
         )
     number, stage = _NUMBER.fullmatch(arguments.version), arguments.stage
     if number is None:
-        raise UsageError(f"`{arguments.version}` is no version\n  MAJOR.MINOR.PATCH, as 1.2.0")
+        raise UsageError(f"`{arguments.version}` is no version", "MAJOR.MINOR.PATCH, as 1.2.0")
     if stage is not None and not _STAGE.fullmatch(stage):
-        raise UsageError(f"`{stage}` is no stage\n  a word of a-z, 0-9 and -, as prod")
+        raise UsageError(f"`{stage}` is no stage", "a word of a-z, 0-9 and -, as prod")
     if broken := CURRENT.broken.get(arguments.model):
         raise broken
     recipe = CURRENT.recipes.get(arguments.model)
     if recipe is None:
-        advice = did_you_mean(arguments.model, CURRENT.recipes, "models")
-        raise UsageError(f"no model `{arguments.model}`\n  {advice}")
+        raise unknown("model", arguments.model, CURRENT.recipes, "models")
     place = releasing.release(recipe, number[1], stage)
     if place is None:
         return FAILURE
@@ -89,7 +87,7 @@ def _check(place: Path) -> int:
     try:
         found = check.check(place, CURRENT.root if shutil.which("git") else None)
     except OSError as error:
-        raise UsageError(f"{place}: {error.strerror}\n  name a .tar.gz of a release") from None
+        raise UsageError(f"{place}: {error.strerror}", "name a .tar.gz of a release") from None
     for line in found.notes:
         console.tell(line)
     for line in found.wrong:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines import atomic, console
 from pipelines.front import overview
-from pipelines.front.cli import STARTED_IN, UsageError
+from pipelines.front.cli import STARTED_IN, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.why import reasons
 from pipelines.project import CURRENT
@@ -19,7 +19,6 @@ from pipelines.recipe.model import Recipe
 from pipelines.report.page import model_page, node_data, registry, render
 from pipelines.report.page.render import Page, RenderError
 from pipelines.stages.stage import built
-from pipelines.where import did_you_mean
 from quant.graph_file import parse
 
 _DEFAULT = "build/report"
@@ -50,7 +49,7 @@ class Report(OwnCommand):
         try:
             render.write(CURRENT.root, pages)
         except RenderError as error:
-            raise UsageError(f"the pages can't be written\n  {error}") from error
+            raise UsageError("the pages can't be written", str(error)) from error
         for name in chosen:
             _write_node_data(CURRENT.recipes[name], data[name], folder / name)
         _tell(data, chosen)
@@ -69,8 +68,7 @@ def _page(recipe: Recipe, stale: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 def _models(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in CURRENT.recipes:
-            advice = did_you_mean(name, CURRENT.recipes, "models")
-            raise UsageError(f"no model `{name}`\n  {advice}")
+            raise unknown("model", name, CURRENT.recipes, "models")
     return list(dict.fromkeys(names)) or list(CURRENT.recipes)
 
 

@@ -16,7 +16,6 @@ from pipelines.front.commands.targets import by_name
 from pipelines.project import CURRENT
 from pipelines.report import runtime_text
 from pipelines.stages.stage import built
-from quant.fault import Fault
 
 
 class Runtime(OwnCommand):
@@ -36,10 +35,7 @@ class Runtime(OwnCommand):
     def act(self, arguments: argparse.Namespace) -> int:
         model, build = _model(arguments.name)
         library = Path(STARTED_IN, arguments.librknnrt) if arguments.librknnrt else None
-        try:
-            told = check.check(model, library, runtime_parts.home(CURRENT.root))
-        except Fault as fault:
-            raise UsageError(str(fault)) from fault
+        told = check.check(model, library, runtime_parts.home(CURRENT.root))
         if arguments.json:
             console.tell(json.dumps(told, indent=1))
         else:
@@ -58,5 +54,5 @@ def _model(name: str) -> tuple[Path, dict[str, Any] | None]:
     recipe, target = by_name(name, "rknn")
     model = CURRENT.root / built(recipe, f"{target.name}/model.rknn")
     if not model.is_file():
-        raise UsageError(f"{name} is not built\n  run: ./doit {name}")
+        raise UsageError(f"{name} is not built", f"run: ./doit {name}")
     return model, json.loads(model.with_name("build.json").read_text())

@@ -8,12 +8,11 @@ from pipelines import console
 from pipelines.dvc_files import is_current
 from pipelines.dvc_repo import is_inside_dvc
 from pipelines.front import runtime_parts
-from pipelines.front.cli import UsageError
+from pipelines.front.cli import UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
 from pipelines.step import Step
 from pipelines.toolchain import Environments
-from pipelines.where import did_you_mean
 from pipelines.worker import Failed
 
 
@@ -28,13 +27,12 @@ class RunStep(OwnCommand):
     def act(self, arguments: argparse.Namespace) -> int:
         steps = CURRENT.plan.steps
         if arguments.step not in steps:
-            advice = did_you_mean(arguments.step, steps, "steps")
-            raise UsageError(f"no step `{arguments.step}`\n  {advice}")
+            raise unknown("step", arguments.step, steps, "steps")
         step = steps[arguments.step]
         if not is_current(CURRENT.root, CURRENT.plan, step):
             raise UsageError(
-                f"{step.folder}/dvc.yaml is not the one that its recipe makes\n"
-                "  run: ./doit plan (it writes every dvc.yaml anew)"
+                f"{step.folder}/dvc.yaml is not the one that its recipe makes",
+                "run: ./doit plan (it writes every dvc.yaml anew)",
             )
         Environments(CURRENT.root).make(step.toolchains)
         runtime_parts.fetch(CURRENT.root, [step])

@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 
 from pipelines import atomic, console
-from pipelines.front.cli import STARTED_IN, UsageError
+from pipelines.front.cli import STARTED_IN, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
 from pipelines.report.accuracy_plot import svg
 from pipelines.report.accuracy_table import Point, panels, points, text, to_csv
-from pipelines.where import did_you_mean
 
 _DEFAULT = "build/table"
 
@@ -36,8 +35,9 @@ class Table(OwnCommand):
             console.say(f"{name} is not analyzed: ./doit {name}", "yellow")
         if not found:
             raise UsageError(
-                "no accuracies\n  a model needs `evaluate`, a target of the backend fixed_point, "
-                "and a run of ./doit"
+                "no accuracies",
+                "a model needs `evaluate`, a target of the backend fixed_point, "
+                "and a run of ./doit",
             )
         shown = panels(found)
         for number, panel in enumerate(shown):
@@ -53,7 +53,7 @@ class Table(OwnCommand):
                 console.say(f"wrote {folder / name}")
         except OSError as error:
             what = f"{folder}: {error.strerror}"
-            raise UsageError(f"{what}\n  name a folder that can be written") from error
+            raise UsageError(what, "name a folder that can be written") from error
         return 0
 
 
@@ -61,7 +61,7 @@ def _targets(models: list[str]) -> list[tuple[Recipe, Target]]:
     recipes = CURRENT.recipes
     for name in models:
         if name not in recipes:
-            raise UsageError(f"no model `{name}`\n  {did_you_mean(name, recipes, 'models')}")
+            raise unknown("model", name, recipes, "models")
     return [
         (recipe, target)
         for recipe, target in CURRENT.plan.targets()

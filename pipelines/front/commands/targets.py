@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.front.cli import UsageError
+from pipelines.front.cli import UsageError, unknown
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
 from pipelines.where import did_you_mean
@@ -23,7 +23,7 @@ def by_name(name: str, backend: str) -> tuple[Recipe, Target]:
     """MODEL@TARGET of the backend. Raises UsageError with the nearest."""
     known = all_named(backend)
     if name not in known:
-        raise UsageError(f"no {backend} target `{name}`\n  {did_you_mean(name, known, 'targets')}")
+        raise unknown(f"{backend} target", name, known, "targets")
     return known[name]
 
 
@@ -32,17 +32,17 @@ def find(name: str, target: str | None, who: str) -> tuple[Recipe, list[Target]]
     model, _, named = name.partition("@")
     recipes = CURRENT.recipes
     if model not in recipes:
-        raise UsageError(f"no model `{model}`\n  {did_you_mean(model, recipes, 'models')}")
+        raise unknown("model", model, recipes, "models")
     recipe, wanted = recipes[model], target or named
     if wanted and wanted not in recipe.targets:
         advice = did_you_mean(wanted, recipe.targets, "targets")
-        raise UsageError(f"{model} has no target `{wanted}`\n  {advice}")
+        raise UsageError(f"{model} has no target `{wanted}`", advice)
     chosen = [recipe.targets[wanted]] if wanted else list(recipe.targets.values())
     able = [target for target in chosen if target.backend == "rknn"]
     if not able:
         what = f"{model}@{wanted}" if wanted else f"every target of {model}"
         raise UsageError(
-            f"{what} is of the backend {chosen[0].backend}\n"
-            f"  {who} examines .rknn files; report/bytes.json tells this one's bytes"
+            f"{what} is of the backend {chosen[0].backend}",
+            f"{who} examines .rknn files; report/bytes.json tells this one's bytes",
         )
     return recipe, able

@@ -51,8 +51,8 @@ class Tune(OwnCommand):
         goal = Goal(arguments.max_output_error, arguments.min_output_cosine, arguments.max_drop)
         if arguments.apply and not goal.is_given:
             raise UsageError(
-                "--apply writes the cheapest layers that are good enough\n"
-                "  say what is: --max-output-error 0.02, --min-output-cosine 0.999 or --max-drop 1"
+                "--apply writes the cheapest layers that are good enough",
+                "say what is: --max-output-error 0.02, --min-output-cosine 0.999 or --max-drop 1",
             )
         recipe, target = _one(*find(arguments.model, arguments.target, "tune"))
         _require_open(recipe, target, goal)
@@ -78,7 +78,7 @@ def _share(text: str) -> float:
 def _one(recipe: Recipe, targets: Sequence[Target]) -> tuple[Recipe, Target]:
     if len(targets) > 1:
         names = ", ".join(target.name for target in targets)
-        raise UsageError(f"{recipe.model} has several targets\n  name one: --target {names}")
+        raise UsageError(f"{recipe.model} has several targets", f"name one: --target {names}")
     return recipe, targets[0]
 
 
@@ -86,9 +86,9 @@ def _require_open(recipe: Recipe, target: Target, goal: Goal) -> None:
     """That the target's layers are still to be chosen."""
     name, dtype = f"{recipe.model}@{target.name}", target.quantize.dtype
     if dtype == "float16":
-        raise UsageError(f"{name} is float16 as a whole\n  tune an int8 target: `dtype: w8a8`")
+        raise UsageError(f"{name} is float16 as a whole", "tune an int8 target: `dtype: w8a8`")
     if dtype == "prequantized":
-        raise UsageError(f"{name} was quantized before it came here\n  tune its float source")
+        raise UsageError(f"{name} was quantized before it came here", "tune its float source")
     for key, value in (
         ("build.layers", target.build.layers),
         ("build.auto_hybrid", target.build.auto_hybrid),
@@ -96,8 +96,8 @@ def _require_open(recipe: Recipe, target: Target, goal: Goal) -> None:
     ):
         if value:
             raise UsageError(
-                f"`{key}` chooses float layers for {name} already\n"
-                "  take it out of the recipe: tune starts from int8 alone"
+                f"`{key}` chooses float layers for {name} already",
+                "take it out of the recipe: tune starts from int8 alone",
             )
     if goal.drop_points is not None and (recipe.evaluate is None or recipe.evaluate.function):
         what = "names no `evaluate`" if recipe.evaluate is None else "measures by its own function"

@@ -14,14 +14,13 @@ from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.doctor.upgrade import Cell, Choice, Oracle, Row
 from pipelines.front import one_page
 from pipelines.front.accuracy_table import share
-from pipelines.front.cli import UsageError, dispatch, jobs_at_once
+from pipelines.front.cli import UsageError, dispatch, jobs_at_once, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.run_lock import RunLock
 from pipelines.project import CURRENT
 from pipelines.recipe.model import Recipe, Target
 from pipelines.recipe.vendor import ALL_PLATFORMS
 from pipelines.toolchain import Environments
-from pipelines.where import did_you_mean
 
 _HEAD = ("target, with", "artifact", "Mcycles", "error", "")
 _MEANINGS = (
@@ -69,7 +68,7 @@ class Upgrade(OwnCommand):
             for target in upgrade.targets_of(recipe, arguments.platform)
         ]
         if not wanted:
-            raise UsageError("none of these has a target of the backend rknn\n  name another model")
+            raise UsageError("none of these has a target of the backend rknn", "name another model")
         Environments(CURRENT.root).make(names)
         dispatch([f"{name}:export" for name in dict.fromkeys(r.model for r, _ in wanted)])
         with RunLock(CURRENT.root):
@@ -80,8 +79,7 @@ class Upgrade(OwnCommand):
 def _require(given: Sequence[str], known: Sequence[str], one: str, all_of_them: str) -> None:
     for name in given:
         if name not in known:
-            advice = did_you_mean(name, known, all_of_them)
-            raise UsageError(f"no {one} `{name}`\n  {advice}")
+            raise unknown(one, name, known, all_of_them)
 
 
 def _recipes(models: Sequence[str]) -> list[Recipe]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 
 from pipelines import console
-from pipelines.front.cli import FAILURE, UsageError
+from pipelines.front.cli import FAILURE, UsageError, unknown
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.why import reasons
 from pipelines.git import git
@@ -16,7 +16,6 @@ from pipelines.release.machine import machine
 from pipelines.release.versions import versions
 from pipelines.step import Step
 from pipelines.toolchain import Environments
-from pipelines.where import did_you_mean
 from pipelines.worker import Failed
 from quant.fault import Fault
 
@@ -33,8 +32,7 @@ class Verify(OwnCommand):
         models = arguments.models or list(CURRENT.recipes)
         for model in models:
             if model not in CURRENT.recipes:
-                advice = did_you_mean(model, CURRENT.recipes, "models")
-                raise UsageError(f"no model `{model}`\n  {advice}")
+                raise unknown("model", model, CURRENT.recipes, "models")
             _require_built(model)
         return max([0, *map(_verify, models)])
 
@@ -43,7 +41,7 @@ def _require_built(model: str) -> None:
     """What is not recorded can't be held against anything."""
     stale = [step.name for step, why in reasons({s.name for s in CURRENT.plan.of(model)}) if why]
     if stale:
-        raise UsageError(f"{stale[0]} is not up to date\n  run: ./doit {model}")
+        raise UsageError(f"{stale[0]} is not up to date", f"run: ./doit {model}")
 
 
 def _verify(model: str) -> int:

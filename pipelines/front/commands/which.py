@@ -15,7 +15,6 @@ from pipelines.front.commands.command import OwnCommand
 from pipelines.project import CURRENT
 from pipelines.release.history import Build, History
 from pipelines.release.versions import Version, versions
-from quant.fault import Fault
 
 _DIGEST = re.compile(r"(?:npumake:)?([0-9a-f]{8,64})")
 _MOST = 3  # commits told of one target
@@ -52,8 +51,9 @@ def _found(what: str, history: History) -> tuple[str | None, list[Build]]:
     match = _DIGEST.fullmatch(what)
     if match is None:
         raise UsageError(
-            f"`{what}` is no file, and no digest\n  a digest is what ./doit inspect tells of an "
-            ".rknn: 64 of 0-9 and a-f, or at least the first 8"
+            f"`{what}` is no file, and no digest",
+            "a digest is what ./doit inspect tells of an "
+            ".rknn: 64 of 0-9 and a-f, or at least the first 8",
         )
     return match[1], history.by_digest(match[1])
 
@@ -63,10 +63,7 @@ def _digest_of(path: Path) -> str | None:
     with path.open("rb") as file:
         if file.read(4) != b"RKNN":
             return None
-    try:
-        return inspection.digest_of(path)
-    except Fault as fault:
-        raise UsageError(f"{fault.what}\n  {fault.advice}") from None
+    return inspection.digest_of(path)
 
 
 def _tell_unknown(what: str, digest: str | None, history: History) -> None:
