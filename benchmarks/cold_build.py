@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipelines.toolchain import Environments
+from pipelines.run.toolchain.toolchain import Environments
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = ("rk3588", "rk3566")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.toolchain import Environments
+from pipelines.run.toolchain.toolchain import Environments
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLCHAINS = {

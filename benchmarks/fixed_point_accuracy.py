@@ -20,9 +20,9 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from statistics import mean
 
-from pipelines.toolchain import Environments
-from quant.fixed_point.options import BIAS_MODES, WEIGHTS, Options
-from quant.fixed_point.ranges import data_free_samples
+from pipelines.run.toolchain.toolchain import Environments
+from quant.fixed_point.calibration.ranges import data_free_samples
+from quant.fixed_point.network.options import BIAS_MODES, WEIGHTS, Options
 from tests.conftest import ROOT
 from tests.imbalance import unbalance
 from tests.trained_models import (

@@ -20,13 +20,13 @@ from onnx import helper, numpy_helper
 
 from benchmarks.mobilenet import Array, as_onnx, pictures
 from benchmarks.quantizers import CALIBRATION, COMPARED, HELD_OUT, INPUT_SCALE, error, outputs
+from quant.execution.run import FloatRun
+from quant.fixed_point.calibration.ranges import observe
 from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
-from quant.fixed_point.options import Options
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.onnx.to_onnx import to_onnx
 from quant.fixed_point.prepare import prepare
-from quant.fixed_point.ranges import observe
-from quant.fixed_point.to_onnx import to_onnx
-from quant.graph_run import FloatRun
 
 STEPS = (16.0, 255 / 6)  # a unit
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.backends.rknn.runtime import check, emulator
-from pipelines.front import runtime_parts
+from pipelines.front.doit import runtime_parts
 
 # A child's memory is told as at least its parent's: little is imported here.
 ROOT = Path(__file__).resolve().parent.parent

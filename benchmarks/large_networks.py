@@ -30,7 +30,7 @@ import onnx
 
 from benchmarks.made_networks import deep, wide, write_photographs
 from benchmarks.resnet import as_onnx
-from pipelines.toolchain import Environments
+from pipelines.run.toolchain.toolchain import Environments
 from tests.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,8 +52,8 @@ SIMPLIFY = {
     "npumake": """
 import sys
 from pathlib import Path
-from pipelines.jobs.simplifiers import simplified
-from quant.graph_file import read, save
+from pipelines.stages.simplify.jobs.simplifiers import simplified
+from quant.graph.file import read, save
 save(simplified(read(Path(sys.argv[1])), "auto", lambda model: model).model, Path("ours.onnx"))
 """,
     "onnxslim": """

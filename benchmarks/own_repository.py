@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cold_build import write_model
-from pipelines.starter import pin, repository
+from pipelines.front.init import pin, repository
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("dodo.py", "doit", "pyproject.toml", "pipelines", "quant", "toolchains", ".dvc/config")

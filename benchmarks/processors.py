@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
-from pipelines.content import md5_of
-from pipelines.project import Project
+from pipelines.building.project import Project
+from pipelines.record.digest import md5_of
+from pipelines.record.step import Step
 from pipelines.release import rebuild
-from pipelines.step import Step
-from pipelines.toolchain import Environments
-from pipelines.worker import Failed
-from quant.rknn_leaks import environment
+from pipelines.run.toolchain.toolchain import Environments
+from pipelines.run.worker import Failed
+from quant.rknn.leaks import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 QEMU = "qemu-x86_64-static"

@@ -25,15 +25,15 @@ COMPARED = 32  # pictures that outputs are compared on
 
 def npumake(folder: Path, samples: int, way: str = "") -> float:
     """As `./doit quantize` does it, but for the proof of both files."""
+    from quant.fixed_point.calibration.ranges import observe
+    from quant.fixed_point.calibration.tuning import Tuner, is_wanted
     from quant.fixed_point.equalize import equalize
     from quant.fixed_point.lower import lower
-    from quant.fixed_point.options import Options
+    from quant.fixed_point.network.options import Options
+    from quant.fixed_point.onnx.to_onnx import to_onnx
     from quant.fixed_point.prepare import prepare
-    from quant.fixed_point.ranges import observe
     from quant.fixed_point.tflite.to_tflite import to_tflite
-    from quant.fixed_point.to_onnx import to_onnx
-    from quant.fixed_point.tuning import Tuner, is_wanted
-    from quant.graph_file import read
+    from quant.graph.file import read
 
     began = time.perf_counter()
     model = equalize(prepare(read(folder / "float.onnx")))

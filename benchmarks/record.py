@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pipelines.facts import observe
-from pipelines.project import Project
+from pipelines.building.project import Project
+from pipelines.record.facts import observe
 
 
 def record_all(root: Path) -> None:

@@ -24,8 +24,8 @@ from onnx import helper
 
 from benchmarks.networks import CATALOG, Network
 from pipelines.backends.rknn.runtime import check
-from pipelines.front import runtime_parts
-from pipelines.toolchain import Environments
+from pipelines.front.doit import runtime_parts
+from pipelines.run.toolchain.toolchain import Environments
 from tests.conftest import ROOT, real_models
 from tests.small_models import model_bytes, samples
 from tests.workspace import Workspace

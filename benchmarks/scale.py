@@ -29,10 +29,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines import plan as plans
-from pipelines import seal
-from pipelines.plan import Plan
+from pipelines.building import plan as plans
+from pipelines.building.plan import Plan
 from pipelines.recipe import parse
+from pipelines.record import seal
 from tests.fake_project import FakeProject
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipelines import seal
+from pipelines.record import seal
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ("layers.json", "layers.csv", "bytes.json", "metrics.json", "error_analysis.txt")
@@ -31,7 +31,7 @@ ABSENT = ("recipe.yml", ".dvcignore")
 CHECK = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from pipelines import seal
+from pipelines.record import seal
 whole = seal.check(sys.argv[2], []) is not None
 import resource
 used = resource.getrusage(resource.RUSAGE_SELF)

@@ -153,7 +153,7 @@ def compare_layers(names: list[str]) -> None:
 
 
 def toolchain(name: str) -> Path:
-    from pipelines.toolchain import Environments
+    from pipelines.run.toolchain.toolchain import Environments
 
     environments = Environments(ROOT)
     environments.make(["core", name])

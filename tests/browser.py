@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.toolchain import Environments
+from pipelines.run.toolchain.toolchain import Environments
 from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium")

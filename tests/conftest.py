@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.toolchain import Environments
+from pipelines.run.toolchain.toolchain import Environments
 from tests import sharing
 
 FAKE = "fake: {download: 0 MB, disk: 0 MB, preload: [], path: [jobs]}\n"

@@ -10,7 +10,7 @@ import onnx
 
 from tests.job_runner import Told, Work, recipe_input, run_here, source
 
-EXPORT, CHECK = "pipelines.jobs.export_onnx", "pipelines.jobs.check_onnx"
+EXPORT, CHECK = "pipelines.stages.export.jobs.from_onnx", "pipelines.stages.export.jobs.check_onnx"
 X = {"x": recipe_input([1, 3, 8, 8])}
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from pipelines.backends.rknn.stages import REPORTS
-from pipelines.installed import Installed
+from pipelines.backends.rknn.steps import REPORTS
+from pipelines.run.toolchain.installed import Installed
 from tests.workspace import Workspace
 
 TOOLCHAINS = ("core", "rknn-2.5.0")
@@ -64,13 +64,13 @@ def run(job):
     note("ended")
 """
 OUTPUTS: dict[str, tuple[str, ...]] = {
-    "samples": (),
-    "check_onnx": (),
-    "export_onnx": ("model.onnx", "export.json"),
-    "simplify": ("model.onnx", "changes.json"),
-    "rknn_quantize": ("quantize/a.data", "quantize/b.model"),
-    "rknn_build": ("model.rknn", "build.json"),
-    "rknn_analyze": tuple(f"report/{name}" for name in REPORTS),
+    "stages/samples/jobs/samples": (),
+    "stages/export/jobs/check_onnx": (),
+    "stages/export/jobs/from_onnx": ("model.onnx", "export.json"),
+    "stages/simplify/jobs/simplify": ("model.onnx", "changes.json"),
+    "backends/rknn/jobs/quantize": ("quantize/a.data", "quantize/b.model"),
+    "backends/rknn/jobs/build": ("model.rknn", "build.json"),
+    "backends/rknn/jobs/analyze": tuple(f"report/{name}" for name in REPORTS),
 }
 
 
@@ -82,7 +82,7 @@ class FakeProject(Workspace):
         self.size = size
         for name, outputs in OUTPUTS.items():
             text = JOB.format(outputs=outputs, size=size, seconds=seconds, log=log)
-            (root / "pipelines" / "jobs" / f"{name}.py").write_text(text)
+            (root / "pipelines" / f"{name}.py").write_text(text)
         self._make_toolchains()
 
     def add_models(self, count: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.step import Step, Work
+from pipelines.record.step import Step, Work
 
 # Joins its inputs, the parameter and the clock-free facts only, so reruns are byte-identical.
 JOIN = """

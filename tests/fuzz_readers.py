@@ -27,13 +27,13 @@ import flatbuffers  # type: ignore[import-untyped]
 from ai_edge_litert import schema_py_generated as schema
 
 from quant.fault import Fault
-from quant.graph import Graph
-from quant.graph_check import check_graph, foreign_operators
-from quant.graph_file import read
-from quant.graph_names import select_outputs
-from quant.graph_types import input_types, output_types, require_static
-from quant.graph_weights import parameter_count, require_finite
-from quant.operators import operator_counts
+from quant.graph.check import check_graph, foreign_operators
+from quant.graph.file import read
+from quant.graph.graph import Graph
+from quant.graph.names import select_outputs
+from quant.graph.operators import operator_counts
+from quant.graph.types import input_types, output_types, require_static
+from quant.graph.weights import parameter_count, require_finite
 from quant.tflite.convert import convert
 from quant.tflite.export import read_network
 from quant.tflite.litert import LiteRT

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from quant.graph import Graph, attribute
+from quant.graph.graph import Graph, attribute
 
 # Operators that a positive factor a channel goes through.
 _PASSING = {"Relu", "Pad", "GlobalAveragePool", "Flatten", "Reshape"}

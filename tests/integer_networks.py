@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.fixed_point import network as net
-from quant.fixed_point.network import Integers, Network, Rescale, Tensor
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Integers, Network, Rescale, Tensor
 
 
 class IntegerNetwork:

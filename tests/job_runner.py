@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.jobs.job import Job
-from pipelines.jobs.refusal import Refusal
-from pipelines.toolchain import load
+from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.refusal import Refusal
+from pipelines.run.toolchain.toolchain import load
 from quant.fault import Fault
 from tests.conftest import ROOT
 
@@ -38,7 +38,7 @@ def recipe_input(shape: list[int] | None = None, dtype: str = "float32", **given
     return {"shape": shape, "dtype": dtype, "mean": None, "std": None, **given}
 
 
-# As pipelines.worker sets it, but for the seed of hashes: nothing may depend on it.
+# As pipelines.run.worker sets it, but for the seed of hashes: nothing may depend on it.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "PYTHONUNBUFFERED": "1",
@@ -58,7 +58,7 @@ class Work:
 
     @classmethod
     def lay_out(cls, folder: Path, files: Mapping[str, Path]) -> Work:
-        """Link `files`, by their name in the job, as pipelines.worker does."""
+        """Link `files`, by their name in the job, as pipelines.run.worker does."""
         (folder / "out").mkdir(parents=True)
         inputs = {}
         for name, path in files.items():
@@ -85,7 +85,7 @@ class Told:
     advice: str = ""
 
 
-# Runs `pipelines.jobs.NAME` or any module with `run(job)`.
+# Runs any module with `run(job)`.
 Run = Callable[[Work, str, Mapping[str, Any]], Told]
 
 
@@ -113,7 +113,7 @@ class ToolchainJobs:
         self._numbers = itertools.count()
         settings = json.dumps({"paths": [*map(str, paths), str(ROOT)], "preload": preload})
         self._process = subprocess.Popen(
-            [str(python), "-s", str(ROOT / "pipelines" / "fork_server.py"), settings],
+            [str(python), "-s", str(ROOT / "pipelines" / "run" / "fork_server.py"), settings],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("w"),

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import tensorflow as tf
 
-from pipelines.jobs.job import Job
+from pipelines.run.jobs.job import Job
 
 keras = tf.keras
 layers = tf.keras.layers

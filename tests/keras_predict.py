@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from pipelines.jobs.job import Job
+from pipelines.run.jobs.job import Job
 
 
 def run(job: Job) -> None:

@@ -29,8 +29,8 @@ NAMES = ("net.model", "net.data", "net.quantization.cfg")
 
 def check(seed: int, platform: str) -> Iterator[dict[str, Any]]:
     """Runs in the current folder."""
-    from pipelines.backends.rknn import hybrid
-    from pipelines.backends.rknn.sdk import Sdk
+    from pipelines.backends.rknn.sdk import hybrid
+    from pipelines.backends.rknn.sdk.api import Sdk
 
     arrays = samples(seed)
     for number, array in enumerate(arrays):

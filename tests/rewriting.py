@@ -6,11 +6,11 @@ from typing import Any
 
 import onnx
 
-from quant.compare import differences
-from quant.graph import Graph
-from quant.graph_check import check_graph
-from quant.graph_run import run_random
-from quant.graph_types import output_types
+from quant.execution.compare import differences
+from quant.execution.run import run_random
+from quant.graph.check import check_graph
+from quant.graph.graph import Graph
+from quant.graph.types import output_types
 from quant.rewrites import RULES
 from quant.rewrites.apply import Applied, apply
 from quant.rewrites.rule import Rule

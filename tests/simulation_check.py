@@ -36,7 +36,7 @@ def samples(seed: int) -> list[Array]:
 
 def check(seed: int, platform: str, algorithm: str) -> dict[str, Any]:
     """Runs in the current folder. Counts of elements, and of those that differ."""
-    from pipelines.backends.rknn.sdk import Sdk
+    from pipelines.backends.rknn.sdk.api import Sdk
 
     arrays = samples(seed)
     for number, array in enumerate(arrays):

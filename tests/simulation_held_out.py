@@ -37,7 +37,7 @@ def check(
     model: onnx.ModelProto, samples: Sequence[Array], platform: str, algorithm: str
 ) -> dict[str, Any]:
     """Runs in the current folder."""
-    from pipelines.backends.rknn.sdk import Sdk
+    from pipelines.backends.rknn.sdk.api import Sdk
 
     for number, array in enumerate(calibrating := samples[:-HELD_OUT]):
         np.save(f"{number}.npy", array)

@@ -26,37 +26,47 @@ from typing import Any
 
 import yaml
 
-from pipelines.recipe import definitions, model
-from pipelines.recipe.section import Section
+from pipelines.recipe.define import definitions, model
+from pipelines.recipe.kinds.section import Section
 from pipelines.stages.stage import plain
 from tests.conftest import ROOT
 from tests.test_floors import MODULES, imports
 
 NOTED = ROOT / "tests" / "data" / "stage_code.json"
 VERSIONS = ROOT / "pipelines" / "stages" / "versions.yaml"
-JOBS = "pipelines.jobs"
 DEFAULTS = "defaults of a recipe"  # a row beside those of files
 _RKNN, _FIXED = "pipelines.backends.rknn", "pipelines.backends.fixed_point"
-_RECIPE = ("pipelines.recipe.resolve", "pipelines.recipe.sweep")
+_RECIPE = ("pipelines.recipe.resolve", "pipelines.recipe.define.sweep")
+
+
+def _jobs(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}.jobs.{name}" for name in names)
+
+
+_EXPORT, _SIMPLIFY = "pipelines.stages.export", "pipelines.stages.simplify"
+_SAMPLES = _jobs("pipelines.stages.samples", "samples")
 # Version key -> modules that it runs, and (after "+") that only say what those are given.
 STAGES: Mapping[str, tuple[str, ...]] = {
     "export": (
-        *("export_onnx", "export_tflite", "export_torch", "export_tensorflow", "check_onnx"),
-        "+pipelines.stages.export",
+        *_jobs(_EXPORT, "from_onnx", "from_tflite", "from_torch", "from_tensorflow", "check_onnx"),
+        f"+{_EXPORT}.step",
     ),
-    "simplify": ("samples", "simplify", "+pipelines.stages.simplify"),
-    "rknn.quantize": ("samples", "rknn_quantize", f"+{_RKNN}.stages"),
-    "rknn.build": ("samples", "rknn_build", f"+{_RKNN}.stages"),
+    "simplify": (*_SAMPLES, *_jobs(_SIMPLIFY, "simplify"), f"+{_SIMPLIFY}.step"),
+    "rknn.quantize": (*_SAMPLES, *_jobs(_RKNN, "quantize"), f"+{_RKNN}.steps"),
+    "rknn.build": (*_SAMPLES, *_jobs(_RKNN, "build"), f"+{_RKNN}.steps"),
     "rknn.analyze": (
-        *("samples", "calibration", "rknn_analyze", "rknn_infer", "rknn_board"),
-        *("rknn_handoff", "rknn_measure", f"+{_RKNN}.stages", f"+{_RKNN}.tune_steps"),
+        *_jobs("pipelines.stages.samples", "samples", "calibration"),
+        *_jobs(_RKNN, "analyze", "infer", "board", "handoff", "measure"),
+        *(f"+{_RKNN}.steps", f"+{_RKNN}.tune_steps"),
     ),
-    "rknn.runtime": ("rknn_runtime", f"+{_RKNN}.stages"),
-    "rknn.tune": ("samples", "rknn_tune", f"+{_RKNN}.tune_steps"),
-    "fixed_point.quantize": ("samples", "fixed_point_quantize", f"+{_FIXED}.stages"),
-    "fixed_point.build": ("fixed_point_build", "fixed_point_file", f"+{_FIXED}.stages"),
+    "rknn.runtime": (*_jobs(_RKNN, "runtime"), f"+{_RKNN}.steps"),
+    "rknn.tune": (*_SAMPLES, *_jobs(_RKNN, "tune"), f"+{_RKNN}.tune_steps"),
+    "fixed_point.quantize": (*_SAMPLES, *_jobs(_FIXED, "quantize"), f"+{_FIXED}.steps"),
+    "fixed_point.build": (*_jobs(_FIXED, "build", "file"), f"+{_FIXED}.steps"),
     "fixed_point.analyze": (
-        *("samples", "fixed_point_analyze", "fixed_point_infer", f"+{_FIXED}.stages"),
+        *_SAMPLES,
+        *_jobs(_FIXED, "analyze", "infer"),
+        f"+{_FIXED}.steps",
     ),
 }
 # No Python of ours, and decide all the same: stages -> files.
@@ -68,7 +78,7 @@ _BESIDE: Mapping[str, tuple[str, ...]] = {
 
 def code_of(stage: str) -> set[str]:
     """Every file that decides of the stage's output, relative to the project, and DEFAULTS."""
-    jobs = {f"{JOBS}.{name}" for name in STAGES[stage] if not name.startswith("+")}
+    jobs = {name for name in STAGES[stage] if not name.startswith("+")}
     given = {name[1:] for name in STAGES[stage] if name.startswith("+")}
     files = {_relative(MODULES[module]) for module in _closure(jobs) | given | {*_RECIPE}}
     for prefix, patterns in _BESIDE.items():

@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, Layer, Operation, Range
+from pipelines.backends.rknn.findings.accuracy.table import CAUSES, findings
 from pipelines.doctor import accuracy
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
-from pipelines.findings.accuracy.evidence import Evidence, Layer, Operation, Range
-from pipelines.findings.accuracy.table import CAUSES, findings
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
 from tests.small_models import npy
@@ -133,7 +133,7 @@ def test_a_cause_is_one_only_where_it_is(name: str) -> None:
 
 
 def test_every_module_is_in_the_table_and_has_a_case() -> None:
-    folder = ROOT / "pipelines/findings/accuracy"
+    folder = ROOT / "pipelines/backends/rknn/findings/accuracy"
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "evidence", "table"}
     assert {cause.name for cause in CAUSES} == modules
     told = {(name, is_cause) for _, said in CASES.values() for name, is_cause in said.items()}

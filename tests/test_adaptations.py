@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from quant.graph import Graph
+from quant.graph.graph import Graph
 from quant.rewrites import ADAPTATIONS
 from quant.rewrites.apply import apply
 from tests.graph_builder import Builder

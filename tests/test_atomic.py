@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import atomic
+from pipelines.files import atomic
 
 DATA = bytes(range(256)) * 40
 

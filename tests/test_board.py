@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.backends.rknn.board import read_boards, require
-from pipelines.jobs.refusal import Refusal
+from pipelines.backends.rknn.sdk.board import read_boards, require
+from pipelines.run.jobs.refusal import Refusal
 
 LISTED = """* daemon not running; starting now at tcp:5037
 * daemon started successfully

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, helper
 
-from pipelines.builder import Builder, Outcome
-from pipelines.last_node import last_node
-from pipelines.worker import Failed
+from pipelines.building.builder import Builder, Outcome
+from pipelines.run.last_node import last_node
+from pipelines.run.worker import Failed
 from tests.fake_steps import make_step, write_job
 from tests.processes import is_running
 from tests.small_models import conv_net
@@ -182,7 +182,7 @@ def test_folders_are_outputs_too(builder: Builder) -> None:
         ("import os\ndef run(job): os._exit(7)", "ended with code 7"),
         ("def run(job): raise ValueError('no such layer')", "ValueError: no such layer"),
         (
-            "from pipelines.jobs.refusal import Refusal\n"
+            "from pipelines.run.jobs.refusal import Refusal\n"
             "def run(job): raise Refusal('bad image', 'convert it')",
             "bad image\n  convert it",
         ),

@@ -14,7 +14,7 @@ SCRIPT = """
 import ctypes, os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from pipelines.backends.rknn.capture import captured
+from pipelines.backends.rknn.sdk.capture import captured
 libc = ctypes.CDLL(None)
 print("before")
 libc.puts(b"native before")

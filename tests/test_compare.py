@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from quant.compare import at_most, difference, differences, require_close
+from quant.execution.compare import at_most, difference, differences, require_close
+from quant.execution.random_inputs import random_inputs
 from quant.fault import Fault
-from quant.graph_types import TensorType
-from quant.random_inputs import random_inputs
+from quant.graph.types import TensorType
 
 NAN, INF = np.nan, np.inf
 Array = npt.NDArray[Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.console import table
+from pipelines.files.console import table
 
 ROWS = [
     ("name", "steps", "bytes"),

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quant.erfc import write_out_erfc
-from quant.graph_check import check_graph
-from quant.graph_run import FloatRun
-from quant.graph_types import input_types, output_types
-from quant.operators import operator_counts, opset
+from quant.conversion.erfc import write_out_erfc
+from quant.execution.run import FloatRun
+from quant.graph.check import check_graph
+from quant.graph.operators import operator_counts, opset
+from quant.graph.types import input_types, output_types
 from tests.exporting import X, export, exported
 from tests.graph_builder import parsed
 from tests.job_runner import Told, recipe_input

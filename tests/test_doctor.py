@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.doctor import clinic, trial
+from pipelines.doctor import search, trial
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
-from pipelines.recipe.model import Recipe
+from pipelines.recipe.define.model import Recipe
 from pipelines.recipe.parse import load
 from tests.small_models import conv_net, recipe, samples
 from tests.workspace import Workspace
@@ -90,28 +90,28 @@ WITH_OPTION = Result(BOTH, 100, cosines=COSINES, network="m")
 )
 def test_best(changes: dict[str, object], is_chosen: bool) -> None:
     result = replace(WITH_OPTION, **changes)  # type: ignore[arg-type]
-    assert clinic.best([AS_IT_IS, MERGED, result]) == (result if is_chosen else MERGED)
+    assert search.best([AS_IT_IS, MERGED, result]) == (result if is_chosen else MERGED)
 
 
 def test_a_cut_is_never_the_best() -> None:
     cut = replace(MERGED, remedy=Remedy(("cut_postprocessing",)))
-    assert clinic.best([AS_IT_IS, cut], ["cut_postprocessing"]) is None
+    assert search.best([AS_IT_IS, cut], ["cut_postprocessing"]) is None
 
 
 @pytest.mark.parametrize(("simple", "is_chosen"), [(109, True), (111, False)])
 def test_a_further_remedy_has_to_save_a_tenth(simple: int, is_chosen: bool) -> None:
     simpler = replace(MERGED, artifact_bytes=simple)
-    found = clinic.best([AS_IT_IS, simpler, WITH_OPTION])
+    found = search.best([AS_IT_IS, simpler, WITH_OPTION])
     assert found == (simpler if is_chosen else WITH_OPTION)
 
 
 @pytest.mark.parametrize(("size", "is_chosen"), [(950, True), (951, False)])
-@pytest.mark.parametrize("option", clinic.TRADES)
+@pytest.mark.parametrize("option", search.TRADES)
 def test_a_trade_of_cores_or_time_has_to_save_a_twentieth(
     option: str, size: int, is_chosen: bool
 ) -> None:
     traded = replace(AS_IT_IS, remedy=Remedy(options={option: True}), artifact_bytes=size)
-    assert clinic.best([AS_IT_IS, traded]) == (traded if is_chosen else None)
+    assert search.best([AS_IT_IS, traded]) == (traded if is_chosen else None)
 
 
 PRUNED = Result(
@@ -133,14 +133,14 @@ def test_pruning_may_change_the_network_but_no_figure_of_the_outputs(
 ) -> None:
     as_it_is = replace(AS_IT_IS, outputs="same")
     result = replace(PRUNED, **changes)  # type: ignore[arg-type]
-    assert clinic.is_exact(result, [as_it_is, PRUNED, result]) is is_exact
+    assert search.is_exact(result, [as_it_is, PRUNED, result]) is is_exact
 
 
 @pytest.mark.parametrize(("length", "lowered"), [(64, ["entire a"]), (48, [])])
 def test_a_tensor_with_other_channels_is_not_compared(length: int, lowered: list[str]) -> None:
     as_it_is = replace(AS_IT_IS, lengths={"a": 64})
     result = replace(MERGED, cosines=COSINES | {"entire a": 0.98}, lengths={"a": length})
-    assert clinic.lowered(result, as_it_is) == lowered
+    assert search.lowered(result, as_it_is) == lowered
 
 
 @pytest.mark.toolchain

@@ -16,12 +16,12 @@ import onnx
 import pytest
 import yaml
 
-from pipelines.console import quantity
-from quant.cut_run import CutRun
-from quant.graph_file import read
-from quant.graph_run import FloatRun
-from quant.graph_types import input_types
-from quant.random_inputs import DRAWS, random_inputs
+from pipelines.files.console import quantity
+from quant.execution.cut_run import CutRun
+from quant.execution.random_inputs import DRAWS, random_inputs
+from quant.execution.run import FloatRun
+from quant.graph.file import read
+from quant.graph.types import input_types
 from quant.rewrites import RULES
 from tests.conftest import ROOT, real_models
 from tests.test_ledger import built_diseases

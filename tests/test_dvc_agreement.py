@@ -18,7 +18,7 @@ import pytest
 import yaml
 from dvc.utils.serialize import load_yaml  # type: ignore[import-untyped]
 
-from pipelines.recipe.yaml_tree import compose
+from pipelines.recipe.yaml.tree import compose
 from tests.checkout import Checkout
 from tests.dvc_runner import Failure, run
 from tests.small_models import conv_net, npy, recipe, samples

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import dvc_yaml
-from pipelines.builder import Builder, Outcome
-from pipelines.step import Step
+from pipelines.building import dvc_yaml
+from pipelines.building.builder import Builder, Outcome
+from pipelines.record.step import Step
 from tests.dvc_runner import dvc, git
 from tests.fake_steps import make_step, write_job
 

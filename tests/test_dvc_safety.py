@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import dvc_repo, dvc_yaml
-from pipelines.builder import Builder, Outcome
-from pipelines.step import Step
-from pipelines.where import Problems
-from pipelines.worker import Failed
+from pipelines.building import dvc_yaml
+from pipelines.building.builder import Builder, Outcome
+from pipelines.dvc import repo as dvc_repo
+from pipelines.files.where import Problems
+from pipelines.record.step import Step
+from pipelines.run.worker import Failed
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc
 from tests.fake_steps import make_step, write_job
@@ -282,7 +283,7 @@ def mounted(root: Path, mount: str, code: str) -> subprocess.CompletedProcess[st
 BRING = """
 import sys
 from pathlib import Path
-from pipelines.worker import Failed
+from pipelines.run.worker import Failed
 from tests.test_dvc_safety import STEP, bring
 try:
     print(bring(Path(sys.argv[1])).value)

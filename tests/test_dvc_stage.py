@@ -9,8 +9,8 @@ from dvc.stage.cache import _get_cache_hash  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import lock_text
-from pipelines.dvc_stage import DvcStage
+from pipelines.dvc import lock_text
+from pipelines.dvc.stage import DvcStage
 
 KEYS = st.one_of(st.sampled_from(["size", "nfiles", "md5", "a.b"]), st.text(min_size=1, max_size=5))
 LEAVES = st.one_of(

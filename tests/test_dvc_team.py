@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import lock_text, seal
-from pipelines.journal import Journal, Line
+from pipelines.dvc import lock_text
+from pipelines.record import seal
+from pipelines.record.journal import Journal, Line
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc
 from tests.fake_project import FakeProject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.front.cli import USAGE, main
+from pipelines.front.doit.cli import USAGE, main
 
 
 def test_an_empty_word_is_told(capsys: pytest.CaptureFixture[str]) -> None:

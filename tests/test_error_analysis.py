@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from pipelines.backends.rknn import error_analysis, layer_report
-from pipelines.backends.rknn.error_analysis import Distance, Row, Unreadable
+from pipelines.backends.rknn.analysis import error_analysis, layer_report
+from pipelines.backends.rknn.analysis.error_analysis import Distance, Row, Unreadable
 
 HEAD = """
 # simulator_error: calculate the output error of each layer of the simulator (compared to the 'golden' value).

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.jobs.accuracy import Network
-from pipelines.jobs.evaluation import evaluation
-from pipelines.jobs.job import Job
-from pipelines.jobs.prepared_samples import LabelledSamples
-from pipelines.jobs.refusal import Refusal
-from quant.label_files import FIRST
+from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.compare.jobs.accuracy import Network
+from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
+from quant.samples.label_files import FIRST
 from tests.small_models import SHAPE, conv_net, recipe, samples
 from tests.workspace import Workspace
 

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from quant import rknn_file
+from quant.rknn import file as rknn_file
 from tests.graph_builder import Builder, model
 from tests.workspace import Ran, Workspace
 

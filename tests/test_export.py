@@ -11,8 +11,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from quant.graph_run import FloatRun
-from quant.graph_types import input_types, output_types
+from quant.execution.run import FloatRun
+from quant.graph.types import input_types, output_types
 from tests.exporting import CHECK, EXPORT, X, export, exported
 from tests.graph_builder import Builder, parsed
 from tests.job_runner import Told, Work, recipe_input, run_here, source

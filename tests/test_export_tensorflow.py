@@ -10,14 +10,17 @@ import numpy as np
 import onnx
 import pytest
 
-from quant.graph_run import FloatRun
-from quant.graph_types import input_types, output_types
-from quant.operators import operator_counts
+from quant.execution.run import FloatRun
+from quant.graph.operators import operator_counts
+from quant.graph.types import input_types, output_types
 from tests.job_runner import Told, ToolchainJobs, Work, jobs_of, recipe_input, source
 
 pytestmark = pytest.mark.toolchain
 
-EXPORT, CHECK = "pipelines.jobs.export_tensorflow", "pipelines.jobs.check_onnx"
+EXPORT, CHECK = (
+    "pipelines.stages.export.jobs.from_tensorflow",
+    "pipelines.stages.export.jobs.check_onnx",
+)
 # float32 sums of a few dozen products in another order.
 CLOSE = 1e-5
 numbers = itertools.count()

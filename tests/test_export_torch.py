@@ -12,17 +12,17 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from pipelines.jobs.export_torch_fold import fold_into_convolutions
-from quant.graph import Graph
-from quant.graph_check import check_graph
-from quant.graph_types import input_types, output_types
-from quant.shape_chains import shape_chains
+from pipelines.stages.export.jobs.torch_fold import fold_into_convolutions
+from quant.graph.check import check_graph
+from quant.graph.graph import Graph
+from quant.graph.shape_chains import shape_chains
+from quant.graph.types import input_types, output_types
 from tests.conftest import ROOT
 from tests.job_runner import Told, ToolchainJobs, Work, jobs_of, recipe_input, source
 
 pytestmark = pytest.mark.toolchain
 
-EXPORT, CHECK = "pipelines.jobs.export_torch", "pipelines.jobs.check_onnx"
+EXPORT, CHECK = "pipelines.stages.export.jobs.from_torch", "pipelines.stages.export.jobs.check_onnx"
 NETS = ROOT / "tests" / "torch_nets.py"
 IMAGE = {"image": recipe_input([1, 3, 8, 8])}
 numbers = itertools.count()

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import journal, lock_text, seal
+from pipelines.dvc import lock_text
+from pipelines.record import journal, seal
 from tests.fake_project import FakeProject
 
 MODELS = 3
@@ -48,7 +49,7 @@ def clean(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byt
 
 def copy(base: Path, to: Path) -> Path:
     subprocess.run(["cp", "-a", str(base), str(to)], check=True)
-    for job in (to / "pipelines/jobs").glob("*.py"):
+    for job in (to / "pipelines").glob("*/**/jobs/*.py"):
         text = job.read_text()
         if "{log}" in text:
             job.write_text(text.replace("{log}", str(to / "ran.log")))

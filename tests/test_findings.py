@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.findings.finding import Report, listed, megabytes
-from pipelines.findings.table import CAUSES, Entry, findings
-from quant.ledger import KINDS
+from pipelines.backends.rknn.findings.bytes.table import CAUSES, Entry, findings
+from pipelines.backends.rknn.findings.finding import Report, listed, megabytes
+from quant.report.ledger import KINDS
 from tests.conftest import ROOT
 from tests.test_ledger import built_diseases, report
 from tests.workspace import Workspace
@@ -17,7 +17,7 @@ from tests.workspace import Workspace
 __all__ = ["built_diseases"]
 
 SUSPECTS = {"global_pooling", "missing_relu", "alignment"}
-MODULES = {path.stem for path in (ROOT / "pipelines/findings").glob("*.py")}
+MODULES = {path.stem for path in (ROOT / "pipelines/backends/rknn/findings/bytes").glob("*.py")}
 
 
 def layer(node: str, op_type: str = "ConvRelu", **given: Any) -> dict[str, Any]:

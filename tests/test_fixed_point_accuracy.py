@@ -9,9 +9,9 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from quant.compare import differences
-from quant.fixed_point.options import BIAS_MODES, Options
-from quant.graph_run import FloatRun
+from quant.execution.compare import differences
+from quant.execution.run import FloatRun
+from quant.fixed_point.network.options import BIAS_MODES, Options
 from tests.imbalance import unbalance
 from tests.trained_models import NAMES, SEEDS, Case, Trained, export, twin
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.jobs.fixed_point_files import prove
-from quant.fixed_point import network as net
+from pipelines.backends.fixed_point.jobs.files import prove
+from quant.execution.run import FloatRun
+from quant.fixed_point.calibration.ranges import observe
 from quant.fixed_point.lower import lower
-from quant.fixed_point.onnx_operations import EMITTERS
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.onnx.operations import EMITTERS
 from quant.fixed_point.operators import LOWERINGS
 from quant.fixed_point.operators.activation import CURVES, UNIT_CURVES
-from quant.fixed_point.options import Options
-from quant.fixed_point.ranges import observe
 from quant.fixed_point.tflite.operations import EMITTERS as TFLITE_EMITTERS
-from quant.graph_run import FloatRun
 from tests.graph_builder import parsed
 from tests.integer_networks import STEPS, one_step
 from tests.random_graphs import random_graph

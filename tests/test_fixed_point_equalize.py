@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quant.execution.run import FloatRun, run_random
 from quant.fixed_point import equalize as module
-from quant.fixed_point import reference
+from quant.fixed_point.calibration.ranges import data_free_samples, observe
 from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
-from quant.fixed_point.options import Options
+from quant.fixed_point.network import reference
+from quant.fixed_point.network.options import Options
 from quant.fixed_point.prepare import prepare
-from quant.fixed_point.ranges import data_free_samples, observe
-from quant.graph_check import check_graph
-from quant.graph_run import FloatRun, run_random
+from quant.graph.check import check_graph
 from tests.graph_builder import Builder
 from tests.imbalance import unbalance
 from tests.random_graphs import random_graph

@@ -13,19 +13,19 @@ import onnxruntime
 import pytest
 
 from quant.fault import Fault
-from quant.fixed_point import guard, reference, whole_numbers
-from quant.fixed_point import network as net
+from quant.fixed_point.calibration.ranges import data_free_samples, observe, with_outputs
+from quant.fixed_point.calibration.tuning import Tuner
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.lower import lower
-from quant.fixed_point.network import Network, integer_name
+from quant.fixed_point.network import guard, reference, whole_numbers
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Network, integer_name
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.onnx.to_onnx import to_onnx
 from quant.fixed_point.operators import LOWERINGS
-from quant.fixed_point.options import Options
-from quant.fixed_point.ranges import data_free_samples, observe, with_outputs
 from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
-from quant.fixed_point.to_onnx import to_onnx
-from quant.fixed_point.tuning import Tuner
 from tests.random_graphs import random_graph
 
 GRAPHS = 600

@@ -11,13 +11,13 @@ import pytest
 from onnx import helper, numpy_helper
 
 from quant.fault import Fault
-from quant.fixed_point import network as net
+from quant.fixed_point.calibration.ranges import Range
 from quant.fixed_point.lower import lower
-from quant.fixed_point.network import Tensor
-from quant.fixed_point.options import Options
-from quant.fixed_point.ranges import Range
-from quant.fixed_point.scales import exponent, fitting, odd_part, power_of_two
-from quant.fixed_point.weights import quantize_weights
+from quant.fixed_point.lowering.weights import quantize_weights
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Tensor
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.network.scales import exponent, fitting, odd_part, power_of_two
 from tests.graph_builder import from_x_to_y
 
 

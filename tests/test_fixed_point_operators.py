@@ -10,13 +10,13 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.jobs.fixed_point_files import Files, prove
-from pipelines.jobs.fixed_point_prepared import Prepared
+from pipelines.backends.fixed_point.jobs.files import Files, prove
+from pipelines.backends.fixed_point.jobs.prepared import Prepared
+from quant.execution.run import FloatRun
 from quant.fault import Fault
+from quant.fixed_point.calibration.ranges import data_free_samples
 from quant.fixed_point.layer_errors import layer_errors
-from quant.fixed_point.options import Options
-from quant.fixed_point.ranges import data_free_samples
-from quant.graph_run import FloatRun
+from quant.fixed_point.network.options import Options
 from tests.graph_builder import parsed
 
 Array = NDArray[Any]

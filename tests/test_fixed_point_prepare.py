@@ -10,16 +10,16 @@ import onnx
 import pytest
 from onnx import helper
 
-from quant.compare import differences
-from quant.fixed_point import reference
+from quant.execution.compare import differences
+from quant.execution.run import FloatRun, run_random
+from quant.fixed_point.calibration.ranges import data_free_samples, observe
 from quant.fixed_point.lower import lower
-from quant.fixed_point.options import Options
+from quant.fixed_point.network import reference
+from quant.fixed_point.network.options import Options
 from quant.fixed_point.prepare import prepare
-from quant.fixed_point.ranges import data_free_samples, observe
-from quant.graph_check import check_graph
-from quant.graph_run import FloatRun, run_random
-from quant.graph_types import output_types
-from quant.operators import operator_counts
+from quant.graph.check import check_graph
+from quant.graph.operators import operator_counts
+from quant.graph.types import output_types
 from tests.graph_builder import Array, Builder
 from tests.random_graphs import random_graph
 

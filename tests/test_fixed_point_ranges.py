@@ -11,17 +11,17 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from quant.execution.run import FloatRun
 from quant.fault import Fault
-from quant.fixed_point.magnitudes import Magnitudes
-from quant.fixed_point.ranges import (
+from quant.fixed_point.calibration.magnitudes import Magnitudes
+from quant.fixed_point.calibration.ranges import (
     Range,
     data_free_samples,
     float_tensors,
     observe,
     with_outputs,
 )
-from quant.graph import Graph
-from quant.graph_run import FloatRun
+from quant.graph.graph import Graph
 from tests.graph_builder import Builder, parsed
 
 Samples = list[dict[str, NDArray[Any]]]

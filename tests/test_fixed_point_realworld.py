@@ -13,19 +13,19 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from quant.fixed_point import reference, whole_numbers
+from quant.execution.run import FloatRun
+from quant.fixed_point.calibration.ranges import with_outputs
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.lower import lower
-from quant.fixed_point.network import Network, integer_name
-from quant.fixed_point.options import Options
+from quant.fixed_point.network import reference, whole_numbers
+from quant.fixed_point.network.network import Network, integer_name
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.onnx.to_onnx import to_onnx
 from quant.fixed_point.prepare import prepare
-from quant.fixed_point.ranges import with_outputs
 from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
-from quant.fixed_point.to_onnx import to_onnx
-from quant.graph_run import FloatRun
-from quant.metrics import cosine
+from quant.report.metrics import cosine
 from quant.tflite.export import export
 from tests.test_realworld import ULTRAFACE
 from tests.trained_models import observed

@@ -8,13 +8,13 @@ import jsonschema
 import pytest
 import yaml
 
-from pipelines import dvc_yaml, plan
-from pipelines.plan import Plan
+from pipelines.building import dvc_yaml, plan
+from pipelines.building.plan import Plan
+from pipelines.files.where import Problems
 from pipelines.recipe import json_schema
-from pipelines.recipe.model import Evaluate, FixedPoint, Gates, Quantize, Recipe, Samples
+from pipelines.recipe.define.model import Evaluate, FixedPoint, Gates, Quantize, Recipe, Samples
 from pipelines.recipe.parse import load
-from pipelines.recipe.yaml_tree import compose
-from pipelines.where import Problems
+from pipelines.recipe.yaml.tree import compose
 from tests.test_recipe import JUNK, places
 
 FILE = "models/tiny/recipe.yaml"

@@ -12,9 +12,9 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from quant.fault import Fault
-from quant.fixed_point import guard, reference
-from quant.fixed_point import network as net
-from quant.fixed_point.network import Network, Rescale
+from quant.fixed_point.network import guard, reference
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Network, Rescale
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
 from quant.fixed_point.tflite.whole_numbers import fractional_parameters

@@ -14,16 +14,23 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.jobs.fixed_point_prepared import Prepared
-from quant.fixed_point import reference
-from quant.fixed_point.gptq import round_weights
+from pipelines.backends.fixed_point.jobs.prepared import Prepared
+from quant.execution.run import FloatRun
+from quant.fixed_point.calibration.ranges import observe, with_outputs
+from quant.fixed_point.calibration.taps import Taps, TapSums
+from quant.fixed_point.calibration.tuning import (
+    Tuner,
+    Tuning,
+    is_wanted,
+    products,
+    tap_products,
+    work,
+)
 from quant.fixed_point.lower import lower
-from quant.fixed_point.options import BIAS_MODES, Options
-from quant.fixed_point.ranges import observe, with_outputs
-from quant.fixed_point.taps import Taps, TapSums
-from quant.fixed_point.to_onnx import to_onnx
-from quant.fixed_point.tuning import Tuner, Tuning, is_wanted, products, tap_products, work
-from quant.graph_run import FloatRun
+from quant.fixed_point.lowering.gptq import round_weights
+from quant.fixed_point.network import reference
+from quant.fixed_point.network.options import BIAS_MODES, Options
+from quant.fixed_point.onnx.to_onnx import to_onnx
 from tests.graph_builder import parsed
 
 Array = NDArray[Any]
@@ -316,7 +323,7 @@ def test_of_many_samples_of_a_large_network_ever_fewer_are_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = gemm(np.ones((4, 2), np.float32))
-    monkeypatch.setattr("quant.fixed_point.tuning._TAP_WORK", 10 * tap_products(model))
+    monkeypatch.setattr("quant.fixed_point.calibration.tuning._TAP_WORK", 10 * tap_products(model))
     tuner, seen = Tuner(model), []
     monkeypatch.setattr(TapSums, "add", lambda self, tensors: seen.append(int(tensors["x"][0, 0])))
     for i in range(100):

@@ -14,18 +14,18 @@ from ai_edge_litert.compiled_model import CompiledModel
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from quant.execution.run import FloatRun
 from quant.fault import Fault
-from quant.fixed_point import guard, reference
-from quant.fixed_point import network as net
-from quant.fixed_point.factors import common_factors
+from quant.fixed_point.calibration.ranges import data_free_samples, observe
 from quant.fixed_point.lower import lower
-from quant.fixed_point.network import Network
-from quant.fixed_point.options import Options
-from quant.fixed_point.ranges import data_free_samples, observe
-from quant.fixed_point.scales import just_below
+from quant.fixed_point.lowering.factors import common_factors
+from quant.fixed_point.network import guard, reference
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Network
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.network.scales import just_below
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
-from quant.graph_run import FloatRun
 from tests.graph_builder import from_x_to_y
 from tests.test_fixed_point_realworld import require_exact
 

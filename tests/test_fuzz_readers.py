@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import helper, numpy_helper
 
 from quant.fault import Fault
-from quant.graph_check import check_graph
+from quant.graph.check import check_graph
 from quant.tflite.export import export
 from tests import fuzz_readers
 from tests.fuzz_readers import fuzz

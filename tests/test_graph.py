@@ -10,16 +10,16 @@ import onnx
 import pytest
 from onnx import helper
 
+from quant.execution.run import FloatRun
 from quant.fault import Fault
-from quant.graph import Graph, attribute
-from quant.graph_file import read, save
-from quant.graph_names import rename, select_outputs
-from quant.graph_provenance import strip_provenance
-from quant.graph_run import FloatRun
-from quant.graph_types import TensorType, input_types, output_types
-from quant.graph_weights import parameter_count
-from quant.normalize import normalize
-from quant.operators import label, operator_counts, opset
+from quant.graph.file import read, save
+from quant.graph.graph import Graph, attribute
+from quant.graph.names import rename, select_outputs
+from quant.graph.operators import label, operator_counts, opset
+from quant.graph.provenance import strip_provenance
+from quant.graph.types import TensorType, input_types, output_types
+from quant.graph.weights import parameter_count
+from quant.samples.normalize import normalize
 from tests.graph_builder import Builder, parsed
 
 BRANCH = """g (bool b, float[2] x) => (float[2] y) {

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import numpy_helper, shape_inference
 
-from quant import graph_light
-from quant.graph_light import byte_size, large_weights, put_back, unfolded_weights, without
+from quant.graph import light as graph_light
+from quant.graph.light import byte_size, large_weights, put_back, unfolded_weights, without
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
 from tests.random_graphs import random_graph
@@ -99,7 +99,7 @@ def test_shapes_and_bytes_are_those_of_the_whole(
 # The simplifier is in the toolchain `core` alone.
 SIMPLIFY = """
 import onnxsim
-from quant import graph_light as light
+from quant.graph import light
 from tests.random_graphs import random_graph
 light.LARGE = 256
 away = 0

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
-from quant.graph_run import FloatRun
+from quant.execution.run import FloatRun
 from tests.graph_builder import parsed
 
 RANDOM = np.random.default_rng(0)

@@ -15,8 +15,8 @@ from onnx import helper
 
 from pipelines.backends.rknn.handoff import ends, references
 from pipelines.backends.rknn.runtime import emulator
-from quant.cut_run import CutRun
-from quant.graph_run import FloatRun
+from quant.execution.cut_run import CutRun
+from quant.execution.run import FloatRun
 from tests.conftest import ROOT
 from tests.graph_builder import Builder
 from tests.small_models import SHAPE, conv_net, recipe, samples

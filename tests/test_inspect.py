@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.backends.rknn.inspection import inspect
+from pipelines.backends.rknn.file.inspection import inspect
 from quant.fault import Fault
 from tests.conftest import ROOT
 from tests.test_ledger import built_diseases as built_diseases

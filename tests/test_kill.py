@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.builder import Builder, Outcome
+from pipelines.building.builder import Builder, Outcome
 from tests.conftest import ROOT
 from tests.fake_steps import make_step, write_job
 from tests.processes import is_running
@@ -20,7 +20,7 @@ from tests.processes import is_running
 FRONT = """
 import sys
 from pathlib import Path
-from pipelines.builder import Builder
+from pipelines.building.builder import Builder
 from tests.fake_steps import make_step
 Builder(Path(sys.argv[1])).bring(make_step("slow", {"a": "models/m/a.txt"}, "slow"))
 """

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from quant.layer_error import (
+from quant.report.layer_error import (
     Distance,
     Error,
     LayerReport,

@@ -13,13 +13,17 @@ import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
-from pipelines.backends.rknn import ledger as rknn_ledger
-from pipelines.backends.rknn.provenance import Provenance
-from pipelines.findings.table import findings
-from quant import rknn_commands, rknn_file, rknn_layout, rknn_parts, source_network_onnx
+from pipelines.backends.rknn.file import ledger as rknn_ledger
+from pipelines.backends.rknn.file.provenance import Provenance
+from pipelines.backends.rknn.findings.bytes.table import findings
 from quant.fault import Fault
-from quant.ledger import KINDS, Entry, Ledger, LedgerError, split
-from quant.rknn_file import Operator
+from quant.report import source_network_onnx
+from quant.report.ledger import KINDS, Entry, Ledger, LedgerError, split
+from quant.rknn import commands as rknn_commands
+from quant.rknn import file as rknn_file
+from quant.rknn import layout as rknn_layout
+from quant.rknn import parts as rknn_parts
+from quant.rknn.file import Operator
 from tests import diseases
 from tests.graph_builder import parsed
 from tests.small_models import samples

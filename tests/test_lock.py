@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import journal, leftovers, lock_text
-from pipelines.content import Content
-from pipelines.facts import Facts, changes
-from pipelines.journal import Journal, Line
-from pipelines.lock import Entry, Locks, to_stage
-from pipelines.step import Step
+from pipelines.dvc import leftovers, lock_text
+from pipelines.dvc.lock import Entry, Locks, to_stage
+from pipelines.record import journal
+from pipelines.record.digest import Content
+from pipelines.record.facts import Facts, changes
+from pipelines.record.journal import Journal, Line
+from pipelines.record.step import Step
 from tests.conftest import ROOT
 from tests.fake_steps import make_step
 
@@ -274,7 +275,7 @@ def test_a_killed_process_loses_at_most_the_line_it_was_writing(project: Path, t
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path\n"
-        "from pipelines.lock import Locks\n"
+        "from pipelines.dvc.lock import Locks\n"
         "from tests.test_lock import STEP, NEW, OTHER, entry\n"
         "locks = Locks(Path(sys.argv[1]))\n"
         "locks.record(STEP, entry(NEW)); locks.record(STEP, entry(OTHER)); os.kill(os.getpid(), 9)"
@@ -355,7 +356,7 @@ def test_a_lock_that_cant_be_written_stays_in_the_journal(
     locks = Locks(project)
     locks.record(STEP, entry(NEW))
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.atomic.write", full)
+        patch.setattr("pipelines.files.atomic.write", full)
         locks.flush()
     assert locks.unwritten is not None
     assert "No space left" in locks.unwritten

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from quant.metrics import NotFinite, cosine, euclidean, max_abs_difference, top1
+from quant.report.metrics import NotFinite, cosine, euclidean, max_abs_difference, top1
 
 Array = npt.NDArray[np.generic]
 # Summing n products of float64 loses at most n units in the last place of the sum of magnitudes.

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines.new import vendor_config
+from pipelines.recipe.new import vendor_config
 from tests.small_models import conv_net, npy, samples
 from tests.workspace import Ran, Workspace
 

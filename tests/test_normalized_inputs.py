@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
+from quant.conversion.normalized_inputs import ignored, normalized
+from quant.execution.run import FloatRun
 from quant.fault import Fault
-from quant.graph_run import FloatRun
-from quant.normalize import normalize
-from quant.normalized_inputs import ignored, normalized
+from quant.samples.normalize import normalize
 from tests.graph_builder import parsed
 
 RANDOM = np.random.default_rng(0)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.backends.rknn import origin_text
-from pipelines.backends.rknn.inspection import inspect
-from quant import rknn_texts
+from pipelines.backends.rknn.file import origin_text
+from pipelines.backends.rknn.file.inspection import inspect
 from quant.fault import Fault
+from quant.rknn import texts as rknn_texts
 from tests.job_runner import ToolchainJobs
 from tests.small_models import conv_net
 from tests.test_rknn_jobs import SHAPE, Bench, Done, Network, Toolchain, pixels

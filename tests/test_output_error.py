@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.jobs.comparison import compare, worst_output
-from quant.output_error import OutputError
+from pipelines.stages.compare.jobs.comparison import compare, worst_output
+from quant.report.output_error import OutputError
 
 Array = np.ndarray[Any, Any]
 

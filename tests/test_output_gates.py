@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recipe.model import Target
+from pipelines.recipe.define.model import Target
 from pipelines.recipe.parse import load
 from pipelines.report import gates
 from pipelines.report.summary import Outputs, Summary

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import plan
-from pipelines.builder import Builder, Outcome
+from pipelines.building import plan
+from pipelines.building.builder import Builder, Outcome
+from pipelines.files.where import Problems
 from pipelines.recipe import parse
-from pipelines.where import Problems
-from pipelines.worker import Failed
+from pipelines.run.worker import Failed
 from tests.fake_steps import make_step, write_job
 
 M = "models/m"

@@ -216,7 +216,7 @@ def test_a_wheel_that_changed_is_refused(own: OwnRepository) -> None:
 
 
 EDITS = {
-    "was changed": ("pipelines/seal.py", b"# mine\n"),
+    "was changed": ("pipelines/record/seal.py", b"# mine\n"),
     "was added": ("quant/mine.py", b"x = 1\n"),
     "is missing": ("docs/recipe.md", None),
 }

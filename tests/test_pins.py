@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import pins
-from pipelines.builder import Builder
-from pipelines.front.commands.toolchains import Toolchains
-from pipelines.installed import Change, Installed
-from pipelines.pip_config import install_environment
-from pipelines.project import CURRENT
-from pipelines.toolchain import Environments, ToolchainError, forget_own, own_changes
-from pipelines.worker import Failed
+from pipelines.building.builder import Builder
+from pipelines.building.project import CURRENT
+from pipelines.front.commands.building.toolchains import Toolchains
+from pipelines.run.toolchain import pins
+from pipelines.run.toolchain.installed import Change, Installed
+from pipelines.run.toolchain.pip_config import install_environment
+from pipelines.run.toolchain.toolchain import Environments, ToolchainError, forget_own, own_changes
+from pipelines.run.worker import Failed
 from tests import small_wheel
 from tests.conftest import ROOT
 from tests.fake_steps import make_step, write_job
@@ -276,7 +276,7 @@ def test_check_reads_everything_and_remakes_what_changed(
     """./doit toolchains --check; .venv is this very one, which takes seconds to read."""
     monkeypatch.setattr(CURRENT, "root", project)
     own: list[Change] = []
-    monkeypatch.setattr("pipelines.front.commands.toolchains.own_changes", lambda: own)
+    monkeypatch.setattr("pipelines.front.commands.building.toolchains.own_changes", lambda: own)
     command = Toolchains(cmds=None)
     assert (
         command.act(argparse.Namespace(all=False, check=True, remake=False, prune=False, names=[]))
@@ -309,7 +309,7 @@ def test_what_changed_in_npumakes_own_environment_is_made_again_by_the_next_run(
 
 
 def test_the_tool_is_documented() -> None:
-    assert "python -m pipelines.pins" in (ROOT / "docs/toolchains.md").read_text()
+    assert "python -m pipelines.run.toolchain.pins" in (ROOT / "docs/toolchains.md").read_text()
     assert re.search(r"toolchains --check", (ROOT / "docs/toolchains.md").read_text())
 
 

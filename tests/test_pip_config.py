@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelines.pip_config import read, uv_environment
+from pipelines.run.toolchain.pip_config import read, uv_environment
 
 
 @pytest.fixture(autouse=True)

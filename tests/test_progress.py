@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.front import progress
+from pipelines.front.doit import progress
 
 
 @pytest.mark.parametrize(

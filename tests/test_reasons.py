@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from pipelines import lock_text
+from pipelines.dvc import lock_text
 from tests.dvc_runner import dvc, git
 from tests.fake_project import STAGES, FakeProject
 

@@ -17,8 +17,10 @@ import jsonschema
 import pytest
 import yaml
 
-from pipelines.recipe import definitions, document, json_schema, model, vendor
-from pipelines.recipe.model import (
+from pipelines.files.where import Problems, Where
+from pipelines.recipe import document, json_schema
+from pipelines.recipe.define import definitions, model, vendor
+from pipelines.recipe.define.model import (
     Analyze,
     Build,
     Input,
@@ -28,10 +30,9 @@ from pipelines.recipe.model import (
     Simplify,
     Source,
 )
+from pipelines.recipe.kinds.section import Section
 from pipelines.recipe.parse import CHECKS, load, load_all
-from pipelines.recipe.section import Section
-from pipelines.recipe.yaml_tree import compose
-from pipelines.where import Problems, Where
+from pipelines.recipe.yaml.tree import compose
 
 ROOT = Path(__file__).resolve().parent.parent
 BAD = Path(__file__).parent / "recipes"

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from quant.fault import Fault
-from quant.rknn_file import parse
-from quant.rknn_leaks import cleared
+from quant.rknn.file import parse
+from quant.rknn.leaks import cleared
 from tests import warm_toolchains
 from tests.conftest import ROOT
 from tests.workspace import Workspace

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from quant.graph_types import input_types
-from quant.operators import operator_counts
+from quant.graph.operators import operator_counts
+from quant.graph.types import input_types
 from quant.rewrites.apply import Applied
 from tests.graph_builder import Builder
 from tests.rewriting import reasons, require_the_same, rewritten

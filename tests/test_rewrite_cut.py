@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
-from quant.cut_run import CutRun
-from quant.graph import Graph
-from quant.graph_check import check_graph
-from quant.graph_run import FloatRun
-from quant.graph_types import input_types, output_types
-from quant.random_inputs import DRAWS, random_inputs
+from quant.execution.cut_run import CutRun
+from quant.execution.random_inputs import DRAWS, random_inputs
+from quant.execution.run import FloatRun
+from quant.graph.check import check_graph
+from quant.graph.graph import Graph
+from quant.graph.types import input_types, output_types
 from quant.rewrites import RULES
 from quant.rewrites.apply import Applied, apply
 from tests.graph_builder import Builder

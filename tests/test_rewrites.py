@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from quant.compare import differences
-from quant.graph import Graph
-from quant.graph_check import check_graph
-from quant.graph_run import run_random
-from quant.graph_types import input_types, output_types
-from quant.operators import operator_counts
+from quant.execution.compare import differences
+from quant.execution.run import run_random
+from quant.graph.check import check_graph
+from quant.graph.graph import Graph
+from quant.graph.operators import operator_counts
+from quant.graph.types import input_types, output_types
 from quant.rewrites import RULES, document
 from quant.rewrites.apply import Applied, apply
 from tests.conftest import ROOT

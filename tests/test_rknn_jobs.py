@@ -14,9 +14,9 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from pipelines.backends.rknn import error_analysis
-from quant.layer_error import from_json
-from quant.metrics import cosine
+from pipelines.backends.rknn.analysis import error_analysis
+from quant.report.layer_error import from_json
+from quant.report.metrics import cosine
 from quant.sha256 import sha256_of
 from tests.job_runner import ToolchainJobs, Work
 from tests.small_models import conv_net, model_bytes
@@ -70,7 +70,7 @@ class Network:
     labels: Sequence[int] = ()
 
     def write_samples(self, folder: Path) -> None:
-        """As pipelines.jobs.samples leaves them."""
+        """As pipelines.stages.samples.jobs.samples leaves them."""
         folder.mkdir()
         count = len(next(iter(self.samples.values())))
         lines = []
@@ -132,7 +132,9 @@ def run(
     for name, path in inputs.items():
         (folder / "in" / name).symlink_to(path)
     work = Work(folder, {name: f"in/{name}" for name in inputs})
-    told = toolchain.jobs(work, f"pipelines.jobs.{module}", params, folder / "log.txt")
+    told = toolchain.jobs(
+        work, f"pipelines.backends.rknn.jobs.{module}", params, folder / "log.txt"
+    )
     return Done(folder, (told.what, told.advice) if told.what else None)
 
 
@@ -156,12 +158,12 @@ class Bench:
 
     def quantize(self, **changes: Any) -> Done:
         params = self.network.params(**changes)
-        return self.job("rknn_quantize", params, {"model": self.model})
+        return self.job("quantize", params, {"model": self.model})
 
     def build(self, quantized: Done | None = None, **changes: Any) -> Done:
         """In one call where there is no quantized model."""
         params = self.network.params(**changes)
-        return self.job("rknn_build", params, self.source(quantized))
+        return self.job("build", params, self.source(quantized))
 
     def source(self, quantized: Done | None) -> dict[str, Path]:
         return {"quantize": quantized.out / "quantize"} if quantized else {"model": self.model}
@@ -174,7 +176,7 @@ class Bench:
             "artifact.rknn": built.out / "model.rknn",
             "float": self.model,
         }
-        return self.job("rknn_analyze", self.network.params(**changes), inputs)
+        return self.job("analyze", self.network.params(**changes), inputs)
 
     def whole(self, **changes: Any) -> tuple[Done, Done]:
         """build and analyze, with step 1 before."""
@@ -342,7 +344,7 @@ def test_infer_saves_both_sides(bench: Bench, quantized: Done) -> None:
         "artifact.rknn": built.out / "model.rknn",
         "float": bench.model,
     }
-    done = bench.job("rknn_infer", bench.network.params(), inputs)
+    done = bench.job("infer", bench.network.params(), inputs)
     expected = np.load(done.out / "float.npz")["scores"]
     actual = np.load(done.out / "simulator.npz")["scores"]
     # onnxruntime twice, with other optimizations: float32 sums of up to 256 in another order.
@@ -436,7 +438,7 @@ def test_an_output_that_stays_float(bench: Bench, quantized: Done) -> None:
 
 def test_float_layers_change_no_other_number(quantized: Done) -> None:
     # The SDK compares the file with its own copy, digit by digit.
-    from pipelines.backends.rknn.hybrid import set_layers
+    from pipelines.backends.rknn.sdk.hybrid import set_layers
 
     text = (quantized.out / "quantize/model.quantization.cfg").read_text()
     edited = set_layers(text, {"a: b": "int16", "247": "float16"})

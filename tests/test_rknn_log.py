@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.backends.rknn import log
-from pipelines.backends.rknn.log import Constant, Feature, Layer, Rule, Totals, Unreadable
-from quant.sums import total
+from pipelines.backends.rknn.sdk import log
+from pipelines.backends.rknn.sdk.log import Constant, Feature, Layer, Rule, Totals, Unreadable
+from quant.report.sums import total
 
 LOGS = Path(__file__).parent / "data" / "rknn_logs"
 ALL = sorted(LOGS.glob("*.log"))

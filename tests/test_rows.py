@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import terminal
-from pipelines.builder import Outcome
-from pipelines.done import Done
-from pipelines.project import Project
+from pipelines.building.builder import Outcome
+from pipelines.building.done import Done
+from pipelines.building.project import Project
+from pipelines.files import terminal
 from pipelines.report import rows
 from pipelines.report.rows import Run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.front.run_lock import RunLock
+from pipelines.front.doit.run_lock import RunLock
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from tests.fake_project import FakeProject
 
-FAILS = "from pipelines.jobs.refusal import Refusal\ndef run(job): raise Refusal('no', 'try')\n"
+FAILS = "from pipelines.run.jobs.refusal import Refusal\ndef run(job): raise Refusal('no', 'try')\n"
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def row(out: str, model: str) -> list[str]:
 
 
 def fail(project: FakeProject, job: str) -> None:
-    (project.root / "pipelines" / "jobs" / f"{job}.py").write_text(FAILS)
+    (project.root / "pipelines/backends/rknn/jobs" / f"{job}.py").write_text(FAILS)
 
 
 def test_a_step_that_failed_stands_in_the_row_and_the_other_model_keeps_its_numbers(
     project: FakeProject,
 ) -> None:
-    fail(project, "rknn_quantize")
+    fail(project, "quantize")
     project.edit("m0000", "samples: 4", "samples: 3")
     ran = project.doit()
     assert ran.code == 1
@@ -54,7 +54,7 @@ def test_a_step_that_failed_stands_in_the_row_and_the_other_model_keeps_its_numb
 
 
 def test_a_failed_analyze_leaves_the_built_file_in_the_table(project: FakeProject) -> None:
-    fail(project, "rknn_analyze")
+    fail(project, "analyze")
     project.edit("m0000", "analyze:\n  samples: 2", "analyze:\n  samples: 1")
     ran = project.doit()
     assert ran.code == 1
@@ -64,7 +64,7 @@ def test_a_failed_analyze_leaves_the_built_file_in_the_table(project: FakeProjec
 def test_a_step_fails_and_other_models_go_on(tmp_path: Path) -> None:
     project = FakeProject(tmp_path)
     project.add_models(2)
-    fail(project, "rknn_analyze")
+    fail(project, "analyze")
     ran = project.doit("-n", "1")
     assert ran.code == 1
     assert ran.steps["m0000:analyze@rk3588"] == ran.steps["m0001:analyze@rk3588"] == "FAILED"

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
 
-from pipelines.jobs import prepared_samples, samples
-from pipelines.jobs.job import Job
-from quant.dataset import list_entries
+from pipelines.run.jobs.job import Job
+from pipelines.stages.samples.jobs import prepared_samples, samples
 from quant.fault import Fault
+from quant.samples.dataset import list_entries
 from tests.conftest import ROOT
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -635,7 +635,7 @@ def test_dataset_needs_the_standard_library_only() -> None:
     """The plan imports it in an environment without numpy and Pillow."""
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'PIL', 'onnx')));"
-        "from quant.dataset import list_entries"
+        "from quant.samples.dataset import list_entries"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import content, seal, whole
-from pipelines.shelf import Shelf
-from pipelines.whole import Memory, Whole
+from pipelines.files.shelf import Shelf
+from pipelines.record import digest, seal, whole
+from pipelines.record.whole import Memory, Whole
 from tests import warm
 from tests.conftest import ROOT
 from tests.fake_project import STAGES, FakeProject
@@ -275,7 +275,7 @@ def is_whole_cache(cache: Path) -> bool:
 
 def test_rehash_settles_what_no_time_tells(root: Path) -> None:
     """The memory holds the old MD5 under the new stamp, as after a store that left no trace."""
-    net, memory = root / M / "net.onnx", Shelf(root / ".npumake/contents.txt", content.FORM)
+    net, memory = root / M / "net.onnx", Shelf(root / ".npumake/contents.txt", digest.FORM)
     net.write_bytes(net.read_bytes()[::-1])
     time.sleep(0.05)
     known = memory.get(M)
@@ -293,7 +293,7 @@ def test_a_seal_tells_the_report_and_imports_nothing(root: Path) -> None:
     code = (
         "import runpy, sys; sys.argv = ['dodo.py']; sys.path.insert(0, '.')\n"
         "try: runpy.run_path('dodo.py', run_name='__main__')\n"
-        "finally: print(*sorted({'doit', 'yaml', 'pipelines.project'} & {*sys.modules}))"
+        "finally: print(*sorted({'doit', 'yaml', 'pipelines.building.project'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     *report, imported = done.stdout.split("\n")[:-1]
@@ -324,7 +324,7 @@ def test_a_first_build_is_sealed(tmp_path: Path) -> None:
 def test_what_changes_while_a_run_goes_on_is_not_sealed(root: Path) -> None:
     """The run has read the recipe before the edit: a seal of the new one would be a lie."""
     write(f"{M}/net.onnx", "other")(root)
-    job = root / "pipelines/jobs/export_onnx.py"
+    job = root / "pipelines/stages/export/jobs/from_onnx.py"
     job.write_text(
         job.read_text() + "\n_run = run\n"
         "def run(job):\n"
@@ -341,7 +341,7 @@ def test_what_changes_while_a_run_goes_on_is_not_sealed(root: Path) -> None:
 def test_files_of_this_instant_are_not_trusted(root: Path) -> None:
     code = (
         "import runpy, sys; sys.argv = ['dodo.py']; sys.path.insert(0, '.')\n"
-        "from pipelines import seal\n"
+        "from pipelines.record import seal\n"
         "from pathlib import Path\n"
         "Path('models/m0000/net.onnx').touch()\n"
         "runpy.run_path('dodo.py', run_name='__main__')"
@@ -391,8 +391,8 @@ def test_only_models_with_nothing_to_do_are_spared(change: str, left: str, root:
 def spared(root: Path) -> list[str]:
     code = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from pipelines.front import sparing\n"
-        "from pipelines.project import CURRENT\n"
+        "from pipelines.front.doit import sparing\n"
+        "from pipelines.building.project import CURRENT\n"
         "sparing.spare_whole_models(); print(*sorted(CURRENT.spared))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
@@ -431,7 +431,7 @@ def test_others_are_spared_beside_a_model_that_fails(root: Path, file: str, text
     change = append if file == "recipe.yaml" else write
     change(f"{M}/{file}", text)(root)
     if text == "fail":
-        job = root / "pipelines" / "jobs" / "export_onnx.py"
+        job = root / "pipelines/stages/export/jobs/from_onnx.py"
         job.write_text(job.read_text().replace("def run(job):\n", FAILING))
     time.sleep(0.05)
     first = run(root)
@@ -511,7 +511,7 @@ def test_few_seals_are_kept(root: Path) -> None:
 
 
 def test_seal_imports_the_standard_library_alone() -> None:
-    code = "import sys; sys.path.insert(0, '.'); import pipelines.seal; print(*sys.modules)"
+    code = "import sys; sys.path.insert(0, '.'); import pipelines.record.seal; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-S", "-I", "-c", code], cwd=ROOT, capture_output=True, text=True
     )

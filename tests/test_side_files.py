@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from quant.fault import Fault
-from quant.side_files import embed
+from quant.graph.side_files import embed
 
 SIXTY_MB = 15_000_000  # float32
 

@@ -14,17 +14,18 @@ import onnx
 import pytest
 from onnx import helper
 
-from pipelines.jobs import simplifiers, simplify_proof
-from quant.graph_check import check_graph
-from quant.graph_names import rename
-from quant.graph_run import FloatRun
-from quant.graph_types import input_types, output_types
-from quant.operators import opset
+from pipelines.stages.simplify.jobs import proof as simplify_proof
+from pipelines.stages.simplify.jobs import simplifiers
+from quant.execution.run import FloatRun
+from quant.graph.check import check_graph
+from quant.graph.names import rename
+from quant.graph.operators import opset
+from quant.graph.types import input_types, output_types
 from quant.rewrites import RULES
 from tests.graph_builder import Builder, parsed
 from tests.job_runner import Run, Told, ToolchainJobs, Work, jobs_of, run_here
 
-JOB = "pipelines.jobs.simplify"
+JOB = "pipelines.stages.simplify.jobs.simplify"
 SIMPLIFIERS = ("onnxsim", "onnxslim")
 numbers = itertools.count()
 jobs = jobs_of("core")

@@ -17,7 +17,7 @@ from tests.workspace import Workspace
 
 pytestmark = pytest.mark.toolchain
 
-MAKE = "import sys; from pathlib import Path; from pipelines.jobs.job import Job; \
+MAKE = "import sys; from pathlib import Path; from pipelines.run.jobs.job import Job; \
 from tests.{module} import run; run(Job({{}}, {{}}, Path(sys.argv[1])))"
 
 

@@ -50,8 +50,8 @@ def built(root: Path, torch_files: Path, *, is_spared: bool) -> dict[str, str]:
     workspace = Workspace(root, warm_toolchains.MADE)
     if not is_spared:
         for file, old, new in (
-            ("backends/rknn/spared.py", 'COMPARED = ("2.3.2", "2.5.0")', "COMPARED = ()"),
-            ("jobs/memory.py", "if mallopt is not None:", "if False:"),
+            ("backends/rknn/sdk/spared.py", 'COMPARED = ("2.3.2", "2.5.0")', "COMPARED = ()"),
+            ("run/jobs/memory.py", "if mallopt is not None:", "if False:"),
         ):
             code = root / "pipelines" / file
             text = code.read_text()

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import forecast, seal
-from pipelines.builder import Builder, Outcome
-from pipelines.content import md5_of
-from pipelines.forecast import Foreseen
-from pipelines.plan import Plan
-from pipelines.status import Restore, Run
-from pipelines.step import Step
-from pipelines.toolchain import Environments
-from pipelines.worker import Failed
+from pipelines.building import dry_run
+from pipelines.building.builder import Builder, Outcome
+from pipelines.building.dry_run import Foreseen
+from pipelines.building.plan import Plan
+from pipelines.building.status import Restore, Run
+from pipelines.record import seal
+from pipelines.record.digest import md5_of
+from pipelines.record.step import Step
+from pipelines.run.toolchain.toolchain import Environments
+from pipelines.run.worker import Failed
 from tests.conftest import lay_out
 from tests.fake_project import STAGES, FakeProject
 from tests.fake_steps import make_step, write_job
@@ -218,7 +219,7 @@ def test_all_name_one_answer_and_the_run_does_just_that(name: str, root: Path) -
     for act in case.acts:
         act(root)
     builder = Builder(root)
-    found = forecast.make(plan_of(case.steps), builder, {step.name for step in case.steps})
+    found = dry_run.make(plan_of(case.steps), builder, {step.name for step in case.steps})
     builder.close()
     assert tuple(map(named, found.steps.values())) == case.answers
     for each, answer in zip(found.steps.values(), case.answers, strict=True):
@@ -255,7 +256,7 @@ def test_a_step_at_its_turn_is_what_the_run_makes_of_it(name: str, root: Path) -
 
 def test_a_forced_step_runs_whatever_it_is(root: Path) -> None:
     builder = Builder(root, is_forced=True)
-    found = forecast.make(plan_of(STEPS), builder, {step.name for step in STEPS})
+    found = dry_run.make(plan_of(STEPS), builder, {step.name for step in STEPS})
     assert [named(each) for each in found.steps.values()] == [RUN] * 3
     assert [builder.bring(step) for step in STEPS] == [RAN] * 3
     builder.close()

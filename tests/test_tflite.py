@@ -13,8 +13,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 
-from pipelines.jobs import export_tflite
-from pipelines.jobs.job import Job
+from pipelines.run.jobs.job import Job
+from pipelines.stages.export.jobs import from_tflite as export_tflite
 from quant.fault import Fault
 from quant.tflite import ops
 from quant.tflite.export import export

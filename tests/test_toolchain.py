@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.toolchain import Environments, ToolchainError, known, load
+from pipelines.run.toolchain.toolchain import Environments, ToolchainError, known, load
 from tests.conftest import ROOT, lay_out
 
 

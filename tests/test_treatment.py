@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from pipelines.doctor import trial
-from pipelines.doctor.clinic import plainer_for
-from pipelines.doctor.patterns import Applicable
+from pipelines.doctor.applicable import Applicable
 from pipelines.doctor.remedy import Remedy
+from pipelines.doctor.search import plainer_for
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result
 from pipelines.recipe.parse import load

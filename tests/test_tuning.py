@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from quant.tuning import Chosen, Point, Search, front, spread, subsets
+from quant.report.tuning import Chosen, Point, Search, front, spread, subsets
 from tests.conftest import Pythons
 from tests.sdk_check import run_check
 from tests.small_models import conv_net, recipe, samples

@@ -13,17 +13,19 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import confined, dvc_repo, leftovers, lock_text
-from pipelines.builder import Builder, Outcome
-from pipelines.confined import Refused
-from pipelines.content import Content
-from pipelines.dvc_stage import DvcStage
-from pipelines.facts import observe
-from pipelines.journal import Journal, Line
+from pipelines.building.builder import Builder, Outcome
+from pipelines.dvc import leftovers, lock_text
+from pipelines.dvc import repo as dvc_repo
+from pipelines.dvc.stage import DvcStage
+from pipelines.dvc.store import Damaged, Store
+from pipelines.files import confined
+from pipelines.files.confined import Refused
+from pipelines.files.where import Problems
 from pipelines.recipe import parse
-from pipelines.store import Damaged, Store
-from pipelines.where import Problems
-from pipelines.worker import Failed
+from pipelines.record.digest import Content
+from pipelines.record.facts import observe
+from pipelines.record.journal import Journal, Line
+from pipelines.run.worker import Failed
 from tests.conftest import lay_out
 from tests.fake_steps import write_job
 from tests.test_dvc_safety import FOLDER, RIGHT, STEP, bring, made

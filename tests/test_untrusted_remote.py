@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import dvc_pull, dvc_repo, leftovers, tracked
-from pipelines.content import Content, folder_content, listing
-from pipelines.dvc_remote import PullError, Remote
-from pipelines.project import Project
-from pipelines.store import Store
+from pipelines.building import pull as dvc_pull
+from pipelines.building.project import Project
+from pipelines.dvc import leftovers, tracked
+from pipelines.dvc import repo as dvc_repo
+from pipelines.dvc.remote import PullError, Remote
+from pipelines.dvc.store import Store
+from pipelines.record.digest import Content, folder_content, listing
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pipelines.doctor import upgrade
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 from pipelines.doctor.upgrade import Cell, Choice
-from pipelines.front.commands.upgrade import lines
+from pipelines.front.commands.models.upgrade import lines
 from tests.checkout import Checkout
 from tests.small_models import conv_net, samples
 from tests.test_cures import pooled

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.toolchain import Environments
+from pipelines.run.toolchain.toolchain import Environments
 from tests import warm_toolchains
 from tests.conftest import ROOT
 from tests.small_models import conv_net, recipe, samples
@@ -33,7 +33,7 @@ def test_packages_are_there_and_nothing_of_the_project(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(PROBE)
     settings = json.dumps({"paths": [str(tmp_path)], "preload": ["probe"]})
     done = subprocess.run(
-        [warm_python("core"), "-s", ROOT / "pipelines" / "fork_server.py", settings],
+        [warm_python("core"), "-s", ROOT / "pipelines" / "run" / "fork_server.py", settings],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

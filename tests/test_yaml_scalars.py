@@ -11,8 +11,8 @@ from dvc.utils.serialize import parse_yaml  # type: ignore[import-untyped]
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.recipe.yaml_scalars import is_read_otherwise, scalar
-from pipelines.recipe.yaml_tree import _Loader
+from pipelines.recipe.yaml.scalars import is_read_otherwise, scalar
+from pipelines.recipe.yaml.tree import _Loader
 
 # Read differently by YAML 1.1 and 1.2, and by both of them and DVC.
 REFUSED = (

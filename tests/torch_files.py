@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from safetensors.torch import save_file
 
-from pipelines.jobs.job import Job
+from pipelines.run.jobs.job import Job
 from tests import torch_nets
 
 

@@ -15,17 +15,17 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quant.execution.run import FloatRun
+from quant.execution.shapes import fix_inputs, renew_shapes
+from quant.fixed_point.calibration.ranges import Range, observe
+from quant.fixed_point.calibration.tuning import Tuner, Tuning
 from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
-from quant.fixed_point.options import Options
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.onnx.to_onnx import to_onnx
 from quant.fixed_point.prepare import prepare
-from quant.fixed_point.ranges import Range, observe
-from quant.fixed_point.to_onnx import to_onnx
-from quant.fixed_point.tuning import Tuner, Tuning
-from quant.graph_file import read
-from quant.graph_run import FloatRun
-from quant.graph_shapes import fix_inputs, renew_shapes
-from quant.graph_types import input_types
+from quant.graph.file import read
+from quant.graph.types import input_types
 from tests.conftest import ROOT
 from tests.workspace import Workspace
 

@@ -16,9 +16,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from pipelines.installed import Installed
-from pipelines.toolchain import Environments, known, load
-from pipelines.worker import environment
+from pipelines.run.toolchain.installed import Installed
+from pipelines.run.toolchain.toolchain import Environments, known, load
+from pipelines.run.worker import environment
 from tests import warm
 from tests.conftest import ROOT
 
@@ -29,7 +29,7 @@ PYTHON = """\
 #!{own} -IS
 import json, os, socket, sys
 words = sys.argv[1:]
-is_server = len(words) == 3 and words[1].endswith("/pipelines/fork_server.py")
+is_server = len(words) == 3 and words[1].endswith("/pipelines/run/fork_server.py")
 if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
     try:
         with socket.socket(socket.AF_UNIX) as asked:

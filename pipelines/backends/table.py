@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.backends.fixed_point import stages as fixed_point
-from pipelines.backends.rknn import stages as rknn
+from pipelines.backends.fixed_point import steps as fixed_point
+from pipelines.backends.rknn import steps as rknn
 from pipelines.backends.rknn.notes import notes
-from pipelines.recipe.model import Recipe, Target
-from pipelines.step import Step
+from pipelines.recipe.define.model import Recipe, Target
+from pipelines.record.step import Step
 
 
 @dataclass(frozen=True)

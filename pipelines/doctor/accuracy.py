@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pipelines.doctor.patterns import Applicable
+from pipelines.doctor.applicable import Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
-from pipelines.recipe.model import Target
+from pipelines.recipe.define.model import Target
 
 ALGORITHMS = ("normal", "kl_divergence", "mmse")
 WORTH = 0.1  # share of the error that a remedy has to take away

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import console
-from pipelines.recipe.model import Recipe, Target
+from pipelines.files import console
+from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.stage import built
 
 _BAR = 24

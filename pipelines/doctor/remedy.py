@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from pipelines.recipe.define.model import Recipe, Target
 from pipelines.recipe.edit import set_value
-from pipelines.recipe.model import Recipe, Target
 
 # What else an option does that is tried as a remedy.
 SIDE_EFFECTS: Mapping[str, str] = {

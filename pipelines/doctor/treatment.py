@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.doctor.patterns import Applicable
+from pipelines.doctor.applicable import Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 

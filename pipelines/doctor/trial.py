@@ -14,17 +14,17 @@ from typing import Any
 import yaml
 
 from pipelines.backends.table import BACKENDS
-from pipelines.builder import Builder
-from pipelines.content import Content
+from pipelines.building.builder import Builder
 from pipelines.doctor.remedy import Remedy, rewrites_of
-from pipelines.facts import Facts
-from pipelines.lock import Entry, Locks
-from pipelines.recipe.model import Recipe, Target
-from pipelines.stages import simplify
+from pipelines.dvc.lock import Entry, Locks
+from pipelines.dvc.store import Store
+from pipelines.recipe.define.model import Recipe, Target
+from pipelines.record.digest import Content
+from pipelines.record.facts import Facts
+from pipelines.record.step import Step
+from pipelines.run.worker import Failed
+from pipelines.stages.simplify import step as simplify
 from pipelines.stages.stage import as_allowed
-from pipelines.step import Step
-from pipelines.store import Store
-from pipelines.worker import Failed
 
 _TRIALS, _INFIX = "build/trials", "-trial-"
 # What the SDK compiles: the network, and each tensor's scale and zero point.

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.builder import Builder
+from pipelines.building.builder import Builder
 from pipelines.doctor import trial
-from pipelines.doctor.clinic import COSINE_SLACK, options_for, plainer_for
-from pipelines.doctor.patterns import applicable
+from pipelines.doctor.applicable import applicable
 from pipelines.doctor.remedy import Remedy
+from pipelines.doctor.search import COSINE_SLACK, options_for, plainer_for
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result
+from pipelines.files.where import Problems
 from pipelines.recipe import parse
+from pipelines.recipe.define.model import Recipe, Target
 from pipelines.recipe.edit import set_value
-from pipelines.recipe.model import Recipe, Target
 from pipelines.stages.stage import built
-from pipelines.where import Problems
 
 # Differences up to these are none: of the worst output's error, of bytes, of the SDK's cycles.
 ERROR, BYTES, CYCLES = 0.002, 0.005, 0.02

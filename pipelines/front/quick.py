@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines import seal
+from pipelines.record import seal
 
 
 def answer(root: str, arguments: Sequence[str]) -> None:
     """End the process if a seal tells the answer, or the command is to inspect files."""
     seal.tell_if_whole(root, arguments)
     if arguments[:1] == ["inspect"]:
-        from pipelines.front import inspecting
+        from pipelines.report import inspecting
 
         code = inspecting.main(arguments[1:])
         if code is not None:

@@ -6,10 +6,10 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.front.backend import ContentChecker
-from pipelines.front.cli import jobs_at_once, main
-from pipelines.front.reporter import StepReporter
-from pipelines.front.tasks import tasks as task_models
+from pipelines.front.doit.cli import jobs_at_once, main
+from pipelines.front.doit.lock_backend import ContentChecker
+from pipelines.front.doit.reporter import StepReporter
+from pipelines.front.doit.tasks import tasks as task_models
 
 DOIT_CONFIG: dict[str, Any] = {
     "backend": "dvc.lock",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pipelines.engine import CODE
-from pipelines.recipe import vendor, wild
-from pipelines.recipe.definitions import BACKENDS, RKNN, SECTIONS, TARGET
-from pipelines.recipe.section import Key, Section
+from pipelines.files.engine import CODE
+from pipelines.recipe.define import known_mistakes, vendor
+from pipelines.recipe.define.definitions import BACKENDS, RKNN, SECTIONS, TARGET
+from pipelines.recipe.kinds.section import Key, Section
 
 FILE = "docs/recipe.md"
 
@@ -42,7 +42,7 @@ A recipe is `models/NAME/recipe.yaml`. Its first line lets editors complete and 
 def document() -> str:
     """Markdown: every key of a recipe, then what each version of the SDK takes."""
     sections = "\n".join(_section(section) for section in SECTIONS)
-    return "\n".join((_INTRODUCTION, sections, _backends(), _sdk(), _wild())).rstrip() + "\n"
+    return "\n".join((_INTRODUCTION, sections, _backends(), _sdk(), _mistakes())).rstrip() + "\n"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -126,10 +126,13 @@ def _loaders() -> Iterator[tuple[str, str, str, str]]:
         yield f"`{load}`", kind, vendor.LOADER_NAMES[source], ", ".join(arguments)
 
 
-def _wild() -> str:
-    names = {**wild.NO_SUCH_OPTION, **{f"dtype: {k}": v for k, v in wild.DTYPES.items()}}
+def _mistakes() -> str:
+    names = {
+        **known_mistakes.NO_SUCH_OPTION,
+        **{f"dtype: {k}": v for k, v in known_mistakes.DTYPES.items()},
+    }
     rows = [(f"`{name}`", what, advice) for name, (what, advice) in names.items()]
-    renamed = [(f"`{name}`", f"`{key}`") for name, key in wild.RENAMED.items()]
+    renamed = [(f"`{name}`", f"`{key}`") for name, key in known_mistakes.RENAMED.items()]
     return "\n".join(
         (
             "## Advice found in the wild\n",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipelines.engine import CODE
-from pipelines.recipe.definitions import RECIPE, SECTIONS
+from pipelines.files.engine import CODE
+from pipelines.recipe.define.definitions import RECIPE, SECTIONS
 
 FILE = "models/recipe.schema.json"
 

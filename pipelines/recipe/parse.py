@@ -7,14 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe import check_constants, check_fixed_point, check_recipe, check_rknn, resolve
-from pipelines.recipe.definitions import RECIPE, TARGET
-from pipelines.recipe.model import Recipe
-from pipelines.recipe.paths import Paths
-from pipelines.recipe.reading import BAD, Reader
-from pipelines.recipe.view import View
-from pipelines.recipe.yaml_tree import Tree, compose
-from pipelines.where import Problem, Problems, Where
+from pipelines.files.where import Problem, Problems, Where
+from pipelines.recipe import resolve
+from pipelines.recipe.check import constants as check_constants
+from pipelines.recipe.check import fixed_point as check_fixed_point
+from pipelines.recipe.check import recipe as check_recipe
+from pipelines.recipe.check import rknn as check_rknn
+from pipelines.recipe.define.definitions import RECIPE, TARGET
+from pipelines.recipe.define.model import Recipe
+from pipelines.recipe.define.view import View
+from pipelines.recipe.yaml.paths import Paths
+from pipelines.recipe.yaml.reading import BAD, Reader
+from pipelines.recipe.yaml.tree import Tree, compose
 
 CHECKS: Mapping[str, Callable[[View], None]] = {  # of each backend
     "rknn": check_rknn.check,

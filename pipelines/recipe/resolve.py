@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from pipelines.recipe import sweep
-from pipelines.recipe.check_data import has_source
-from pipelines.recipe.check_recipe import channels
-from pipelines.recipe.definitions import DATA_SOURCES, FIXED_POINT, RKNN, SOURCES
-from pipelines.recipe.model import (
+from pipelines.recipe.check.data import has_source
+from pipelines.recipe.check.recipe import channels
+from pipelines.recipe.define import sweep
+from pipelines.recipe.define.definitions import DATA_SOURCES, FIXED_POINT, RKNN, SOURCES
+from pipelines.recipe.define.model import (
     Analyze,
     Build,
     Constant,
@@ -26,8 +26,8 @@ from pipelines.recipe.model import (
     Source,
     Target,
 )
-from pipelines.recipe.view import Values, View
-from pipelines.recipe.yaml_tree import Tree
+from pipelines.recipe.define.view import Values, View
+from pipelines.recipe.yaml.tree import Tree
 
 ANALYSIS_SAMPLES = 4  # one takes some 4 to 12 s, and up to 1 GB of the SDK's snapshots
 

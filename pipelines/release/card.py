@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.table import BACKENDS
-from pipelines.recipe.model import Input, Recipe, Samples, Target
+from pipelines.recipe.define.model import Input, Recipe, Samples, Target
 from pipelines.report import summary
 
 

@@ -14,18 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines import lock
-from pipelines.backends.rknn import origin_text
-from pipelines.confined import Refused
-from pipelines.content import Content, md5_of
-from pipelines.dvc_repo import cache
-from pipelines.git import git
+from pipelines.backends.rknn.file import origin_text
+from pipelines.dvc import lock
+from pipelines.dvc.repo import cache
+from pipelines.files.confined import Refused
+from pipelines.files.git import git
+from pipelines.record.digest import Content, md5_of
 from pipelines.release import manifest, opened, tags
 from pipelines.release.opened import Member
 from pipelines.release.versions import versions
-from quant import rknn_file, rknn_texts
 from quant.fault import Fault
-from quant.flatbuffer import Damaged
+from quant.rknn import file as rknn_file
+from quant.rknn import texts as rknn_texts
+from quant.rknn.flatbuffer import Damaged
 from quant.sha256 import sha256_of
 
 _BILL, _LOCK, _RECIPE = "sbom.cdx.json", "dvc.lock", "recipe.yaml"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import inspection
-from quant import rknn_file
+from pipelines.backends.rknn.file import inspection
 from quant.fault import Fault
+from quant.rknn import file as rknn_file
 
 _MOST = 5  # rows that are told of one file
 _ABSENT = object()

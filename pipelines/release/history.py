@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from pipelines import lock, lock_text
-from pipelines.confined import Refused
-from pipelines.content import Content
-from pipelines.dvc_repo import cache
-from pipelines.git import blobs, git
+from pipelines.dvc import lock, lock_text
+from pipelines.dvc.repo import cache
+from pipelines.files.confined import Refused
+from pipelines.files.git import blobs, git
+from pipelines.record.digest import Content
 
 _LOCKS = "models/*/dvc.lock"
 _BUILD = "build-"

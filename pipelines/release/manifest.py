@@ -19,13 +19,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines import pins
-from pipelines.backends.rknn import inspection
+from pipelines.backends.rknn.file import inspection
 from pipelines.backends.table import BACKENDS
-from pipelines.engine import CODE
-from pipelines.recipe.model import Recipe, Target
+from pipelines.files.engine import CODE
+from pipelines.recipe.define.model import Recipe, Target
+from pipelines.record.step import Step
+from pipelines.run.toolchain import pins
 from pipelines.stages.stage import built
-from pipelines.step import Step
 from quant.sha256 import sha256_of
 
 NAME, SUMS = "MANIFEST.json", "SHA256SUMS"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.engine import CODE, PREFIX
-from pipelines.project import Project
-from pipelines.step import Step
+from pipelines.building.project import Project
+from pipelines.files.engine import CODE, PREFIX
+from pipelines.record.step import Step
 
 _SHARED = ("toolchains", "runtime")  # below .npumake: what was downloaded, no result of a step
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.git import git
+from pipelines.files.git import git
 from pipelines.release.versions import versions
 from quant.fault import Fault
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.git import git
+from pipelines.files.git import git
 
 _TAG = re.compile(r"([a-z0-9/_-]+)(?:@v(\d+\.\d+\.\d+)|#([a-z0-9-]+)#(\d+))")
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pipelines import console
-from pipelines.recipe.model import FixedPoint, Recipe, Target
+from pipelines.files import console
+from pipelines.recipe.define.model import FixedPoint, Recipe, Target
 from pipelines.stages.stage import built
 
 WIDTH = 80  # columns of text, also where the terminal is wider: the table is for pasting

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.backends.table import BACKENDS
-from pipelines.project import Project
-from pipelines.recipe.model import Target
+from pipelines.building.project import Project
+from pipelines.recipe.define.model import Target
 from pipelines.report import summary
 from pipelines.report.rows import Run, trouble
 from pipelines.report.summary import Outputs, Summary

@@ -1,4 +1,4 @@
-"""What `./doit inspect` prints of what pipelines.backends.rknn.inspection found."""
+"""What `./doit inspect` prints of what pipelines.backends.rknn.file.inspection found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.console import quantity, table, wrap
+from pipelines.files.console import quantity, table, wrap
 
 _MOST_NODES = 8
 _FILES: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pipelines import console, terminal
 from pipelines.backends.table import BACKENDS
-from pipelines.builder import Outcome
-from pipelines.done import Done
-from pipelines.project import Project
-from pipelines.recipe.model import Recipe, Target
+from pipelines.building.builder import Outcome
+from pipelines.building.done import Done
+from pipelines.building.project import Project
+from pipelines.files import console, terminal
+from pipelines.recipe.define.model import Recipe, Target
 from pipelines.report import summary
 from pipelines.report.summary import Summary
 from pipelines.stages.stage import built

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.console import table, wrap
+from pipelines.files.console import table, wrap
 
 
 def lines(name: str, told: Mapping[str, Any], build: Mapping[str, Any] | None) -> Iterator[str]:

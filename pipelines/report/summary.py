@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.table import BACKENDS
-from pipelines.recipe.model import Recipe, Target
+from pipelines.recipe.define.model import Recipe, Target
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from pipelines.recipe.model import Evaluate, Recipe, Samples
-from pipelines.step import Step, Work
-from quant.dataset import list_entries
+from pipelines.recipe.define.model import Evaluate, Recipe, Samples
+from pipelines.record.step import Step, Work
+from quant.samples.dataset import list_entries
 
 _VERSIONS = Path(__file__).with_name("versions.yaml")
 

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.fixed_point.channel_place import made_by, passed
-from quant.graph import Graph, attribute
+from quant.graph.graph import Graph, attribute
 
 _ROUNDS = 20  # a chain of n layers settles in about n; none measured needed more than 9
 _DEAD = 2.0**-10  # below this share of a layer's largest weight, a channel is left alone

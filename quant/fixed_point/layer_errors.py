@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point import network as net
-from quant.fixed_point.network import Network, integer_names
-from quant.fixed_point.ranges import with_outputs
-from quant.fixed_point.to_onnx import to_isolated_onnx, to_onnx
-from quant.graph_run import FloatRun
-from quant.layer_error import Distance, Error, Row, over_samples
-from quant.metrics import NotFinite, cosine, euclidean
+from quant.execution.run import FloatRun
+from quant.fixed_point.calibration.ranges import with_outputs
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Network, integer_names
+from quant.fixed_point.onnx.to_onnx import to_isolated_onnx, to_onnx
+from quant.report.layer_error import Distance, Error, Row, over_samples
+from quant.report.metrics import NotFinite, cosine, euclidean
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]

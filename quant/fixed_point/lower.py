@@ -10,19 +10,19 @@ import numpy as np
 import onnx
 
 from quant.fault import Fault
-from quant.fixed_point import network
-from quant.fixed_point.inputs import require_known
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import IndexInput, Network, Output, RealInput, Tensor
+from quant.fixed_point.calibration.ranges import Range
+from quant.fixed_point.calibration.tuning import Tuning
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network import network
+from quant.fixed_point.network.inputs import require_known
+from quant.fixed_point.network.network import IndexInput, Network, Output, RealInput, Tensor
+from quant.fixed_point.network.options import Options
+from quant.fixed_point.network.scales import odd_part
 from quant.fixed_point.operators import LOWERINGS
 from quant.fixed_point.operators.floating import leave_in_float
-from quant.fixed_point.options import Options
-from quant.fixed_point.ranges import Range
-from quant.fixed_point.scales import odd_part
-from quant.fixed_point.tuning import Tuning
-from quant.graph import Graph
-from quant.graph_types import input_types, require_static
-from quant.operators import label, operator
+from quant.graph.graph import Graph
+from quant.graph.operators import label, operator
+from quant.graph.types import input_types, require_static
 
 
 def lower(

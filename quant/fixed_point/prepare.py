@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import onnx
 
-from quant.fixed_point.inputs import require_known
+from quant.fixed_point.network.inputs import require_known
 from quant.fixed_point.preparing.channels import fold_channels
 from quant.fixed_point.preparing.clips import simplify_clips
 from quant.fixed_point.preparing.constants import fold_constants
 from quant.fixed_point.preparing.gates import find_hard_gates
 from quant.fixed_point.preparing.gemm import make_gemms
 from quant.fixed_point.preparing.movement import simplify_movement
-from quant.graph import Graph
-from quant.graph_types import input_types
+from quant.graph.graph import Graph
+from quant.graph.types import input_types
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from quant.graph import Graph
-from quant.operators import label
+from quant.graph.graph import Graph
+from quant.graph.operators import label
 from quant.rewrites.rule import Match, Rule
 
 M = TypeVar("M", bound=Match)

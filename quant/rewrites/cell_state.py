@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from quant.graph import Graph, attribute
-from quant.operators import OWN_DOMAINS, label
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import OWN_DOMAINS, label
 from quant.rewrites.last_state import is_read
 from quant.rewrites.rule import Match, Rule, Verdict
 

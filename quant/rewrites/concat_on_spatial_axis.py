@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from quant.graph import Graph, attribute
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
 # Channels lie in groups of 16 bytes in the NPU's memory (NC1HWC2).

@@ -6,8 +6,8 @@ from typing import cast
 
 import onnx
 
-from quant.graph import Array, Graph, attribute
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Array, Graph, attribute
+from quant.graph.operators import OWN_DOMAINS
 
 
 def groups(conv: onnx.NodeProto) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx
 
-from quant.graph import Graph
-from quant.graph_names import uses
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph
+from quant.graph.names import uses
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
 # What an NPU is for: weights, sums over space, normalization.

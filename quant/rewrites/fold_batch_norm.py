@@ -9,10 +9,10 @@ from typing import cast
 import numpy as np
 import onnx
 
-from quant import batch_norm
-from quant.batch_norm import Doubles
-from quant.graph import Array, Graph, attribute
-from quant.operators import OWN_DOMAINS
+from quant.graph import batch_norm
+from quant.graph.batch_norm import Doubles
+from quant.graph.graph import Array, Graph, attribute
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
 _FOLDS_INTO = ("Conv", "ConvTranspose", "Gemm")

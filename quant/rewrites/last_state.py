@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnx
 
-from quant.graph import Graph, attribute
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
 _STEPS, _DIRECTION = 0, 1  # axes of Y: [steps, directions, batch, hidden]

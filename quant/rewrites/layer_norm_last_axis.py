@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 import onnx
 
-from quant.graph import Graph, attribute
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
 # onnx's own defaults.

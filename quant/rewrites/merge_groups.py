@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from quant.graph import Array, Graph
+from quant.graph.graph import Array, Graph
 from quant.rewrites.convolution import (
     groups,
     multiplier,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import onnx
 
-from quant.graph import Graph
-from quant.operators import OWN_DOMAINS, label
+from quant.graph.graph import Graph
+from quant.graph.operators import OWN_DOMAINS, label
 from quant.rewrites.rule import Match, Rule, Verdict
 
 _RECURRENT = ("GRU", "LSTM", "RNN")

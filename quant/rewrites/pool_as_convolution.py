@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from quant.graph import Graph, attribute
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 from quant.rewrites.window import is_global, kernel, numbers, text
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from quant.graph import Graph
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 from quant.rewrites.window import numbers, text
 

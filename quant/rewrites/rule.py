@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 
 import onnx
 
-from quant.graph import Graph
-from quant.operators import label
+from quant.graph.graph import Graph
+from quant.graph.operators import label
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import onnx
 
-from quant.graph import Graph, attribute
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 from quant.rewrites.window import is_global, numbers, text
 from quant.rewrites.window import kernel as window_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quant.graph import Graph
+from quant.graph.graph import Graph
 from quant.rewrites.cut_postprocessing import CutMatch, CutPostprocessing
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from quant.graph import Array, Graph
-from quant.graph_names import uses
+from quant.graph.graph import Array, Graph
+from quant.graph.names import uses
 from quant.rewrites.convolution import groups, multiplier, require_constant, with_groups
 from quant.rewrites.rule import Match, Rule, Verdict
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from quant.graph import Graph
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph
+from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.convolution import groups, require_constant, with_groups
 from quant.rewrites.rule import Match, Rule, Verdict
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import onnx
 
-from quant.graph import Graph, attribute
+from quant.graph.graph import Graph, attribute
 
 
 def numbers(node: onnx.NodeProto, name: str, default: list[int]) -> list[int]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from quant.graph import Graph
-from quant.graph_types import numpy_dtype
-from quant.operators import OWN_DOMAINS
+from quant.graph.graph import Graph
+from quant.graph.operators import OWN_DOMAINS
+from quant.graph.types import numpy_dtype
 from quant.rewrites.rule import Match, Rule, Verdict
 
 _RECURRENCE, _BIAS = 2, 3  # inputs: [directions, gates * hidden, hidden], [directions, 2 * ...]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from quant.graph import Graph, attribute
+from quant.graph.graph import Graph, attribute
 from quant.simulation import weights
 from quant.simulation.step1 import Step1
 from quant.simulation.unknown import Unknown

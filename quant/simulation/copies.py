@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from quant.graph import Graph
+from quant.graph.graph import Graph
 from quant.simulation import rounding
 from quant.simulation.constants import Constants
 from quant.simulation.host_operators import OPERATORS, Call

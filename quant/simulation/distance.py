@@ -15,8 +15,8 @@ _BLOCK = 1 << 15  # elements: what is read twice is then still in the cache
 def distances(expected: Array, *found: Array) -> list[tuple[float, float]]:
     """(cosine, euclidean) of each of `found`, in float64; NaN for both where one is not finite.
 
-    As quant.metrics has them: two tensors of zeros have cosine 1, one of them 0. float32 tensors:
-    their squares can neither overflow nor vanish in float64.
+    As quant.report.metrics has them: two tensors of zeros have cosine 1, one of them 0. float32
+    tensors: their squares can neither overflow nor vanish in float64.
     """
     one = expected.reshape(-1)
     others = [array.reshape(-1) for array in found]

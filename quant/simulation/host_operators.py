@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from quant.graph import attribute
+from quant.graph.graph import attribute
 from quant.simulation.parameters import Parameters
 from quant.simulation.unknown import Unknown
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from quant.graph import Graph
+from quant.graph.graph import Graph
 from quant.simulation import rounding
 from quant.simulation.constants import Constants
 from quant.simulation.copies import CONVERT, HostStep, Step, require_known

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from quant.graph import Graph
+from quant.graph.graph import Graph
 from quant.simulation.copies import ENTIRE, FLOAT, SINGLE, Copies, named
 from quant.simulation.schedule import Schedule, given
 from quant.simulation.step1 import Step1

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from quant.graph_run import FloatRun
+from quant.execution.run import FloatRun
 from quant.simulation.parameters import Parameters
 
 Array = npt.NDArray[Any]

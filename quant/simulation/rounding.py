@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx
 
-from quant.graph import Graph, attribute
+from quant.graph.graph import Graph, attribute
 from quant.simulation.step1 import Step1
 
 CLIPS = {"Clip", "Relu"}

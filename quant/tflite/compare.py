@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.compare import difference, differences, require_close
-from quant.graph_run import FloatRun
-from quant.graph_types import TensorType
-from quant.random_inputs import DRAWS, random_inputs
+from quant.execution.compare import difference, differences, require_close
+from quant.execution.random_inputs import DRAWS, random_inputs
+from quant.execution.run import FloatRun
+from quant.graph.types import TensorType
+from quant.tflite.building.graph import Graph
+from quant.tflite.building.layout import inverse
 from quant.tflite.convert import Converted
-from quant.tflite.graph import Graph
 from quant.tflite.inputs import Port
-from quant.tflite.layout import inverse
 from quant.tflite.litert import LiteRT
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -38,7 +38,8 @@ def run_litert(litert: LiteRT, ports: Sequence[Port], inputs: Arrays) -> None:
 
 
 def verify(graph: Graph, converted: Converted, litert: LiteRT) -> dict[str, float]:
-    """Output -> largest difference from LiteRT over seeded random inputs, by quant.compare.
+    """Output -> largest difference from LiteRT over seeded random inputs, by
+    quant.execution.compare.
 
     litert: resized to the inputs' shapes. Raises Fault above TOLERANCE, naming the first operator
     whose result differs.

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import onnx
 
 from quant.fault import Fault
-from quant.tflite.builder import Builder
-from quant.tflite.graph import Graph
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.graph import Graph
+from quant.tflite.building.layout import CHANNELS_FIRST, plain
+from quant.tflite.building.value import Value
 from quant.tflite.inputs import Port, possible_orders
-from quant.tflite.layout import CHANNELS_FIRST, plain
 from quant.tflite.model import final_names, model_proto
 from quant.tflite.ops import CONVERTERS
 from quant.tflite.outputs import Chosen
 from quant.tflite.tables import told
-from quant.tflite.value import Value
 
 
 @dataclass(frozen=True)

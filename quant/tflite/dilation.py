@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ai_edge_litert.schema_py_generated import Padding
 
-from quant.tflite.graph import Graph, Op, Pads
+from quant.tflite.building.graph import Graph, Op, Pads
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import onnx
 
+from quant.tflite.building.graph import Graph
 from quant.tflite.compare import draw_inputs, run_litert, verify
 from quant.tflite.convert import Converted, convert, refuse_unknown
 from quant.tflite.dilation import fold_dilation
 from quant.tflite.dynamic_range import widen
 from quant.tflite.file import parse, read
-from quant.tflite.graph import Graph
 from quant.tflite.inputs import Port, bind
 from quant.tflite.litert import LiteRT
 from quant.tflite.outputs import Chosen, choose_outputs
@@ -22,7 +22,7 @@ from quant.tflite.tables import told
 
 @dataclass(frozen=True)
 class Exported:
-    """maximum_difference: output -> from LiteRT, by quant.compare.
+    """maximum_difference: output -> from LiteRT, by quant.execution.compare.
 
     changes: what differs from the file on purpose, one sentence each.
     """

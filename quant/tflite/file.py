@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from quant.fault import Fault
-from quant.tflite.graph import Graph, Op, Tensor
+from quant.tflite.building.graph import Graph, Op, Tensor
 from quant.tflite.tables import require_fit, require_sound, told, unpack
 
 IDENTIFIER = b"TFL3"  # bytes 4-8, the schema's file_identifier

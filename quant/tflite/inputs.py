@@ -7,8 +7,15 @@ from dataclasses import dataclass
 
 from quant.fault import Fault
 from quant.nearest import nearest
-from quant.tflite.graph import Graph, Tensor
-from quant.tflite.layout import CHANNELS_FIRST, CHANNELS_LAST, Order, arrange, inverse, plain
+from quant.tflite.building.graph import Graph, Tensor
+from quant.tflite.building.layout import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    Order,
+    arrange,
+    inverse,
+    plain,
+)
 
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from quant.graph_check import check_graph
-from quant.tflite.builder import Builder
+from quant.graph.check import check_graph
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.names import Names
 from quant.tflite.inputs import Port
-from quant.tflite.names import Names
 
 OPSET = 15
 IR_VERSION = 8  # the one that came with opset 15

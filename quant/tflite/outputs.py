@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from quant.fault import Fault
 from quant.nearest import nearest
-from quant.tflite.graph import Graph
+from quant.tflite.building.graph import Graph
 
 Chosen = tuple[int, str]  # tensor index, name in ONNX
 

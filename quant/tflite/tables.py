@@ -18,7 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from quant.fault import Fault
-from quant.side_files import LARGEST_BYTES
+from quant.graph.side_files import LARGEST_BYTES
 
 _MADE_AGAIN = "copy it again from where it was made, or convert the network again"
 # What Python raises where a table is not what the code after `require_sound` takes it for.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.backends.rknn import stages
-from pipelines.recipe.model import Recipe, Target
+from pipelines.backends.rknn import steps
+from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.stage import Step, Work, data_inputs, plain, version
 
 _READ = ("quantize", "float", "cut")
@@ -14,10 +14,10 @@ _READ = ("quantize", "float", "cut")
 
 def measure_step(recipe: Recipe, target: Target, root: Path, out: str) -> Step:
     """The outputs of a build that stands in the recipe's build folder; writes the file `out`."""
-    analyze = stages.analyze_step(recipe, target, root)
-    module = "pipelines.jobs.rknn_measure"
+    analyze = steps.analyze_step(recipe, target, root)
+    module = "pipelines.backends.rknn.jobs.measure"
     inputs = {name: path for name, path in analyze.inputs.items() if name != "model"}
-    if "model" in stages.compiled_inputs(recipe, target):
+    if "model" in steps.compiled_inputs(recipe, target):
         inputs["model"] = analyze.inputs["model"]
 
     def work() -> tuple[Work, ...]:
@@ -45,12 +45,12 @@ def search_step(
     """builds: int8.json, half.json and seed/NAME -> build.json of each. Writes the file `out`."""
     samples = target.analyze.samples
     params = {
-        **stages.job_params(recipe, target, samples),
+        **steps.job_params(recipe, target, samples),
         "evaluate": plain(None),
-        "random": stages.RANDOM_SAMPLES,
+        "random": steps.RANDOM_SAMPLES,
         "by": by,
     }
-    compiled = stages.compiled_inputs(recipe, target)
+    compiled = steps.compiled_inputs(recipe, target)
     inputs = {name: path for name, path in compiled.items() if name in _READ}
     return Step(
         model=recipe.model,
@@ -60,14 +60,14 @@ def search_step(
         inputs={**inputs, **builds, **data_inputs(recipe, samples, root)},
         outputs={"tune.json": out},
         sections={
-            **stages.read_sections(recipe, target, "inputs", "analyze", "quantize.calibration"),
+            **steps.read_sections(recipe, target, "inputs", "analyze", "quantize.calibration"),
             "tune.by": by,
         },
         version_key="rknn.tune",
         version=version("rknn.tune"),
         toolchains=("core", target.toolchain),
         work=lambda: (
-            Work("core", "pipelines.jobs.samples", params),
-            Work(target.toolchain, "pipelines.jobs.rknn_tune", params),
+            Work("core", "pipelines.stages.samples.jobs.samples", params),
+            Work(target.toolchain, "pipelines.backends.rknn.jobs.tune", params),
         ),
     )

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NoReturn
 
 from doit.cmd_base import Command
 
-from pipelines.front import words
-from pipelines.front.cli import UsageError, guarded
+from pipelines.front.doit import words
+from pipelines.front.doit.cli import UsageError, guarded
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipelines.front.cli import UsageError, unknown
-from pipelines.project import CURRENT
-from pipelines.recipe.model import Recipe, Target
-from pipelines.where import did_you_mean
+from pipelines.building.project import CURRENT
+from pipelines.files.where import did_you_mean
+from pipelines.front.doit.cli import UsageError, unknown
+from pipelines.recipe.define.model import Recipe, Target
 
 Named = dict[str, tuple[Recipe, Target]]
 

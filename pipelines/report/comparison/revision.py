@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines import lock
-from pipelines.confined import Refused
-from pipelines.content import md5_of
-from pipelines.git import answer
+from pipelines.dvc import lock
+from pipelines.files.confined import Refused
+from pipelines.files.git import answer
+from pipelines.record.digest import md5_of
 from pipelines.report.comparison.side import Find
 from quant.fault import Fault
 

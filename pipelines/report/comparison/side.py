@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import inspection
+from pipelines.backends.rknn.file import inspection
 from quant.fault import Fault
 
 Row = Mapping[str, Any]

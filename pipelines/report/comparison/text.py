@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.console import table
+from pipelines.files.console import table
 
 _WIDTH = 80
 _MOST = 20  # rows of a part

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine import CODE
-from pipelines.recipe.model import Recipe
+from pipelines.files.engine import CODE
+from pipelines.recipe.define.model import Recipe
 from pipelines.report.page import graph_change, layers, target_page
 from pipelines.stages.stage import built
 from quant.fault import Fault
-from quant.graph_file import parse
+from quant.graph.file import parse
 from quant.sha256 import sha256_of
 
 

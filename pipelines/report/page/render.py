@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine import CODE
-from pipelines.toolchain import Environments
+from pipelines.files.engine import CODE
+from pipelines.run.toolchain.toolchain import Environments
 
 TOOLCHAIN = "report"
 
@@ -34,7 +34,7 @@ def write(root: Path, pages: Sequence[Page]) -> None:
     environments.make([TOOLCHAIN])
     orders = [{**asdict(page), "place": str(page.place)} for page in pages]
     done = subprocess.run(
-        [str(environments.python(TOOLCHAIN)), "-s", "-m", "pipelines.jobs.write_pages"],
+        [str(environments.python(TOOLCHAIN)), "-s", "-m", "pipelines.report.page.jobs.write_pages"],
         input=json.dumps(orders),
         cwd=CODE,
         capture_output=True,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import onnx
 
-from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.lowering.lowering import Lowering
 from quant.fixed_point.operators import (
     activation,
     arithmetic,

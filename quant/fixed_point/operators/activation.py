@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.bounds import Bounds
-from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
-from quant.fixed_point.network import Integers, Lookup, Requantize
+from quant.fixed_point.lowering.bounds import Bounds
+from quant.fixed_point.lowering.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.network.network import Integers, Lookup, Requantize
 
 Float64 = NDArray[np.float64]
 Curve = Callable[[Float64], Float64]

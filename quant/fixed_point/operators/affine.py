@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import Affine
-from quant.fixed_point.weights import quantize_weights
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.lowering.weights import quantize_weights
+from quant.fixed_point.network.network import Affine
 
 
 def affine(

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.bounds import Bounds
-from quant.fixed_point.factors import common_factors
-from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
-from quant.fixed_point.network import Product, Sum, Tensor
+from quant.fixed_point.lowering.bounds import Bounds
+from quant.fixed_point.lowering.factors import common_factors
+from quant.fixed_point.lowering.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.network.network import Product, Sum, Tensor
 from quant.fixed_point.operators.affine import affine
 
 # A left shift beyond this could take codes out of float32's whole numbers once they are added.

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.geometry import pads, pair
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import Convolution
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.lowering.weights import Read, quantize_weights
+from quant.fixed_point.network.geometry import pads, pair
+from quant.fixed_point.network.network import Convolution
 from quant.fixed_point.operators import windows
-from quant.fixed_point.weights import Read, quantize_weights
 
 
 def conv(lowering: Lowering, node: onnx.NodeProto) -> None:

@@ -9,11 +9,11 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.fault import Fault
-from quant.fixed_point.float_opset import at_opset
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import FloatNode
-from quant.fixed_point.onnx_builder import OPSET
-from quant.operators import OWN_DOMAINS, label, operator, subgraphs
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.network import FloatNode
+from quant.fixed_point.onnx.builder import OPSET
+from quant.fixed_point.onnx.float_opset import at_opset
+from quant.graph.operators import OWN_DOMAINS, label, operator, subgraphs
 
 
 def leave_in_float(lowering: Lowering, node: onnx.NodeProto, why: str = "") -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import INT8_HIGH, INT8_LOW, Embedding, Reshape, Take
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.network import INT8_HIGH, INT8_LOW, Embedding, Reshape, Take
 
 
 def gather(lowering: Lowering, node: onnx.NodeProto) -> None:

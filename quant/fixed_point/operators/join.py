@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import Concat, Pad, Take, Tensor
-from quant.fixed_point.scales import fitting, just_below, odd_part
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.network import Concat, Pad, Take, Tensor
+from quant.fixed_point.network.scales import fitting, just_below, odd_part
 
 _NO_VALUE = 1e30  # exporters write the least float, or infinity, for "never the largest"
 

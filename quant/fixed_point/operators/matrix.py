@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
-from quant.fixed_point.network import MatrixProduct, Tensor, TensorProduct
-from quant.fixed_point.weights import Read, quantize_weights
+from quant.fixed_point.lowering.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.lowering.weights import Read, quantize_weights
+from quant.fixed_point.network.network import MatrixProduct, Tensor, TensorProduct
 
 
 def gemm(lowering: Lowering, node: onnx.NodeProto) -> None:

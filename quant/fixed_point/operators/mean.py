@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
-from quant.fixed_point.network import Reduction, Requantize
+from quant.fixed_point.lowering.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.network.network import Reduction, Requantize
 
 MULTIPLIER_BITS = 16  # 128 * count * (2^16 / count) = 2^23 stays below float32's 2^24
 _MOST_SHIFT = 22

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from quant import batch_norm
-from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.lowering.lowering import Lowering
 from quant.fixed_point.operators.affine import affine
+from quant.graph import batch_norm
 
 
 def normalize(lowering: Lowering, node: onnx.NodeProto) -> None:

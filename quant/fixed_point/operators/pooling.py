@@ -9,11 +9,18 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.bounds import Bounds
-from quant.fixed_point.factors import common_factors
-from quant.fixed_point.geometry import Pads, Pair, pads, pair
-from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
-from quant.fixed_point.network import Convolution, Integers, Maximum, MaxPool, Rescale, Tensor
+from quant.fixed_point.lowering.bounds import Bounds
+from quant.fixed_point.lowering.factors import common_factors
+from quant.fixed_point.lowering.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.network.geometry import Pads, Pair, pads, pair
+from quant.fixed_point.network.network import (
+    Convolution,
+    Integers,
+    Maximum,
+    MaxPool,
+    Rescale,
+    Tensor,
+)
 from quant.fixed_point.operators import windows
 from quant.fixed_point.operators.mean import MOST_COUNT, finest_mean, mean, multiplier_bits
 

@@ -6,8 +6,8 @@ import math
 
 import onnx
 
-from quant.fixed_point.lowering import Accumulator, Lowering, peak_of
-from quant.fixed_point.network import Maximum, Reduction
+from quant.fixed_point.lowering.lowering import Accumulator, Lowering, peak_of
+from quant.fixed_point.network.network import Maximum, Reduction
 from quant.fixed_point.operators.mean import mean as mean_over
 
 

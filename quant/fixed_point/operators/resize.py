@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import Take
-from quant.graph_run import FloatRun
+from quant.execution.run import FloatRun
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.network import Take
 
 
 def nearest(lowering: Lowering, node: onnx.NodeProto) -> None:

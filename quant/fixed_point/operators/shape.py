@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import Reshape, Transpose
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.network import Reshape, Transpose
 
 _INDICES = ("INT32", "INT64")
 _REALS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")

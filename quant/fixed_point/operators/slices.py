@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import Slice, Take
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.network import Slice, Take
 
 
 def slice_(lowering: Lowering, node: onnx.NodeProto) -> None:

@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from quant.fixed_point.lowering import Lowering
-from quant.fixed_point.network import EXACT_LIMIT, INT8_HIGH, UINT8_HIGH, Softmax
+from quant.fixed_point.calibration.softmax_axis import softmax_axis
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.network import EXACT_LIMIT, INT8_HIGH, UINT8_HIGH, Softmax
 from quant.fixed_point.operators.activation import UNIT_SCALE
-from quant.fixed_point.softmax_axis import softmax_axis
 
 _TABLE_BITS = 14
 

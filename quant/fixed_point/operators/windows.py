@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 
-from quant.fixed_point.geometry import Pads, Pair, pair
-from quant.fixed_point.lowering import Lowering
+from quant.fixed_point.lowering.lowering import Lowering
+from quant.fixed_point.network.geometry import Pads, Pair, pair
 
 
 def require_2d(lowering: Lowering, node: onnx.NodeProto, x: tuple[int, ...]) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from quant import batch_norm
 from quant.fixed_point.preparing.edit import (
     Array,
     is_a,
@@ -16,8 +15,9 @@ from quant.fixed_point.preparing.edit import (
     repeat,
     with_inputs,
 )
-from quant.graph import Graph, attribute
-from quant.operators import label
+from quant.graph import batch_norm
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import label
 from quant.rewrites.apply import apply
 from quant.rewrites.fold_batch_norm import FoldBatchNorm
 

@@ -17,8 +17,8 @@ from quant.fixed_point.preparing.edit import (
     repeat,
     static_shapes,
 )
-from quant.graph import Graph, attribute
-from quant.operators import label
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import label
 
 _NO_BOUND = 1e30  # exporters write the largest float, or infinity
 

@@ -9,11 +9,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quant.execution.run import FloatRun
 from quant.fixed_point.preparing.edit import is_a
-from quant.graph import Graph, attribute
-from quant.graph_names import drop_unneeded, uses
-from quant.graph_run import FloatRun
-from quant.operators import OWN_DOMAINS, subgraphs
+from quant.graph.graph import Graph, attribute
+from quant.graph.names import drop_unneeded, uses
+from quant.graph.operators import OWN_DOMAINS, subgraphs
 
 Array = NDArray[Any]
 _RANDOM = {

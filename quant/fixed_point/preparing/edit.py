@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.graph import Graph, attribute
-from quant.operators import OWN_DOMAINS, subgraphs
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import OWN_DOMAINS, subgraphs
 
 Array = NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]

@@ -16,8 +16,8 @@ from quant.fixed_point.preparing.edit import (
     repeat,
     static_shapes,
 )
-from quant.graph import Graph
-from quant.operators import label
+from quant.graph.graph import Graph
+from quant.graph.operators import label
 
 
 def find_hard_gates(graph: Graph) -> None:

@@ -16,8 +16,8 @@ from quant.fixed_point.preparing.edit import (
     repeat,
     static_shapes,
 )
-from quant.graph import Graph, attribute
-from quant.operators import label
+from quant.graph.graph import Graph, attribute
+from quant.graph.operators import label
 
 _RESHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 

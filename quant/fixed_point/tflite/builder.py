@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from quant.fixed_point.network import Integers
+from quant.fixed_point.network.network import Integers
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from quant.fixed_point.network import Integers, Network
+from quant.fixed_point.network.network import Integers, Network
 from quant.fixed_point.tflite.builder import TFLiteBuilder
 
 LAST = (0, 2, 3, 1)  # channels last: stored axis i holds axis LAST[i] of [N, C, H, W]

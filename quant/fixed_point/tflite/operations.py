@@ -9,8 +9,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from quant.fault import Fault
-from quant.fixed_point import network as net
-from quant.fixed_point.network import INT8_HIGH, UINT8_HIGH, Integers, integer_name
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import INT8_HIGH, UINT8_HIGH, Integers, integer_name
 from quant.fixed_point.tflite import windows
 from quant.fixed_point.tflite.emission import FIRST, LAST, Emission, Value
 from quant.fixed_point.tflite.rescale import rescaled, weighted

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from quant.fixed_point import guard
-from quant.fixed_point.network import Integers, Rescale, integer_name
+from quant.fixed_point.network import guard
+from quant.fixed_point.network.network import Integers, Rescale, integer_name
 from quant.fixed_point.tflite.emission import Emission, Value
 
 

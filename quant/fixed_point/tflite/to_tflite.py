@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant.fixed_point import guard
-from quant.fixed_point import network as net
-from quant.fixed_point.network import Network, integer_name
+from quant.fixed_point.network import guard
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Network, integer_name
 from quant.fixed_point.tflite.builder import TFLiteBuilder
 from quant.fixed_point.tflite.emission import Emission, Value
 from quant.fixed_point.tflite.operations import EMITTERS

@@ -1,4 +1,4 @@
-"""The same check of a TFLite file: see quant.fixed_point.whole_numbers."""
+"""The same check of a TFLite file: see quant.fixed_point.network.whole_numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from quant.fixed_point.whole_numbers import is_fractional
+from quant.fixed_point.network.whole_numbers import is_fractional
 
 _MUL = schema.BuiltinOperator.MUL
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from quant.fixed_point import network as net
-from quant.fixed_point.network import Integers, integer_name
+from quant.fixed_point.network import network as net
+from quant.fixed_point.network.network import Integers, integer_name
 from quant.fixed_point.tflite.emission import Emission, Value
 from quant.fixed_point.tflite.rescale import weighted
-from quant.same_padding import same_pads
+from quant.graph.same_padding import same_pads
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
 

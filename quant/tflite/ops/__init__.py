@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from quant.tflite.builder import Builder
+from quant.tflite.building.builder import Builder
 from quant.tflite.ops import (
     activation,
     arithmetic,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from math import pi, sqrt
 from typing import Any
 
-from quant.tflite.builder import Builder
-from quant.tflite.fused import clip
-from quant.tflite.regroup import reshaped
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.fused import clip
+from quant.tflite.building.regroup import reshaped
 
 
 def unary(make: Callable[[Builder, str], str]) -> Callable[[Builder], None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quant.tflite.broadcast import align
-from quant.tflite.builder import Builder
-from quant.tflite.fused import activate
+from quant.tflite.building.broadcast import align
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.fused import activate
 
 
 def operands(b: Builder) -> range:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import helper
 
-from quant.tflite.builder import Builder
+from quant.tflite.building.builder import Builder
 
 
 def cast(b: Builder) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quant.tflite.builder import Builder
-from quant.tflite.fused import activate
-from quant.tflite.layout import CHANNELS_FIRST, Order
-from quant.tflite.padding import explicit_pads
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.fused import activate
+from quant.tflite.building.layout import CHANNELS_FIRST, Order
+from quant.tflite.building.padding import explicit_pads
 
 OUTPUT_FIRST: Order = (0, 3, 1, 2)  # O,H,W,I -> O,I,H,W
 LAST_FIRST: Order = (3, 0, 1, 2)  # 1,H,W,O -> O,1,H,W and O,H,W,I -> I,O,H,W

@@ -7,12 +7,12 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.tflite.builder import Builder
-from quant.tflite.flatten import flat_columns
-from quant.tflite.fused import activate
-from quant.tflite.layout import CHANNELS_FIRST, Order, plain
-from quant.tflite.regroup import order_after, reshaped
-from quant.tflite.value import Value
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.flatten import flat_columns
+from quant.tflite.building.fused import activate
+from quant.tflite.building.layout import CHANNELS_FIRST, Order, plain
+from quant.tflite.building.regroup import order_after, reshaped
+from quant.tflite.building.value import Value
 
 
 def fully_connected(b: Builder) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from quant.tflite.broadcast import align
-from quant.tflite.builder import Builder
-from quant.tflite.fused import activate
-from quant.tflite.regroup import regroup, reshaped
-from quant.tflite.value import Value
+from quant.tflite.building.broadcast import align
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.fused import activate
+from quant.tflite.building.regroup import regroup, reshaped
+from quant.tflite.building.value import Value
 
 
 def concatenation(b: Builder) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from quant.tflite.builder import Builder
-from quant.tflite.layout import CHANNELS_FIRST
-from quant.tflite.value import Value
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.layout import CHANNELS_FIRST
+from quant.tflite.building.value import Value
 
 SMALLEST_NORM = 1e-6  # TensorFlow Lite, kernels/internal/reference/l2normalization.h
 

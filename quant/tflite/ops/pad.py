@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert.schema_py_generated import MirrorPadMode
 
-from quant.tflite.builder import Builder
-from quant.tflite.value import Value
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.value import Value
 
 
 def stored_pads(b: Builder, x: Value) -> list[int]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from quant.tflite.builder import Builder
-from quant.tflite.fused import activate
-from quant.tflite.layout import CHANNELS_FIRST
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.fused import activate
+from quant.tflite.building.layout import CHANNELS_FIRST
+from quant.tflite.building.padding import explicit_pads
 from quant.tflite.ops.conv import pads_of
-from quant.tflite.padding import explicit_pads
 
 
 def pool(b: Builder, kind: str, **attributes: Any) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from onnx import TensorProto
 
-from quant.tflite.builder import Builder
-from quant.tflite.layout import CHANNELS_FIRST, without
-from quant.tflite.regroup import regroup
-from quant.tflite.value import Value
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.layout import CHANNELS_FIRST, without
+from quant.tflite.building.regroup import regroup
+from quant.tflite.building.value import Value
 
 GLOBAL_POOLS = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant.tflite.builder import Builder
-from quant.tflite.layout import CHANNELS_FIRST, arrange
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.layout import CHANNELS_FIRST, arrange
 
 
 def coordinates(b: Builder) -> str:

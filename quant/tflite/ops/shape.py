@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant.tflite.builder import Builder
-from quant.tflite.flatten import flat_columns
-from quant.tflite.regroup import order_after, reshaped
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.flatten import flat_columns
+from quant.tflite.building.regroup import order_after, reshaped
 
 
 def reshape(b: Builder) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from quant.tflite.builder import Builder
-from quant.tflite.layout import plain
-from quant.tflite.regroup import regroup
-from quant.tflite.value import Value
+from quant.tflite.building.builder import Builder
+from quant.tflite.building.layout import plain
+from quant.tflite.building.regroup import regroup
+from quant.tflite.building.value import Value
 
 BEFORE_FIRST = np.iinfo(np.int64).min  # an end of -1 would count from the back
 

@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import inspection
+from pipelines.backends.rknn.file import inspection
 from pipelines.backends.rknn.handoff import ends
-from pipelines.recipe.model import Evaluate, Input, Recipe, Samples, Target
-from quant.label_files import FIRST
+from pipelines.recipe.define.model import Evaluate, Input, Recipe, Samples, Target
+from quant.samples.label_files import FIRST
 from quant.sha256 import sha256_of
 
 # librknnrt 1.5.2's own words, where the driver says a lower one.

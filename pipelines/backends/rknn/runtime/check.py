@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import inspection
+from pipelines.backends.rknn.file import inspection
 from pipelines.backends.rknn.runtime import emulator, told
 from pipelines.backends.rknn.runtime.told import Told
 from quant.fault import Fault

@@ -1,0 +1,1 @@
+"""What fixed_point runs inside a toolchain."""

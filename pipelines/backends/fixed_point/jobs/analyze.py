@@ -1,0 +1,169 @@
+"""analyze for the fixed_point backend: every layer, and the whole network (toolchain core).
+
+params: as for fixed_point_build, and evaluate. inputs: quantize, build.json, artifact.onnx and
+artifact.tflite (what build made; the latter not where operators stay in float), float (the network
+before any change) and model (the simplified one).
+Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; random
+samples where it names none.
+
+Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; against the graph that
+was lowered), bytes.json ({source_bytes, files: {NAME: see quant.report.file_bytes}, findings: []})
+and metrics.json:
+    samples                    how many were analyzed
+    worst_cosine, worst_layer  lowest *entire* cosine of a tensor over all samples
+    worst_single_cosine, worst_single_layer   the same of *single*
+    mean_cosine                mean of the tensors' mean *entire* cosines
+    outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
+                               max_abs_difference} of NAME_quant.onnx against the float network
+    layers, float_layers       operations of the network, and those left in float
+    compared_values            integers of both files, compared on the samples, all equal
+    bytes                      {onnx, artifact, tflite}: the float network, NAME_quant.onnx, .tflite
+    size_ratio                 bytes.artifact / bytes.onnx
+    accuracy                   {float, integer, agreement, samples} for labelled data; agreement:
+                               share of samples with the same class in both. Where the recipe names
+                               outputs the mean over them, and outputs: {NAME: {float, ...}}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipelines.backends.fixed_point.jobs.files import Files, prove
+from pipelines.backends.fixed_point.jobs.opened import Opened
+from pipelines.run.jobs.job import Job
+from pipelines.stages.compare.jobs.accuracy import Network, accuracy, agreement, combined, scores
+from pipelines.stages.compare.jobs.comparison import compare, worst_output
+from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.compare.jobs.float_network import Outputs
+from pipelines.stages.samples.jobs import prepared_samples
+from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
+from quant.fixed_point.calibration.ranges import data_free_samples
+from quant.fixed_point.layer_errors import layer_errors
+from quant.fixed_point.network.network import FloatNode
+from quant.report import file_bytes, layer_error
+from quant.report.layer_error import LayerReport, Row
+
+_SAMPLES = Path("samples")
+_RANDOM = 4  # samples, where the recipe names none
+
+
+def run(job: Job) -> None:
+    opened = Opened.of(job)
+    feeds = _feeds(opened)
+    rows = layer_errors(opened.prepared.model, opened.files.network, feeds)
+    outputs, findings = compare([(opened.float_run(one), opened.integer_run(one)) for one in feeds])
+    report = LayerReport(
+        backend="fixed_point",
+        toolkit="npumake",
+        platform="any",
+        samples=len(feeds),
+        rows=rows,
+        findings=(*_not_finite(rows), *findings),
+    )
+    operations = opened.files.network.operations
+    metrics = {
+        "samples": len(feeds),
+        **_worst(rows),
+        "outputs": outputs,
+        **worst_output(outputs),
+        "layers": len(operations),
+        "float_layers": sum(isinstance(one, FloatNode) for one in operations),
+        "compared_values": prove(opened.files, feeds),
+        "bytes": _bytes(job),
+    }
+    metrics["size_ratio"] = metrics["bytes"]["artifact"] / metrics["bytes"]["onnx"]
+    labelled = prepared_samples.read_labelled(_SAMPLES, opened.inputs)
+    if labelled:
+        metrics |= _evaluation(job, labelled, opened)
+    _write(job.out / "report", report, metrics, _bytes_report(job, opened.files))
+    for sentence in report.findings:
+        print(f"finding: {sentence}")
+
+
+def _feeds(opened: Opened) -> list[Outputs]:
+    """The analysis samples as the networks take them; random ones where the recipe has no data."""
+    if not (_SAMPLES / "dataset.txt").exists():
+        return list(islice(data_free_samples(opened.prepared.model), _RANDOM))
+    samples = prepared_samples.read(_SAMPLES, opened.inputs)
+    return [opened.feeds(arrays) for arrays in samples.arrays()]
+
+
+def _write(folder: Path, report: LayerReport, metrics: Any, bytes_json: Any) -> None:
+    folder.mkdir(parents=True)
+    (folder / "layers.json").write_text(layer_error.to_json(report))
+    (folder / "layers.csv").write_text(layer_error.to_csv(report))
+    for name, data in (("metrics.json", metrics), ("bytes.json", bytes_json)):
+        (folder / name).write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def _not_finite(rows: Sequence[Row]) -> list[str]:
+    return [
+        f"`{tensor}` holds NaN or infinities in the float network"
+        for tensor in layer_error.not_finite(rows)
+    ]
+
+
+def _worst(rows: Sequence[Row]) -> dict[str, Any]:
+    bad = layer_error.not_finite(rows)
+    worst, single = layer_error.worst_entire(rows), layer_error.worst_single(rows)
+    means = [
+        row.entire.cosine_mean
+        for row in rows
+        if row.entire is not None and row.entire.cosine_mean is not None
+    ]
+    return {
+        "worst_cosine": None if bad or worst is None else worst.cosine,
+        "worst_layer": bad[0] if bad else worst.tensor if worst else None,
+        "worst_single_cosine": None if bad or single is None else single.cosine,
+        "worst_single_layer": bad[0] if bad else single.tensor if single else None,
+        "mean_cosine": None if bad or not means else math.fsum(means) / len(means),
+    }
+
+
+def _bytes(job: Job) -> dict[str, int]:
+    sizes = {"onnx": job.inputs["float"].stat().st_size}
+    for kind, key in (("onnx", "artifact"), ("tflite", "tflite")):
+        if f"artifact.{kind}" in job.inputs:
+            sizes[key] = job.inputs[f"artifact.{kind}"].stat().st_size
+    return sizes
+
+
+def _bytes_report(job: Job, files: Files) -> dict[str, Any]:
+    read = {"onnx": file_bytes.of_onnx, "tflite": file_bytes.of_tflite}
+    name = job.params["name"]
+    return {
+        "source_bytes": job.inputs["float"].stat().st_size,
+        "files": {
+            f"{name}_quant.{kind}": read[kind](data) for kind, data in files.by_kind().items()
+        },
+        "findings": [],
+    }
+
+
+def _evaluation(job: Job, labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
+    """`accuracy` with the networks' agreement, or `evaluation` by the user's function."""
+    networks: dict[str, Network] = {
+        "float": lambda one: opened.float_run(opened.feeds(one)),
+        "integer": lambda one: opened.integer_run(opened.feeds(one)),
+    }
+    if ":" in job.params["evaluate"]["metric"]:
+        return evaluation(job, labelled, networks)
+    return {"accuracy": _accuracy(labelled, opened)}
+
+
+def _accuracy(labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
+    real = scores(labelled, lambda one: opened.float_run(opened.feeds(one)))
+    integer = scores(labelled, lambda one: opened.integer_run(opened.feeds(one)))
+    found = accuracy(labelled, {"float": real, "integer": integer})
+    same = agreement(real, integer)
+    own = found.get("outputs") or dict.fromkeys(same, found)
+    keys = ("float", "integer")
+    return combined(
+        {o: {**{key: own[o][key] for key in keys}, "agreement": same[o]} for o in same},
+        len(labelled),
+    )

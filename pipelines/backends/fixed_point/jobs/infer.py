@@ -1,0 +1,24 @@
+"""infer for the fixed_point backend: samples through both networks (toolchain core).
+
+params and inputs: as for fixed_point_analyze. Data: samples/, as jobs.samples leaves it.
+
+Writes out/float.npz and out/integer.npz (output name -> [samples, *shape]) and
+out/comparison.json, see pipelines.stages.compare.jobs.comparison.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.backends.fixed_point.jobs.opened import Opened
+from pipelines.run.jobs.job import Job
+from pipelines.stages.compare.jobs.comparison import save
+from pipelines.stages.samples.jobs import prepared_samples
+
+
+def run(job: Job) -> None:
+    opened = Opened.of(job)
+    samples = prepared_samples.read(Path("samples"), opened.inputs)
+    feeds = [opened.feeds(arrays) for arrays in samples.arrays()]
+    pairs = [(opened.float_run(one), opened.integer_run(one)) for one in feeds]
+    save(job.out, pairs, "integer")

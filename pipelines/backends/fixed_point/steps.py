@@ -1,0 +1,217 @@
+"""The backend of whole numbers: quantize = prepared float graph and ranges, build = both files.
+
+The ranges depend on neither input_scale nor bias_mode, so that the targets of a sweep share one
+quantize step, named after their family: `quantize@int8` for int8-s4-b8, int8-s8-b8 and the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.define import sweep
+from pipelines.recipe.define.definitions import FIXED_POINT
+from pipelines.recipe.define.model import FixedPoint, Recipe, Samples, Target
+from pipelines.stages.stage import (
+    Step,
+    Work,
+    built,
+    data_inputs,
+    evaluate_inputs,
+    plain,
+    sections,
+    version,
+)
+
+TOOLCHAIN = "core"
+REPORTS = ("layers.json", "layers.csv", "metrics.json", "bytes.json")
+SAMPLES = "pipelines.stages.samples.jobs.samples"
+_OF_QUANTIZE = ("shifts", "equalize", "weight_rounding")
+
+
+def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
+    """The target's steps, in order; the first is the family's."""
+    return [
+        _quantize(recipe, target, root),
+        _build(recipe, target),
+        _analyze(recipe, target, root),
+    ]
+
+
+def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
+    """Kind -> name of each file that build makes for use elsewhere.
+
+    A TFLite file has no operators of ONNX in float, so none is promised where they may stay.
+    """
+    kinds = ("onnx",) if options(target).unsupported == "float" else ("onnx", "tflite")
+    return {kind: f"{recipe.model}_quant.{kind}" for kind in kinds}
+
+
+def options(target: Target) -> FixedPoint:
+    assert target.fixed_point is not None, target.name
+    return target.fixed_point
+
+
+def _folder(recipe: Recipe, target: Target) -> str:
+    return built(recipe, f"{target.family}/quantize")
+
+
+def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
+    own = (f"targets.{target.family}.{path}" for path in paths)
+    return sections(recipe.raw, *paths, *own)
+
+
+def _params(recipe: Recipe, samples: Samples | None, **more: Any) -> dict[str, Any]:
+    """What every job here is given; jobs.samples and the float network take it too."""
+    return {
+        "name": recipe.model,
+        "source_kind": "onnx",
+        "inputs": plain(recipe.inputs),
+        "samples": plain(samples),
+        "evaluate": None,
+        **more,
+    }
+
+
+def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
+    chosen = options(target)
+    is_calibrated = chosen.shifts == "calibrated"
+    calibration = target.quantize.calibration if is_calibrated else None
+    own = {key: getattr(chosen, key) for key in _OF_QUANTIZE}
+    params = _params(recipe, calibration, **own)
+    prepare = (Work(TOOLCHAIN, SAMPLES, params),) if calibration else ()
+    return Step(
+        model=recipe.model,
+        stage="quantize",
+        target=target.family,
+        folder=recipe.folder,
+        inputs={
+            "model": built(recipe, "simplify/model.onnx"),
+            **data_inputs(recipe, calibration, root),
+        },
+        outputs={"quantize": _folder(recipe, target)},
+        sections=_sections(
+            recipe,
+            target,
+            *("inputs", *_OF_QUANTIZE),
+            *(("quantize.calibration",) if is_calibrated else ()),
+        ),
+        version_key="fixed_point.quantize",
+        version=version("fixed_point.quantize"),
+        toolchains=(TOOLCHAIN,),
+        work=lambda: (
+            *prepare,
+            Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.quantize", params),
+        ),
+    )
+
+
+def _build(recipe: Recipe, target: Target) -> Step:
+    params = _params(recipe, None, fixed_point=_told(target))
+    made = (*artifacts(recipe, target).values(), "build.json")
+    return Step(
+        model=recipe.model,
+        stage="build",
+        target=target.name,
+        folder=recipe.folder,
+        inputs={"quantize": _folder(recipe, target)},
+        outputs={file: built(recipe, f"{target.name}/{file}") for file in made},
+        sections=_chosen(recipe, target),
+        version_key="fixed_point.build",
+        version=version("fixed_point.build"),
+        toolchains=(TOOLCHAIN,),
+        work=lambda: (Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.build", params),),
+    )
+
+
+def _told(target: Target) -> dict[str, Any]:
+    """The options, as build.json records them: as ever where the newer ones have their defaults."""
+    told: dict[str, Any] = plain(options(target))
+    return {key: told[key] for key in told if (key, told[key]) != ("activations", "signed")}
+
+
+def _chosen(recipe: Recipe, target: Target) -> dict[str, Any]:
+    """The target's options as written, without those that its name, a fact itself, tells.
+
+    So that one more value in a list makes no other target of the sweep stale.
+    """
+    family = f"targets.{target.family}"
+    keys = (key for key in FIXED_POINT if key not in ("equalize", "weight_rounding"))
+    written = sections(recipe.raw, *(f"{family}.{key}" for key in keys))
+    return {
+        path: value
+        for path, value in written.items()
+        if not sweep.is_in_name(path.rpartition(".")[2], value)
+    }
+
+
+def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
+    samples = target.analyze.samples
+    params = _params(recipe, samples, evaluate=plain(recipe.evaluate))
+    paths = ("inputs", "analyze", "evaluate", "quantize.calibration")
+    return Step(
+        model=recipe.model,
+        stage="analyze",
+        target=target.name,
+        folder=recipe.folder,
+        inputs={
+            **_built_inputs(recipe, target),
+            **data_inputs(recipe, samples, root),
+            **evaluate_inputs(recipe, recipe.evaluate),
+        },
+        outputs={
+            f"report/{file}": built(recipe, f"{target.name}/report/{file}") for file in REPORTS
+        },
+        sections=_sections(recipe, target, *paths),
+        version_key="fixed_point.analyze",
+        version=version("fixed_point.analyze"),
+        toolchains=(TOOLCHAIN,),
+        work=lambda: (
+            Work(TOOLCHAIN, SAMPLES, params),
+            Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.analyze", params),
+        ),
+    )
+
+
+def _built_inputs(recipe: Recipe, target: Target) -> dict[str, str]:
+    """What build made and was made from; `float` is the network before any change."""
+    files = {
+        f"artifact.{kind}": built(recipe, f"{target.name}/{file}")
+        for kind, file in artifacts(recipe, target).items()
+    }
+    return {
+        "quantize": _folder(recipe, target),
+        "build.json": built(recipe, f"{target.name}/build.json"),
+        "float": built(recipe, "export/model.onnx"),
+        "model": built(recipe, "simplify/model.onnx"),
+        **files,
+    }
+
+
+def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str]) -> Step:
+    """A step outside the plan: the files that `listing` names through float and int8.
+
+    listing and files: paths relative to the project.
+    """
+    params = _params(recipe, Samples(list=listing))
+    return Step(
+        model=recipe.model,
+        stage="infer",
+        target=target.name,
+        folder=recipe.folder,
+        inputs={
+            **_built_inputs(recipe, target),
+            "data": listing,
+            **{f"listed/{i}": file for i, file in enumerate(files)},
+        },
+        outputs=dict.fromkeys(("comparison.json", "float.npz", "integer.npz"), ""),
+        sections={},
+        version_key="fixed_point.analyze",
+        version=version("fixed_point.analyze"),
+        toolchains=(TOOLCHAIN,),
+        work=lambda: (
+            Work(TOOLCHAIN, SAMPLES, params),
+            Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.infer", params),
+        ),
+    )

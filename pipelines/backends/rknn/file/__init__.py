@@ -1,0 +1,1 @@
+"""What stands in an .rknn, read without the SDK."""

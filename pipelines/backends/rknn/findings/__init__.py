@@ -1,0 +1,1 @@
+"""Known causes of large, slow or inaccurate files: `bytes/` and `accuracy/`, one a module."""

@@ -1,0 +1,60 @@
+"""The known causes of lost accuracy, and what they say of an analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.backends.rknn.findings.accuracy import (
+    accumulated_error,
+    clipped_resize,
+    coarse_average,
+    deep_pictures,
+    first_layers,
+    float16_overflow,
+    lost_tensors,
+    mixed_ranges,
+    normalized_already,
+    poor_samples,
+    sdk_lines,
+)
+from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
+from pipelines.backends.rknn.findings.bytes.table import Entry, entry
+
+# What the data is comes first, then what is held wrongly, then where it shows.
+CAUSES: tuple[Entry, ...] = tuple(
+    entry(module)
+    for module in (
+        normalized_already,
+        deep_pictures,
+        poor_samples,
+        float16_overflow,
+        mixed_ranges,
+        clipped_resize,
+        coarse_average,
+        sdk_lines,
+        lost_tensors,
+        first_layers,
+        accumulated_error,
+    )
+)
+
+
+def findings(evidence: Evidence) -> list[dict[str, Any]]:
+    """What all causes say, as data: causes first, in the table's order."""
+    return sorted(_rows(evidence), key=lambda row: not row["is_cause"])
+
+
+def _rows(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    for cause in CAUSES:
+        for found in cause.find(evidence):
+            yield {
+                "name": cause.name,
+                "title": cause.title,
+                "is_cause": found.is_cause,
+                "nodes": list(found.nodes),
+                "evidence": dict(found.evidence),
+                "message": found.message,
+                "why": cause.why,
+                "remedy": cause.remedy,
+            }

@@ -1,0 +1,1 @@
+"""What rknn runs inside a toolchain."""

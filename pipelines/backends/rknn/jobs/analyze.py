@@ -1,0 +1,232 @@
+"""analyze for the rknn backend: every layer, and the whole network (an rknn toolchain).
+
+params: as for build; sdk_analysis (the SDK's own in any case).
+inputs: build.json and artifact.rknn (what build made), model (what the SDK loaded, at step 1 where
+there was one), quantize (where build had it), and float (the ONNX model before quantization), which
+a prequantized source does not have; cut (the network that simplify has cut).
+Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; for a
+model that one call quantizes, calibration/ in the same form where that is other data.
+
+Compiles the network again in this process, since the SDK only simulates what it has just compiled.
+
+Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; `causes`: of lost
+accuracy, see pipelines.findings.accuracy), error_analysis.txt (the
+SDK's own, one after the other, a heading for each sample, or why it did not run), bytes.json (where
+the file's bytes are, see pipelines.backends.rknn.file.ledger, and `findings`, see
+pipelines.findings) and metrics.json:
+    samples                    how many were analyzed
+    worst_cosine, worst_layer  lowest *entire* cosine of a tensor over all samples; null, with the
+                               tensor's name, where one is not finite; both null for no comparison
+    worst_single_cosine, worst_single_layer   the same of *single*
+    mean_cosine                mean of the tensors' mean *entire* cosines
+    simulation                 {by, reason}: whose figures these are, `npumake` (see
+                               pipelines.backends.rknn.analysis.simulation) or `rknn-toolkit2`, and
+                               then why
+    outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
+                               max_abs_difference, values (of a sample), range: {low, high} of the
+                               float output, relative_error: the largest difference by that
+                               range, scale: the factor between them, constant_channels:
+                               {axis, count, of}, those that vary in float alone} of the
+                               simulator against onnxruntime, which runs the float network or
+                               a prequantized source in ONNX itself
+    worst_output_cosine, worst_cosine_output, worst_output_error, worst_error_output   of these
+    overflow                   {tensor, magnitude}: the float network's first beyond 65,504, where
+                               an output is not finite; else null
+    layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out;
+                               cycles null where the SDK says negative ones of a layer
+    bytes                      {onnx, rknn}; onnx: the network before quantization, or the source
+    size_ratio                 bytes.rknn / bytes.onnx
+    accuracy                   {float, simulator, samples}, for labelled data; where the recipe
+                               names outputs the mean over them, and outputs: {NAME: {float, ...}}
+    evaluation                 in its place where the recipe names a function: {samples, metrics:
+                               {NAME: {float, simulator}}}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.backends.rknn.analysis import accuracy_evidence, analyses, layer_report
+from pipelines.backends.rknn.analysis.end_to_end import FloatNetwork, Simulator
+from pipelines.backends.rknn.file import compiled_graph, ledger
+from pipelines.backends.rknn.file.compiled_graph import CompiledFile
+from pipelines.backends.rknn.findings.accuracy.table import findings as causes_of
+from pipelines.backends.rknn.findings.bytes.table import findings as findings_of
+from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
+from pipelines.backends.rknn.sdk.diagnosis import diagnosed
+from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.compare.jobs.accuracy import Network
+from pipelines.stages.compare.jobs.comparison import worst_output
+from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.samples.jobs import prepared_samples
+from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
+from quant.graph import file as graph_file
+from quant.report import layer_error, source_network_onnx
+from quant.report.layer_error import LayerReport
+from quant.report.sums import total
+from quant.rknn import file as rknn_file
+
+LARGEST_HALF = 65504.0  # of float16
+_RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {images: FOLDER}`"
+
+
+def run(job: Job) -> None:
+    build = json.loads(job.inputs["build.json"].read_text())
+    compiled = compile_network(job, verbose=False)
+    file = same_file(job, compiled)
+    samples = prepared_samples.read(Path("samples"), compiled.inputs)
+    simulator = Simulator(compiled.sdk, file.outputs, job.params)
+    network = _reference(job, file.outputs)
+    with diagnosed(compiled.patient):
+        found = analyses.analyze(job, compiled.sdk, simulator, samples, network)
+    report = layer_report.make(build, found.rows)
+    outputs, findings = found.outputs, found.findings
+    if samples.is_random:
+        findings = [*findings, _RANDOM]
+    metrics = _metrics(report, len(samples), outputs)
+    metrics["simulation"] = found.simulation
+    metrics["overflow"] = _overflow(job, samples) if _is_bad(outputs) else None
+    metrics["bytes"] = sizes = _bytes(job)
+    metrics["size_ratio"] = sizes["rknn"] / sizes["onnx"]
+    labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
+    if labelled:
+        whole = None
+        if "float" in job.inputs:
+            whole = FloatNetwork(job.inputs["float"], job.params, file.outputs)
+        networks: dict[str, Network] = {"simulator": found.run}
+        if whole is not None:
+            reference = whole
+            networks = {"float": lambda one: reference(labelled.inputs, one), **networks}
+        metrics |= evaluation(job, labelled, networks)
+    folder = job.out / "report"
+    folder.mkdir(parents=True)
+    seen = accuracy_evidence.gather(
+        job.inputs.get("quantize"),
+        build,
+        metrics,
+        report,
+        layer_report.lost(found.rows),
+        job.params["inputs"],
+        {} if samples.is_random else samples.statistics,
+    )
+    report = replace(report, findings=(*report.findings, *findings), causes=tuple(causes_of(seen)))
+    (folder / "layers.json").write_text(layer_error.to_json(report))
+    (folder / "layers.csv").write_text(layer_error.to_csv(report))
+    (folder / "error_analysis.txt").write_text(found.text)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    bytes_json = _bytes_report(job, build, sizes["onnx"])
+    (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
+    for sentence in report.findings:
+        print(f"finding: {sentence}")
+    for cause in report.causes:
+        print(f"{'cause' if cause['is_cause'] else 'no cause'}: {cause['message']}")
+
+
+def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:
+    """The network in onnxruntime: the float one, or the source of a prequantized ONNX model.
+
+    A cut one is its own reference: simplify has proven that with its tail it is the whole.
+    """
+    if "cut" in job.inputs:
+        return FloatNetwork(job.inputs["cut"], job.params, outputs)
+    is_onnx = job.params["source_kind"] == "onnx"
+    name = "float" if "float" in job.inputs or not is_onnx else "model"
+    if name not in job.inputs:
+        return None
+    return FloatNetwork(job.inputs[name], job.params, outputs)
+
+
+def _is_bad(outputs: Mapping[str, Any]) -> bool:
+    return not all(one["finite"] for one in outputs.values())
+
+
+def _overflow(job: Job, samples: PreparedSamples) -> dict[str, Any] | None:
+    """The first tensor of the float network that float16 can't hold, by its largest magnitude."""
+    if "float" not in job.inputs:
+        return None
+    inside = [
+        name
+        for node in graph_file.parse(job.inputs["float"], "model").graph.node
+        for name in node.output
+    ]
+    network = FloatNetwork(job.inputs["float"], job.params, inside)
+    for arrays in samples.arrays():
+        made = network(samples.inputs, arrays)
+        for name in inside:
+            array = made.get(name)
+            if array is not None and array.dtype.kind == "f" and array.size:
+                largest = float(np.abs(array).max())
+                if not largest <= LARGEST_HALF:
+                    known = largest if math.isfinite(largest) else None
+                    return {"tensor": name, "magnitude": known}
+    return None
+
+
+def same_file(job: Job, compiled: Compiled) -> CompiledFile:
+    """The built file. Raises Refusal where compiling again made other layers."""
+    again = Path("again.rknn")
+    compiled.sdk.export(again)
+    file = compiled_graph.read(job.inputs["artifact.rknn"])
+    if compiled_graph.read(again) != file:
+        raise Refusal(
+            "compiling the network again, to analyze it, made other layers than the file has",
+            "the file was made from something else: build it again",
+        )
+    again.unlink()
+    return file
+
+
+def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [row for row in report.rows if row.op not in (*layer_report.ENDS, "Input")]
+    bad = layer_error.not_finite(rows)
+    worst, single = layer_error.worst_entire(rows), layer_error.worst_single(rows)
+    means = [
+        row.entire.cosine_mean
+        for row in rows
+        if row.entire is not None and row.entire.cosine_mean is not None
+    ]
+    compute = layer_report.compute_layers(rows)
+    return {
+        "samples": samples,
+        "worst_cosine": None if bad or worst is None else worst.cosine,
+        "worst_layer": bad[0] if bad else worst.tensor if worst else None,
+        "worst_single_cosine": None if bad or single is None else single.cosine,
+        "worst_single_layer": bad[0] if bad else single.tensor if single else None,
+        "mean_cosine": None if bad or not means else math.fsum(means) / len(means),
+        "outputs": dict(outputs),
+        **worst_output(outputs),
+        "layers": len(compute),
+        "compared_layers": len(layer_report.compared_layers(rows)),
+        "cpu_layers": len(layer_report.cpu_layers(rows)),
+        "float_layers": len(layer_report.float_layers(rows)),
+        "cycles": total(row.cycles for row in compute),
+    }
+
+
+def _bytes(job: Job) -> dict[str, int]:
+    before = job.inputs["float" if "float" in job.inputs else "model"]
+    return {
+        "rknn": job.inputs["artifact.rknn"].stat().st_size,
+        "onnx": before.stat().st_size,
+    }
+
+
+def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict[str, Any]:
+    told = ledger.Build(
+        source_bytes=source_bytes,
+        dtype=job.params["quantize"]["dtype"],
+        rules=build["rules"],
+    )
+    source = None
+    if job.params["source_kind"] == "onnx":
+        source = source_network_onnx.read(graph_file.parse(job.inputs["model"], "model"))
+    bytes_json = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
+    return {**bytes_json, "findings": findings_of(bytes_json, build)}

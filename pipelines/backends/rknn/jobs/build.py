@@ -1,0 +1,39 @@
+"""build for the rknn backend: the SDK's hybrid_quantization_step2, or `build` (an rknn toolchain).
+
+params: platform, source_kind, inputs, quantize, rknn as for quantize; build (Build).
+inputs: quantize (what quantize made), or model for what needs one call: quantize.dtype
+float16 or prequantized, build.auto_hybrid, quantize.algorithm gdq, dynamic_input. The last three
+take calibration data from samples/.
+
+Writes out/model.rknn (the same bytes for the same input, see quant.rknn.leaks; it says where it
+comes from, see pipelines.backends.rknn.sdk.origin), out/build.json (see
+pipelines.backends.rknn.analysis.build_report) and, for build.cpp_gen_cfg, the folder out/cpp with
+the SDK's C++ program. `remove_weight` makes no second file: model.rknn itself is then the one
+without weights, to run beside that of a target with them.
+"""
+
+from __future__ import annotations
+
+from pipelines.backends.rknn.analysis import build_report
+from pipelines.backends.rknn.sdk import origin
+from pipelines.backends.rknn.sdk.api import Sdk, version
+from pipelines.backends.rknn.sdk.compile import compile_network
+from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.memory import settle
+from quant.rknn.leaks import cleared
+
+
+def run(job: Job) -> None:
+    settle(is_settled=True)  # the SDK writes heap that it never set into the file
+    job.out.mkdir(exist_ok=True)
+    model = job.out / "model.rknn"
+    compiled = compile_network(job)
+    compiled.sdk.export(model)
+    found = origin.of(job, version(), compiled.config, compiled.load)
+    data = cleared(model.read_bytes(), job.params["platform"])
+    model.write_bytes(origin.stamped(data, found))
+    report = build_report.make(compiled, model, job.params["build"]["layers"], found)
+    Sdk(verbose=False).load_rknn(model)
+    if job.params["build"]["cpp_gen_cfg"]:
+        compiled.sdk.write_demo(job.out / "cpp")
+    build_report.write(report, job.out / "build.json")

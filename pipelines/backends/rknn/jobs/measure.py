@@ -1,0 +1,56 @@
+"""measure for the rknn backend: a trial's outputs in the SDK's simulator (an rknn toolchain).
+
+params: as for analyze. inputs: quantize or model as build had it, build.json, artifact.rknn,
+float, cut (see analyze). Data: samples/, and calibration/ for what one call quantizes.
+
+Writes out/measured.json: {bytes, cycles, float_layers, samples, outputs, worst_output_cosine,
+worst_cosine_output, worst_output_error, worst_error_output, accuracy}, as metrics.json has them,
+but no layer is compared.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipelines.backends.rknn.analysis import layer_report
+from pipelines.backends.rknn.analysis.end_to_end import Simulator, compare, reference
+from pipelines.backends.rknn.jobs.analyze import same_file
+from pipelines.backends.rknn.sdk.compile import compile_network
+from pipelines.run.jobs.job import Job
+from pipelines.stages.compare.jobs.accuracy import Network
+from pipelines.stages.compare.jobs.comparison import worst_output
+from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.samples.jobs import prepared_samples
+from quant.report.sums import total
+
+
+def run(job: Job) -> None:
+    build = json.loads(job.inputs["build.json"].read_text())
+    compiled = compile_network(job, verbose=False)
+    file = same_file(job, compiled)
+    simulator = Simulator(compiled.sdk, file.outputs, job.params)
+    network = reference(job, file.outputs)
+    samples = prepared_samples.read(Path("samples"), compiled.inputs)
+    outputs, _ = compare((network(samples.inputs, one), simulator(one)) for one in samples.arrays())
+    rows = layer_report.make(build, []).rows
+    layers = layer_report.compute_layers(rows)
+    measured = {
+        "bytes": job.inputs["artifact.rknn"].stat().st_size,
+        "cycles": total(row.cycles for row in layers),
+        "float_layers": len(layer_report.float_layers(rows)),
+        "samples": len(samples),
+        "outputs": outputs,
+        **worst_output(outputs),
+        "accuracy": None,
+    }
+    labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
+    if labelled:
+        networks: dict[str, Network] = {
+            "float": lambda one: network(labelled.inputs, one),
+            "simulator": simulator,
+        }
+        measured |= evaluation(job, labelled, networks)
+    job.out.mkdir(exist_ok=True)
+    text = json.dumps(measured, indent=1, allow_nan=False)
+    (job.out / "measured.json").write_text(text + "\n")

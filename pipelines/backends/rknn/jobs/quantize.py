@@ -1,0 +1,86 @@
+"""quantize for the rknn backend: the SDK's hybrid_quantization_step1 (an rknn toolchain).
+
+params: platform, source_kind (onnx, torchscript, tflite), inputs (name -> Input), quantize
+(Quantize), rknn (`load` and options of load_*).
+inputs: model. Data: samples/, as jobs.samples leaves it.
+
+Writes out/quantize/: model.model, model.data and model.quantization.cfg (the SDK's, what step 2
+reads), rules.json (rewrites that fired), config.json (arguments of every SDK call, network: SHA-256
+of the file that it loaded, and left_out: graph rules of the SDK that fail on this network and were
+disabled for it) and calibration.json. All are the same bytes in any folder. Where the recipe has no
+`custom_string`, the SDK is given a placeholder (see pipelines.backends.rknn.sdk.origin).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.backends.rknn.sdk import log, options, origin
+from pipelines.backends.rknn.sdk import samples as sdk_samples
+from pipelines.backends.rknn.sdk.api import Sdk, version
+from pipelines.backends.rknn.sdk.left_out import tried_without
+from pipelines.backends.rknn.sdk.patient import patient
+from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.samples.jobs import prepared_samples
+from quant.sha256 import sha256_of
+
+FILES = ("model.model", "model.data", "model.quantization.cfg")
+
+
+def run(job: Job) -> None:
+    _refuse_dynamic(job.params)
+    model = options.place_model(job.params, job.inputs["model"])
+    names = options.input_names(job.params, model)
+    samples = prepared_samples.read(Path("samples"), names)
+    sdk_samples.write_list(sdk_samples.for_sdk(samples, job.params), Path("dataset.txt"))
+    step1 = options.step1_options(job.params)
+
+    def calibrate(config: dict[str, Any]) -> tuple[Sdk, dict[str, Any]]:
+        sdk = Sdk()
+        sdk.config(**config)
+        options.load(sdk, job.params, model)
+        sdk.hybrid_step1("dataset.txt", **step1)
+        return sdk, config
+
+    (sdk, config), left_out = tried_without(
+        origin.with_placeholder(options.config_options(job.params, names, job.inputs["model"])),
+        calibrate,
+        patient(job),
+    )
+
+    folder = job.out / "quantize"
+    folder.mkdir(parents=True)
+    for name in FILES:
+        shutil.move(name, folder / name)
+    _write(folder / "rules.json", [asdict(rule) for rule in log.rules(sdk.log)])
+    _write(folder / "calibration.json", {"samples": len(samples), "sha256": samples.digest})
+    _write(
+        folder / "config.json",
+        {
+            "toolkit": version(),
+            "network": sha256_of(job.inputs["model"]),
+            "inputs": names,
+            "config": config,
+            "load": options.load_options(job.params),
+            "step1": step1,
+            "left_out": left_out,
+        },
+    )
+
+
+def _refuse_dynamic(params: Mapping[str, Any]) -> None:
+    if params["quantize"]["rknn"].get("dynamic_input"):
+        raise Refusal(
+            "the SDK's hybrid_quantization_step2 forgets `dynamic_input`",
+            "such a network is quantized and built in one call",
+        )
+
+
+def _write(file: Path, data: Any) -> None:
+    file.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,203 @@
+"""tune for the rknn backend: which layers to compute in float16 (an rknn toolchain).
+
+params: as for analyze, and by: `error` (largest of an output, by its range) or `cosine`
+(lowest of an output, taken from 1). inputs: quantize, float, cut (see analyze),
+int8.json and half.json (build.json of the network as it is, and with every layer that can be in
+float16), and seed/NAME (build.json of others, whose float layers are tried too). Data: samples/.
+
+Sets of layers are tried in our own simulation, see quant.report.tuning; their cycles are summed
+from the two builds. Writes out/tune.json: {samples, tried, exhaustive, layers: [{tensors,
+operators, int8, half: cycles}], front: [{layers: places in `layers`, cycles, error}]}, the front
+cheapest first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.backends.rknn.analysis.end_to_end import Outputs, compare, reference
+from pipelines.backends.rknn.analysis.simulation import feeds
+from pipelines.backends.rknn.sdk import hybrid
+from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.compare.jobs.comparison import worst_output
+from pipelines.stages.samples.jobs import prepared_samples
+from quant.report.tuning import Chosen, Point, Search, spread
+from quant.report.tuning import front as front_of
+from quant.simulation import step1
+from quant.simulation.mixed import Mixed
+from quant.simulation.unknown import Unknown
+
+# Elements of tensors to compute in all, and sets for a small or a large network.
+ELEMENTS, MOST, LEAST = 400_000_000, 600, 4
+CONFIRMED = 20  # sets that are held against all samples, where the search looks at some
+
+
+def run(job: Job) -> None:
+    began = time.process_time()
+    try:
+        found = _tuned(job)
+    except Unknown as reason:
+        raise Refusal(
+            f"our simulation does not know {reason}, so no layers can be tried in it",
+            "`build: {auto_hybrid: true}` lets the SDK choose; docs/tune.md tells how by hand",
+        ) from reason
+    print(f"{found['tried']} sets in {time.process_time() - began:.1f} CPU s")
+    job.out.mkdir(exist_ok=True)
+    (job.out / "tune.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+
+
+def _tuned(job: Job) -> dict[str, Any]:
+    quantize = job.inputs["quantize"]
+    told = json.loads((quantize / "config.json").read_text())
+    written = step1.read(
+        quantize / "model.model", quantize / "model.quantization.cfg", told["config"]
+    )
+    network = Mixed(written)
+    able = [place for place, layer in enumerate(network.layers) if layer.can_be_half]
+    costs = Costs.read(job, network, able, quantize)
+    samples = _Samples.read(job, network, told)
+    evaluations = _evaluations(len(able), samples.elements)
+    kept = max(1, min(len(samples.fed), evaluations // (LEAST * max(1, len(able)))))
+    errors = _Errors(network, samples, kept, job.params["by"])
+    search = Search(able, costs.of, errors, max(evaluations // kept, LEAST * len(able)))
+    found = search.run(costs.seeds)
+    all_errors = _Errors(network, samples, len(samples.fed), job.params["by"])
+    front = front_of(
+        Point(one.layers, one.cost, all_errors(one.layers)) for one in spread(found, CONFIRMED)
+    )
+    place_of = {place: number for number, place in enumerate(able)}
+    return {
+        "samples": kept,
+        "tried": len(search.tried),
+        "exhaustive": search.is_exhaustive,
+        "layers": [
+            {
+                "tensors": list(network.layers[place].tensors),
+                "operators": [node.op_type for node in network.layers[place].nodes],
+                "int8": costs.int8[place],
+                "half": costs.half[place],
+            }
+            for place in able
+        ],
+        "front": [
+            {
+                "layers": sorted(place_of[place] for place in point.layers),
+                "cycles": round(point.cost),
+                "error": point.error if math.isfinite(point.error) else None,
+            }
+            for point in front
+        ],
+    }
+
+
+def _evaluations(layers: int, elements: int) -> int:
+    return max(LEAST * layers, min(MOST, ELEMENTS // max(1, elements)))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """int8, half: a layer's cycles in either form. base: of the whole network in int8."""
+
+    base: float
+    int8: Mapping[int, int]
+    half: Mapping[int, int]
+    seeds: Sequence[Chosen]
+
+    @classmethod
+    def read(cls, job: Job, network: Mixed, able: Sequence[int], quantize: Path) -> Costs:
+        renamed = hybrid.output_names(hybrid.load_graph(quantize / "model.model"))
+        names = {
+            place: {renamed.get(name, name) for name in network.layers[place].tensors}
+            for place in able
+        }
+        int8, half = (_cycles(_read(job.inputs[name])) for name in ("int8.json", "half.json"))
+        return cls(
+            sum(int8.values()),
+            {place: sum(int8.get(name, 0) for name in names[place]) for place in able},
+            {place: sum(half.get(name, 0) for name in names[place]) for place in able},
+            [
+                frozenset(place for place in able if names[place] & _float_tensors(_read(file)))
+                for name, file in sorted(job.inputs.items())
+                if name.startswith("seed/")
+            ],
+        )
+
+    def of(self, chosen: Chosen) -> float:
+        return self.base + sum(self.half[place] - self.int8[place] for place in chosen)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text()))
+
+
+def _cycles(build: Mapping[str, Any]) -> dict[str, int]:
+    """First tensor that a compiled layer makes -> the SDK's estimate of the layer."""
+    return {
+        outputs[0]: max(0, layer["cycles_total"] or 0)
+        for layer, outputs in zip(build["layers"], build["outputs"], strict=True)
+        if outputs
+    }
+
+
+def _float_tensors(build: Mapping[str, Any]) -> set[str]:
+    return {
+        name
+        for layer, outputs in zip(build["layers"], build["outputs"], strict=True)
+        for name in outputs
+        if "FLOAT" in (layer["dtype"] or "")
+    }
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """fed: as the compiled network takes them. expected: the float network's outputs."""
+
+    fed: Sequence[Outputs]
+    expected: Sequence[Outputs]
+    elements: int
+
+    @classmethod
+    def read(cls, job: Job, network: Mixed, told: Mapping[str, Any]) -> _Samples:
+        samples = prepared_samples.read(Path("samples"), told["inputs"])
+        whole = reference(job, list(network.graph.outputs))
+        arrays = list(samples.arrays())
+        names = network.graph.inputs
+        fed = [feeds(names, one, job.params, told["config"]) for one in arrays]
+        expected = [whole(samples.inputs, one) for one in arrays]
+        network(0, fed[0], frozenset())
+        return cls(fed, expected, network.elements)
+
+
+@dataclass(frozen=True)
+class _Errors:
+    network: Mixed
+    samples: _Samples
+    count: int
+    by: str
+
+    def __call__(self, chosen: Chosen) -> float:
+        outputs, _ = compare(self._pairs(chosen))
+        worst = worst_output(outputs)
+        value = worst["worst_output_error" if self.by == "error" else "worst_output_cosine"]
+        if value is None:
+            return math.inf
+        return float(value if self.by == "error" else 1 - value)
+
+    def _pairs(self, chosen: Chosen) -> Iterator[tuple[Outputs, Outputs]]:
+        for number in range(self.count):
+            expected = self.samples.expected[number]
+            made = self.network(number, self.samples.fed[number], chosen)
+            names = made if set(made) == set(expected) else expected
+            yield (
+                expected,
+                {name: np.asarray(array) for name, array in zip(names, made.values(), strict=True)},
+            )

@@ -1,0 +1,149 @@
+"""From a step's parameters to the arguments of the SDK's `config`, `load_*` and `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.backends.rknn.sdk.api import Sdk
+from pipelines.run.jobs.refusal import Refusal
+from quant.conversion import normalized_inputs
+from quant.graph.file import parse, read, save
+from quant.graph.types import input_types
+
+# What the SDK is told to load. Through /proc, because NAME.data holds the path as it was given,
+# and this one is the same in every folder; the SDK names its files after it.
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "tflite": ".tflite"}
+
+NOT_QUANTIZED = ("float16", "prequantized")
+
+
+def place_model(params: Mapping[str, Any], source: Path) -> Path:
+    """Make the model stand in the current folder as `model.onnx` (or .pt, .tflite).
+
+    The SDK ignores mean and std of an input that is not 4-D: they go into the graph. Raises Refusal
+    where the SDK reads another format than ONNX itself.
+    """
+    place = Path("model").with_suffix(SUFFIXES[params["source_kind"]])
+    names = _ignored(params, source)
+    if names and params["source_kind"] != "onnx":
+        raise Refusal(
+            f"the SDK ignores mean and std of an input that is not 4-D: `{names[0]}`",
+            "delete them and give normalised data, or leave out `load: direct`: npumake then puts "
+            "them into the graph",
+        )
+    if names:
+        model = normalized_inputs.normalized(read(source), names, params["inputs"])
+        save(model, place)
+        print(f"mean and std of {', '.join(names)} are nodes of the graph: not 4-D")
+    else:
+        place.symlink_to(source)
+    return place
+
+
+def _ignored(params: Mapping[str, Any], source: Path) -> list[str]:
+    """Inputs whose mean and std the SDK would not apply."""
+    told = params["inputs"]
+    if not any(map(normalized_inputs.is_normalized, told.values())):
+        return []
+    if params["source_kind"] == "onnx":
+        shapes = {name: t.shape for name, t in input_types(parse(source, source.name)).items()}
+    else:
+        shapes = {name: one.get("shape") for name, one in told.items() if one.get("shape")}
+    return normalized_inputs.ignored(shapes, told)
+
+
+def input_names(params: Mapping[str, Any], model: Path) -> list[str]:
+    """The inputs in the order in which the SDK takes them. Raises Fault on what is no ONNX."""
+    if params["rknn"].get("inputs"):
+        return list(params["rknn"]["inputs"])
+    if params["source_kind"] != "onnx":
+        return list(params["inputs"])
+    return list(input_types(parse(model, model.name)))
+
+
+def config_options(params: Mapping[str, Any], names: Sequence[str], source: Path) -> dict[str, Any]:
+    """Arguments of RKNN.config: the recipe's own nouns, then its `quantize.rknn` as written.
+
+    source: the model as it was given to `place_model`.
+    """
+    quantize = params["quantize"]
+    options: dict[str, Any] = {"target_platform": params["platform"]}
+    in_graph = _ignored(params, source)
+    told = {name: one for name, one in params["inputs"].items() if name not in in_graph}
+    declared = [told.get(name) or {} for name in names]
+    if any(given.get("mean") is not None or given.get("std") is not None for given in declared):
+        options["mean_values"] = [_per_channel(given, "mean", 0) for given in declared]
+        options["std_values"] = [_per_channel(given, "std", 1) for given in declared]
+    if is_quantized(params):
+        options["quantized_dtype"] = quantize["dtype"]
+        options["quantized_algorithm"] = quantize["algorithm"]
+        options["quantized_method"] = quantize["method"]
+    return {**options, **quantize["rknn"]}
+
+
+def _per_channel(given: Mapping[str, Any], key: str, default: float) -> list[float] | None:
+    """One number a channel, as the SDK wants them; None for an input that is taken as it is."""
+    mean, std = given.get("mean"), given.get("std")
+    if mean is None and std is None:
+        return None
+    channels = max(len(mean or ()), len(std or ()))
+    if channels == 1 and len(given.get("shape") or ()) > 1:
+        channels = given["shape"][1]
+    values = given.get(key) or [default]
+    return list(values) * channels if len(values) == 1 else list(values)
+
+
+def is_quantized(params: Mapping[str, Any]) -> bool:
+    """Whether the SDK quantizes; float16 stays float, prequantized already is."""
+    return params["quantize"]["dtype"] not in NOT_QUANTIZED
+
+
+def load_options(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `load_*` besides the model, as JSON data."""
+    options = {
+        key: value for key, value in params["rknn"].items() if key != "load" and value is not None
+    }
+    if params["source_kind"] == "torchscript":
+        shapes = [list(given["shape"]) for given in params["inputs"].values()]
+        options.setdefault("input_size_list", shapes)
+    return options
+
+
+def load(sdk: Sdk, params: Mapping[str, Any], model: Path) -> None:
+    """Hand the model to the SDK. Raises Refusal."""
+    path = f"/proc/self/cwd/{model.name}"
+    options = load_options(params)
+    if options.get("input_initial_val") is not None:
+        options["input_initial_val"] = [
+            None if value is None else np.asarray(value, np.float32)
+            for value in options["input_initial_val"]
+        ]
+    if params["source_kind"] == "torchscript":
+        sdk.load_torchscript(path, **options)
+    elif params["source_kind"] == "tflite":
+        sdk.load_tflite(path, **options)
+    else:
+        sdk.load_onnx(path, **options)
+
+
+def step1_options(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of hybrid_quantization_step1 besides the data."""
+    return {**_batch(params), **params["quantize"]["hybrid"]}
+
+
+def build_options(params: Mapping[str, Any], dataset: str | None) -> dict[str, Any]:
+    """Arguments of RKNN.build. dataset: the file that lists the calibration data, if any."""
+    options: dict[str, Any] = {"do_quantization": is_quantized(params), **_batch(params)}
+    if is_quantized(params):
+        options["dataset"] = dataset
+        options["auto_hybrid"] = params["build"]["auto_hybrid"]
+    return options
+
+
+def _batch(params: Mapping[str, Any]) -> dict[str, Any]:
+    size = params["quantize"]["rknn_batch_size"]
+    return {} if size is None else {"rknn_batch_size": size}

@@ -1,0 +1,363 @@
+"""The Rockchip backend: quantize = hybrid step 1, build = hybrid step 2, analyze = simulator.
+
+Source of the cut: the SDK refuses a step 2 whose `config` differs from step 1's, so every option of
+RKNN.config belongs to quantize, and only the hybrid layers are build's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipelines.recipe.define.definitions import CUTS
+from pipelines.recipe.define.model import Recipe, Runtime, Samples, Target
+from pipelines.stages.stage import (
+    Step,
+    Work,
+    built,
+    data_inputs,
+    evaluate_inputs,
+    in_folder,
+    plain,
+    sections,
+    version,
+)
+from quant.rknn import leaks as rknn_leaks
+
+
+def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
+    """The target's steps, in order."""
+    one_call = is_one_call(target)
+    quantize = [] if one_call else [quantize_step(recipe, target, root)]
+    runtime = [] if target.runtime is None else [_runtime(recipe, target, target.runtime)]
+    return [
+        *quantize,
+        build_step(recipe, target, root),
+        analyze_step(recipe, target, root),
+        *runtime,
+    ]
+
+
+def is_quantized_here(target: Target) -> bool:
+    """Whether the SDK quantizes, and so needs calibration data."""
+    return target.quantize.dtype not in ("float16", "prequantized")
+
+
+def is_one_call(target: Target) -> bool:
+    """Whether the SDK's single `build` must make the file: no step 1 exists for these."""
+    quantize = target.quantize
+    return (
+        not is_quantized_here(target)
+        or target.build.auto_hybrid
+        or quantize.algorithm == "gdq"
+        or bool(quantize.rknn.get("dynamic_input"))
+    )
+
+
+def is_direct(target: Target) -> bool:
+    """Whether the SDK loads the source itself, so that simplify is skipped."""
+    return target.rknn.get("load") == "direct"
+
+
+def network(recipe: Recipe, target: Target) -> str:
+    """What the SDK loads."""
+    if is_direct(target):
+        return in_folder(recipe, recipe.source.file)
+    return built(recipe, "simplify/model.onnx")
+
+
+_CONTROL = "compiler_control_file"  # the one option of RKNN.config that names a file
+
+
+def _control_input(recipe: Recipe, target: Target) -> dict[str, str]:
+    file = target.quantize.rknn.get(_CONTROL)
+    return {_CONTROL: in_folder(recipe, file)} if file else {}
+
+
+def job_params(recipe: Recipe, target: Target, samples: Samples | None = None) -> dict[str, Any]:
+    quantize = plain(target.quantize)
+    if file := quantize["rknn"].get(_CONTROL):
+        quantize["rknn"][_CONTROL] = f"in/{_CONTROL}{PurePosixPath(file).suffix}"
+    return {
+        "target": target.name,
+        "platform": target.platform,
+        "source_kind": recipe.source.kind if is_direct(target) else "onnx",
+        "inputs": plain(recipe.inputs),
+        "quantize": quantize,
+        "build": plain(target.build),
+        "rknn": plain(target.rknn),
+        "samples": plain(samples),
+        "evaluate": None,
+    }
+
+
+def read_sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
+    own = (f"targets.{target.name}.{path}" for path in paths)
+    return sections(recipe.raw, *paths, *own)
+
+
+def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
+    calibration = target.quantize.calibration
+
+    def work() -> tuple[Work, ...]:
+        params = job_params(recipe, target, calibration)
+        return (
+            Work("core", "pipelines.stages.samples.jobs.samples", params),
+            Work(target.toolchain, "pipelines.backends.rknn.jobs.quantize", params),
+        )
+
+    return Step(
+        model=recipe.model,
+        stage="quantize",
+        target=target.name,
+        folder=recipe.folder,
+        inputs={
+            "model": network(recipe, target),
+            **_control_input(recipe, target),
+            **data_inputs(recipe, calibration, root),
+        },
+        outputs={"quantize": built(recipe, f"{target.name}/quantize")},
+        sections=read_sections(recipe, target, "inputs", "quantize", "rknn", "platform"),
+        version_key="rknn.quantize",
+        version=version("rknn.quantize"),
+        toolchains=("core", target.toolchain),
+        work=work,
+    )
+
+
+def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
+    needs_data = is_one_call(target) and is_quantized_here(target)
+    samples = target.quantize.calibration if needs_data else None
+    name = target.name
+    if is_one_call(target):
+        inputs = {"model": network(recipe, target), **data_inputs(recipe, samples, root)}
+        read = read_sections(recipe, target, "inputs", "quantize", "rknn", "platform", "build")
+    else:
+        # quantize/ holds the exact config, so its content stands for those sections.
+        inputs = {"quantize": built(recipe, f"{name}/quantize")}
+        read = read_sections(recipe, target, "build")
+    inputs |= _control_input(recipe, target)
+
+    def work() -> tuple[Work, ...]:
+        params = job_params(recipe, target, samples)
+        prepare = (
+            (Work("core", "pipelines.stages.samples.jobs.samples", params),) if samples else ()
+        )
+        needed = rknn_leaks.environment(params["platform"])
+        return (
+            *prepare,
+            Work(target.toolchain, "pipelines.backends.rknn.jobs.build", params, needed),
+        )
+
+    return Step(
+        model=recipe.model,
+        stage="build",
+        target=name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={file: built(recipe, f"{name}/{file}") for file in _artifacts(target)},
+        sections=read,
+        version_key="rknn.build",
+        version=version("rknn.build"),
+        toolchains=("core", target.toolchain) if samples else (target.toolchain,),
+        work=work,
+    )
+
+
+def _artifacts(target: Target) -> list[str]:
+    """Files and folders that build makes for this target's options."""
+    return ["model.rknn", "build.json", *(["cpp"] if target.build.cpp_gen_cfg else [])]
+
+
+def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
+    """Kind -> name of each file that build makes for use elsewhere."""
+    return {"rknn": "model.rknn"}
+
+
+REPORTS = ("layers.json", "layers.csv", "error_analysis.txt", "metrics.json", "bytes.json")
+
+
+RANDOM_SAMPLES = 2  # where the recipe names no data: one takes some seconds
+
+
+def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
+    samples = target.analyze.samples
+    name = target.name
+    evaluate = evaluate_inputs(recipe, recipe.evaluate)
+    inputs = _inputs_again(recipe, target, samples, root, evaluate)
+
+    def work() -> tuple[Work, ...]:
+        params = {**job_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
+        params["random"] = RANDOM_SAMPLES
+        params["sdk_analysis"] = target.analyze.sdk
+        return _work_again(target, samples, params, "pipelines.backends.rknn.jobs.analyze")
+
+    paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
+    return Step(
+        model=recipe.model,
+        stage="analyze",
+        target=name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={f"report/{file}": built(recipe, f"{name}/report/{file}") for file in REPORTS},
+        sections=read_sections(recipe, target, *paths),
+        version_key="rknn.analyze",
+        version=version("rknn.analyze"),
+        toolchains=("core", target.toolchain),
+        work=work,
+    )
+
+
+def _needs_calibration(target: Target, samples: Samples | None) -> bool:
+    """Whether compiling again needs other data than `samples`: one call quantized the file."""
+    is_compiled_from_data = is_one_call(target) and is_quantized_here(target)
+    return is_compiled_from_data and target.quantize.calibration != samples
+
+
+def _inputs_again(
+    recipe: Recipe,
+    target: Target,
+    samples: Samples | None,
+    root: Path,
+    more: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Inputs of a step that compiles again what build did, and runs samples through it."""
+    inputs = {
+        **compiled_inputs(recipe, target),
+        "model": network(recipe, target),
+        **data_inputs(recipe, samples, root),
+        **(more or {}),
+    }
+    if target.quantize.dtype == "prequantized":
+        del inputs["float"]
+    if _needs_calibration(target, samples):
+        inputs |= _renamed(data_inputs(recipe, target.quantize.calibration, root))
+    return inputs
+
+
+def _work_again(
+    target: Target, samples: Samples | None, params: dict[str, Any], module: str
+) -> tuple[Work, ...]:
+    """The jobs of such a step: the data, then `module`."""
+    prepare = [Work("core", "pipelines.stages.samples.jobs.samples", params)]
+    if _needs_calibration(target, samples):
+        again = {**params, "calibration": plain(target.quantize.calibration)}
+        prepare.append(Work("core", "pipelines.stages.samples.jobs.calibration", again))
+    return (*prepare, Work(target.toolchain, module, params))
+
+
+def _runtime(recipe: Recipe, target: Target, runtime: Runtime) -> Step:
+    inputs = {"artifact.rknn": built(recipe, f"{target.name}/model.rknn")}
+    if runtime.librknnrt:
+        inputs["librknnrt.so"] = in_folder(recipe, runtime.librknnrt)
+    return Step(
+        model=recipe.model,
+        stage="runtime",
+        target=target.name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs={"runtime.json": built(recipe, f"{target.name}/runtime.json")},
+        sections={},
+        version_key="rknn.runtime",
+        version=version("rknn.runtime"),
+        toolchains=("core",),
+        work=lambda: (Work("core", "pipelines.backends.rknn.jobs.runtime", {}),),
+    )
+
+
+def compiled_inputs(recipe: Recipe, target: Target) -> dict[str, str]:
+    """What build made and had, for a job that compiles the same again, and the float network."""
+    one_call = is_one_call(target)
+    model = network(recipe, target) if one_call else built(recipe, f"{target.name}/quantize")
+    return {
+        "model" if one_call else "quantize": model,
+        "build.json": built(recipe, f"{target.name}/build.json"),
+        "artifact.rknn": built(recipe, f"{target.name}/model.rknn"),
+        "float": built(recipe, "export/model.onnx"),
+        **_cut_input(recipe, target),
+        **_control_input(recipe, target),
+    }
+
+
+def _cut_input(recipe: Recipe, target: Target) -> dict[str, str]:
+    """What a cut network's outputs are held against: itself in float.
+
+    They may be named like a tensor of the source that has other values: onnxsim takes a factor into
+    the convolution before it, and calls what comes out by the name of what came out before.
+    """
+    is_cut = not is_direct(target) and not set(CUTS).isdisjoint(recipe.simplify.rewrite)
+    return {"cut": built(recipe, "simplify/model.onnx")} if is_cut else {}
+
+
+# Of the user's environment, what adb needs to find its server and keys.
+_ADB = ("HOME", "ADB_VENDOR_KEYS", "ANDROID_ADB_SERVER_PORT")
+
+
+def infer_step(
+    recipe: Recipe, target: Target, listing: str, files: Sequence[str], device: str = ""
+) -> Step:
+    """A step outside the plan: the files that `listing` names through float and simulator.
+
+    listing and files: paths relative to the project. device: a board, as adb names it, in the
+    simulator's place.
+    """
+    params = {**job_params(recipe, target, Samples(list=listing)), "device": device}
+    module = f"pipelines.backends.rknn.jobs.{'board' if device else 'infer'}"
+    known = {name: os.environ[name] for name in _ADB if device and name in os.environ}
+    inputs = {
+        **compiled_inputs(recipe, target),
+        "data": listing,
+        **{f"listed/{i}": file for i, file in enumerate(files)},
+    }
+    ran = f"{'board' if device else 'simulator'}.npz"
+    return Step(
+        model=recipe.model,
+        stage="infer",
+        target=target.name,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs=dict.fromkeys(("comparison.json", "float.npz", ran), ""),
+        sections={},
+        version_key="rknn.analyze",
+        version=version("rknn.analyze"),
+        toolchains=("core", target.toolchain),
+        work=lambda: (
+            Work("core", "pipelines.stages.samples.jobs.samples", params),
+            Work(target.toolchain, module, params, known),
+        ),
+    )
+
+
+_REFERENCES = 3  # samples that a board's program can be tested with
+
+
+def handoff_step(recipe: Recipe, target: Target, root: Path) -> Step:
+    """A step outside the plan: references for the board's program, of the samples of analyze."""
+    samples = target.analyze.samples or target.quantize.calibration
+    if samples is not None:
+        samples = dataclasses.replace(samples, samples=None, at_most=_REFERENCES)
+
+    def work() -> tuple[Work, ...]:
+        params = {**job_params(recipe, target, samples), "random": _REFERENCES}
+        return _work_again(target, samples, params, "pipelines.backends.rknn.jobs.handoff")
+
+    return Step(
+        model=recipe.model,
+        stage="handoff",
+        target=target.name,
+        folder=recipe.folder,
+        inputs=_inputs_again(recipe, target, samples, root),
+        outputs=dict.fromkeys(("references", "references.json"), ""),
+        sections={},
+        version_key="rknn.analyze",
+        version=version("rknn.analyze"),
+        toolchains=("core", target.toolchain),
+        work=work,
+    )
+
+
+def _renamed(inputs: dict[str, str]) -> dict[str, str]:
+    return {f"calibration/{name}": path for name, path in inputs.items()}

@@ -1,0 +1,1 @@
+"""The plan, the one answer to what is stale, and the builder."""

@@ -1,0 +1,74 @@
+"""Which rewrite rules find something to do in a built model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.recipe.define.model import Recipe
+from pipelines.stages.stage import built
+
+
+@dataclass(frozen=True)
+class Applicable:
+    """Rules not in the recipe that have something to do. cuts: those that change the outputs."""
+
+    model: Path
+    rewrites: tuple[str, ...]
+    cuts: tuple[str, ...]
+
+    def has(self, rule: str) -> bool:
+        """Whether that rule has something to do."""
+        return rule in self.rewrites
+
+    def for_bytes(self) -> Applicable:
+        """Without the rules that are for accuracy alone."""
+        from quant.rewrites import RULES
+
+        rewrites, cuts = (
+            tuple(name for name in names if RULES[name].saves_bytes)
+            for names in (self.rewrites, self.cuts)
+        )
+        return replace(self, rewrites=rewrites, cuts=cuts)
+
+    def for_accuracy(self) -> tuple[str, ...]:
+        """Rewrites that are for it alone."""
+        from quant.rewrites import RULES
+
+        return tuple(name for name in self.rewrites if not RULES[name].saves_bytes)
+
+    def firing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those rules that, applied one after the other, still find something to do.
+
+        merge_groups leaves split_depthwise_multiplier nothing, and the other way round.
+        """
+        from quant.graph.file import read
+        from quant.graph.graph import Graph
+        from quant.rewrites import RULES
+        from quant.rewrites.apply import apply
+
+        graph = Graph(read(self.model))
+        return tuple(name for name in names if apply(RULES[name], graph).fired)
+
+
+def applicable(root: Path, recipe: Recipe, left_out: Collection[str]) -> Applicable:
+    """What would rewrite something in the simplified network, some rules left out."""
+    # onnx takes half a second to import, and only the doctor needs it here.
+    from quant.graph.file import read
+    from quant.graph.graph import Graph
+    from quant.rewrites import RULES
+
+    model = root / built(recipe, "simplify/model.onnx")
+    graph = Graph(read(model))
+    found = [
+        name
+        for name, rule in RULES.items()
+        if name not in (*recipe.simplify.rewrite, *left_out)
+        and any(rule.check(graph, match).is_yes for match in rule.matches(graph))
+    ]
+    return Applicable(
+        model,
+        tuple(name for name in found if RULES[name].keeps_outputs),
+        tuple(name for name in found if not RULES[name].keeps_outputs),
+    )

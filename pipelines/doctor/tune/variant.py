@@ -1,0 +1,45 @@
+"""A way to compute some layers in float16: layers by name, or the SDK's own choice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipelines.doctor.remedy import Remedy
+from pipelines.recipe.define.model import Recipe, Target
+
+AUTO, PROPOSAL = "auto_hybrid", "proposal"
+
+
+@dataclass(frozen=True)
+class Variant(Remedy):
+    """layers: tensor -> dtype. vendor: AUTO or PROPOSAL, the SDK's own choices."""
+
+    label: str = ""
+    layers: Mapping[str, str] = field(default_factory=dict)
+    vendor: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    def key(self, target: Target) -> str:
+        text = json.dumps([target.name, dict(self.layers), self.vendor], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def varied(self, target: Target) -> Target:
+        build = replace(target.build, layers=self.layers, auto_hybrid=self.vendor == AUTO)
+        hybrid = {PROPOSAL: True} if self.vendor == PROPOSAL else {}
+        quantize = replace(target.quantize, hybrid=hybrid or target.quantize.hybrid)
+        return replace(target, build=build, quantize=quantize)
+
+    def changes(self, recipe: Recipe, target: Target) -> list[tuple[tuple[str, ...], Any]]:
+        place = ("targets", target.name)
+        if self.vendor == PROPOSAL:
+            return [((*place, "quantize", "hybrid"), {PROPOSAL: True})]
+        if self.vendor == AUTO:
+            return [((*place, "build", AUTO), True)]
+        return [((*place, "build", "layers"), dict(self.layers))] if self.layers else []

@@ -1,0 +1,1 @@
+"""DVC's formats, cache and remotes."""

@@ -1,0 +1,1 @@
+"""Files, paths, git and the terminal. Light: all of the front imports from here."""

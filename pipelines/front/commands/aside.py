@@ -1,0 +1,33 @@
+"""Steps outside the plan: nothing is recorded, and nothing is left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.building.project import CURRENT
+from pipelines.files import console
+from pipelines.record.step import Step
+from pipelines.run.toolchain.toolchain import Environments
+from pipelines.run.worker import Failed
+
+
+@contextmanager
+def run_aside(step: Step) -> Iterator[Path | None]:
+    """Make its toolchains and run it: the folder of its outputs, while the block runs.
+
+    None, and why is told, where it failed.
+    """
+    Environments(CURRENT.root).make(step.toolchains)
+    try:
+        result = CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
+    except Failed as error:
+        console.say(f"{step.name}: {error}", "red")
+        yield None
+        return
+    try:
+        yield result.out
+    finally:
+        shutil.rmtree(result.folder)

@@ -1,0 +1,53 @@
+"""./doit why STEP: exactly what made a step stale."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from pipelines.building import dry_run
+from pipelines.building.dry_run import Foreseen
+from pipelines.building.project import CURRENT
+from pipelines.files import console
+from pipelines.front.commands.command import OwnCommand
+from pipelines.front.doit.cli import steps_named
+from pipelines.record.step import Step
+
+
+class Why(OwnCommand):
+    name = "why"
+    doc_purpose = "tell exactly what made a step stale (default: every step)"
+    doc_usage = "[MODEL|MODEL@TARGET|STEP ...]"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="MODEL|MODEL@TARGET|STEP")
+
+    def act(self, arguments: argparse.Namespace) -> int:
+        for each in foreseen(steps_named(arguments.names)):
+            _tell(each)
+        return 0
+
+
+def foreseen(chosen: set[str]) -> Iterator[Foreseen]:
+    """What a run would do with each chosen step."""
+    found = dry_run.make(CURRENT.plan, CURRENT.builder, CURRENT.plan.with_dependencies(chosen))
+    yield from (each for name, each in found.steps.items() if name in chosen)
+
+
+def reasons(chosen: set[str]) -> Iterator[tuple[Step, list[str]]]:
+    """Each chosen step, and why it is stale; empty where it is up to date."""
+    yield from ((each.step, each.reasons) for each in foreseen(chosen))
+
+
+def _tell(each: Foreseen) -> None:
+    name, status = each.step.name, each.status
+    if each.is_up_to_date:
+        console.tell(f"{name}  up to date")
+        for change in status.why:
+            console.tell(f"  {change}: the next run puts it there")
+        return
+    console.tell(f"{name}  stale")
+    for reason in each.reasons:
+        console.tell(f"  {reason}")
+    if not each.may_run:
+        console.tell("  it is restored from the cache")

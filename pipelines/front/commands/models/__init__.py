@@ -1,0 +1,1 @@
+"""Commands for one model: new, doctor, tune and others."""

@@ -1,0 +1,107 @@
+"""./doit handoff MODEL@TARGET: one folder for the programmer of the board."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pipelines.backends.rknn import steps
+from pipelines.backends.rknn.handoff import page, sheet
+from pipelines.building.project import CURRENT
+from pipelines.files import console
+from pipelines.front.commands.aside import run_aside
+from pipelines.front.commands.building.why import reasons
+from pipelines.front.commands.command import OwnCommand
+from pipelines.front.commands.targets import by_name
+from pipelines.front.doit.cli import STARTED_IN, UsageError
+from pipelines.recipe.define.model import Recipe, Target
+from pipelines.stages.stage import built
+from quant.graph.file import parse
+from quant.graph.types import input_types, output_types
+
+_PROGRAMS = ("run_references.cc", "run_references.py")
+
+
+class Handoff(OwnCommand):
+    name = "handoff"
+    doc_purpose = "write a folder for the board's programmer: file, sheet, references, programs"
+    doc_usage = "MODEL@TARGET [--output FOLDER]"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", metavar="MODEL@TARGET")
+        parser.add_argument(
+            *("-o", "--output"), metavar="FOLDER", help="default: handoff-MODEL-TARGET here"
+        )
+
+    def act(self, arguments: argparse.Namespace) -> int:
+        recipe, target = by_name(arguments.name, "rknn")
+        folder = Path(STARTED_IN, arguments.output or f"handoff-{recipe.model}-{target.name}")
+        _require_replaceable(folder)
+        _require_up_to_date(recipe, target)
+        if not write(recipe, target, folder):
+            return 1
+        console.tell(f"{folder}: HANDOFF.md says how to use it")
+        return 0
+
+
+def write(recipe: Recipe, target: Target, folder: Path) -> bool:
+    """Make the folder, of a build that is up to date. Returns whether it worked; it tells why."""
+    with run_aside(steps.handoff_step(recipe, target, CURRENT.root)) as out:
+        if out is not None:
+            _write(recipe, target, out, folder)
+        return out is not None
+
+
+def _require_replaceable(folder: Path) -> None:
+    """What this command did not make is not written over."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"{folder} is no folder", "name another with --output")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "handoff.json").is_file():
+        raise UsageError(
+            f"{folder} holds other files than a handoff's", "name another with --output"
+        )
+
+
+def _require_up_to_date(recipe: Recipe, target: Target) -> None:
+    """A sheet of a file that the recipe no longer makes would be a wrong one."""
+    name = f"{recipe.model}@{target.name}"
+    build = f"{recipe.model}:build@{target.name}"
+    if any(why for _, why in reasons(CURRENT.plan.with_dependencies({build}))):
+        raise UsageError(f"{build} is not up to date", f"run: ./doit {name}")
+    if not (CURRENT.root / built(recipe, f"{target.name}/model.rknn")).is_file():
+        raise UsageError(f"{name} is not here", f"run: ./doit {name}")
+
+
+def _write(recipe: Recipe, target: Target, made: Path, folder: Path) -> None:
+    """Beside the folder first, then in its place: a kill leaves no half of it."""
+    model = CURRENT.root / built(recipe, f"{target.name}/model.rknn")
+    told = sheet.make(recipe, target, model, made / "references.json")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        aside = Path(place, "new")
+        shutil.copytree(made / "references", aside / "references")
+        shutil.copyfile(model, aside / "model.rknn")
+        told["tail"] = _tail(recipe, aside)
+        for program in _PROGRAMS:
+            shutil.copyfile(Path(sheet.__file__).with_name(program), aside / program)
+        text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+        (aside / "handoff.json").write_text(text, encoding="utf-8")
+        (aside / "HANDOFF.md").write_text(page.text(told), encoding="utf-8")
+        if folder.exists():
+            os.replace(folder, Path(place, "old"))
+        os.replace(aside, folder)
+
+
+def _tail(recipe: Recipe, folder: Path) -> dict[str, object] | None:
+    """The network behind a cut, copied into the folder."""
+    file = CURRENT.root / built(recipe, "simplify/tail.onnx")
+    if "cut_postprocessing" not in recipe.simplify.rewrite or not file.is_file():
+        return None
+    shutil.copyfile(file, folder / "tail.onnx")
+    network = parse(file, file.name)
+    ends = list(input_types(network)), list(output_types(network))
+    return {"file": "tail.onnx", "inputs": ends[0], "outputs": ends[1]}

@@ -1,0 +1,58 @@
+"""./doit runtime MODEL@TARGET: whether the vendor's own runtime takes a file, without a board."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.backends.rknn.runtime import check
+from pipelines.building.project import CURRENT
+from pipelines.files import console
+from pipelines.front.commands.command import OwnCommand
+from pipelines.front.commands.targets import by_name
+from pipelines.front.doit import runtime_parts
+from pipelines.front.doit.cli import STARTED_IN, UsageError
+from pipelines.report import runtime_text
+from pipelines.stages.stage import built
+
+
+class Runtime(OwnCommand):
+    name = "runtime"
+    doc_purpose = (
+        "load a built .rknn with the vendor's own runtime, under emulation, without a board"
+    )
+    doc_usage = "MODEL@TARGET|FILE.rknn [--librknnrt FILE] [--json]"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", metavar="MODEL@TARGET|FILE.rknn")
+        parser.add_argument(
+            "--librknnrt", metavar="FILE", help="a copy from your board (default: 1.5.2, fetched)"
+        )
+        parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+    def act(self, arguments: argparse.Namespace) -> int:
+        model, build = _model(arguments.name)
+        library = Path(STARTED_IN, arguments.librknnrt) if arguments.librknnrt else None
+        told = check.check(model, library, runtime_parts.home(CURRENT.root))
+        if arguments.json:
+            console.tell(json.dumps(told, indent=1))
+        else:
+            for line in runtime_text.lines(arguments.name, told, build):
+                console.tell(line)
+        return 1 if told["verdict"] == "refused" else 0
+
+
+def _model(name: str) -> tuple[Path, dict[str, Any] | None]:
+    """The .rknn, and its build.json where it was built here."""
+    if name.endswith(".rknn"):
+        place = Path(STARTED_IN, name)
+        if not place.is_file():
+            raise UsageError(f"no file {name}")
+        return place, None
+    recipe, target = by_name(name, "rknn")
+    model = CURRENT.root / built(recipe, f"{target.name}/model.rknn")
+    if not model.is_file():
+        raise UsageError(f"{name} is not built", f"run: ./doit {name}")
+    return model, json.loads(model.with_name("build.json").read_text())

@@ -1,0 +1,1 @@
+"""Commands that hand models out, and hold what was handed out against its origin."""

@@ -1,0 +1,1 @@
+"""What doit calls: tasks, reporter, dependency backend, and the frame of a command."""

@@ -1,0 +1,355 @@
+"""What `./doit ARGUMENTS` means: a command of ours or doit's, or steps to bring up to date."""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import getopt
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
+from pathlib import Path
+
+from doit import plugin
+from doit.cmdparse import CmdParseError
+from doit.doit_cmd import DoitConfig, DoitMain, get_loader
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
+from doit.plugin import PluginDict
+
+from pipelines.building import dry_run
+from pipelines.building import pull as dvc_pull
+from pipelines.building.dry_run import Forecast
+from pipelines.building.dvc_files import write_all
+from pipelines.building.project import CURRENT
+from pipelines.dvc.lock import Locks
+from pipelines.dvc.repo import has_remote
+from pipelines.files import console, engine_files
+from pipelines.files.engine import CODE, IS_PINNED
+from pipelines.files.where import Problems, did_you_mean
+from pipelines.front.doit import overview, reporter, runtime_parts, sparing, words
+from pipelines.front.doit.run_lock import RunLock
+from pipelines.front.doit.tasks import FORESEEN
+from pipelines.record import seal
+from pipelines.run.toolchain.toolchain import Environments
+from quant.fault import Fault
+
+STARTED_IN = Path.cwd()  # names of files on the command line count from here
+FAILURE, ERROR, USAGE = 1, 2, 3  # doit's exit codes; the last: wrong before any task runs
+_NEEDS_NO_RECIPES = {
+    *("new", "test", "help", "toolchains", "tabcompletion", "schema", "quantize"),
+    *("inspect", "which", "release"),
+}
+# A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
+_BYTES_A_JOB = 2_000_000_000
+
+
+_NO_DATABASE = "dvc.lock is the database: see ./doit why, ./doit forget"
+_WITHOUT_USE = {
+    "dumpdb": _NO_DATABASE,
+    "reset-dep": _NO_DATABASE,
+    "strace": "jobs run in the toolchains' servers; each has a log in .npumake/logs",
+}
+_FULL = ("the disk is full", "free some space")
+_REFUSED = ("a file can't be read or written", "mend its rights, or use a checkout of your own")
+_TOLD = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _REFUSED),
+}
+
+
+class UsageError(Fault):
+    """The command line can't be understood."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], noun: str) -> UsageError:
+    """No such name. noun: of the known ones, in the plural."""
+    return UsageError(f"no {kind} `{name}`", did_you_mean(name, known, noun))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command line. Returns the process's exit code."""
+    os.chdir(CURRENT.root)
+    code = guarded(lambda: dispatch(arguments))
+    return code or (USAGE if _LEFT_OUT else 0)
+
+
+def guarded(act: Callable[[], int]) -> int:
+    """Run a command; what the user can mend is told without a traceback."""
+    try:
+        return act()
+    except Problems as error:
+        console.say(str(error), "red")
+        return USAGE
+    except Fault as fault:
+        console.say(f"npumake: {fault}", "red")
+        return USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except OSError as error:
+        if error.errno not in _TOLD:
+            raise
+        what, advice = _TOLD[error.errno]
+        console.say(f"npumake: {what} ({error})", "red")
+        console.say(f"  {advice}, then run the same command again", "red")
+        return USAGE
+    except KeyboardInterrupt:
+        running = "".join(f"\n  {name}" for name in reporter.running())
+        console.say(f"\ninterrupted; nothing half-made was kept{running}", "yellow")
+        return 130
+    finally:
+        if "builder" in vars(CURRENT):
+            CURRENT.builder.close()
+
+
+def dispatch(arguments: list[str]) -> int:
+    if IS_PINNED:
+        engine_files.require_unchanged(CODE)
+    if "" in arguments:  # doit looks at each word's first letter
+        place = arguments.index("")
+        after = f" after {arguments[place - 1]}" if place else ""
+        raise UsageError(f"an empty word{after}", "give a value, or leave it out")
+    doit = _doit()
+    doit.BIN_NAME = "./doit"
+    commands = doit.get_cmds()
+    if arguments == ["--version"]:
+        return _tell(overview.version_lines())
+    name, rest = _split(arguments, set(commands))
+    if name == "help" and not rest:
+        return _tell(overview.help_lines(commands))
+    is_pulling = name in (None, "run") and "--pull" in rest
+    if is_pulling:
+        rest = [word for word in rest if word != "--pull"]
+        with RunLock(CURRENT.root):
+            dvc_pull.pull_sources_for(CURRENT, rest)
+    if name in (None, "run") and "--rehash" in rest:
+        rest = [word for word in rest if word != "--rehash"]
+        CURRENT.builder.contents.distrust()
+    if name in (None, "run") and seal.names_among(arguments) in ([], ["run"]):
+        sparing.spare_whole_models()
+    elif CURRENT.spared:
+        CURRENT.spare({}, None)
+    if name not in _NEEDS_NO_RECIPES:
+        _tell_broken(rest)
+    if name in _WITHOUT_USE:
+        raise UsageError(f"doit's `{name}` has no use here", _WITHOUT_USE[name])
+    if name in OWN:
+        return _execute(doit, [name, *_joined(rest)])
+    if name is None or name == "run":
+        reporter.ASKED[:] = arguments
+        return _run(doit, commands, rest, is_pulling)
+    options, names = _permuted(commands, name, rest)
+    if name in ("list", "ignore"):
+        steps_named(names)  # names the nearest to an unknown one
+    return _execute(doit, [name, *options, *names])
+
+
+@cache
+def _plugins() -> Callable[..., EntryPoints]:
+    """For doit, which asks six times a run, and looks through all installed packages each time."""
+    return entry_points().select
+
+
+plugin.entry_points_impl = _plugins
+
+
+def _doit() -> DoitMain:
+    """doit reads pyproject.toml where it runs, and ours tells of our commands."""
+    if not IS_PINNED:
+        return DoitMain()
+    ours = DoitConfig().load_config_toml(str(CODE / "pyproject.toml"), "tool.doit")
+    return DoitMain(extra_config=ours)
+
+
+def _execute(doit: DoitMain, words: list[str]) -> int:
+    """One command of doit's or ours. `DoitMain.run` would print a traceback of every error."""
+    commands = doit.get_cmds()
+    command = commands.get_plugin(words[0])(
+        task_loader=get_loader(doit.config, doit.task_loader, commands),
+        config=doit.config,
+        bin_name=doit.BIN_NAME,
+        cmds=commands,
+        opt_vals={},
+    )
+    try:
+        return int(command.parse_execute(words[1:]) or 0)
+    except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask) as error:
+        raise UsageError(str(error)) from error
+
+
+_LEFT_OUT: list[str] = []  # models that were asked for, and whose recipes are wrong
+
+
+def _tell_broken(words: Sequence[str]) -> None:
+    """Say every error of every recipe, before anything else; the other models go on.
+
+    Raises Problems where a word names such a model, or no other is there.
+    """
+    broken = CURRENT.broken
+    names = [word.removeprefix("models/") for word in words if not word.startswith("-")]
+    asked = {re.split("[:@/]", name)[0] for name in names}
+    if wanted := [broken[name] for name in broken if name in asked or not CURRENT.models]:
+        raise Problems(problem for each in wanted for problem in each.problems)
+    for name, problems in broken.items():
+        console.say(str(problems), "red")
+        if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in asked):
+            _LEFT_OUT.append(name)
+    if _LEFT_OUT:
+        console.say(f"left out: {', '.join(_LEFT_OUT)}", "red")
+
+
+OWN = {
+    *("new", "test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
+    *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which", "release"),
+    *("verify", "report", "diff", "upgrade"),
+}
+
+
+def _tell(lines: Iterable[str]) -> int:
+    for line in lines:
+        console.tell(line)
+    return 0
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`--option a=b` as `--option=a=b`: doit takes a word with `=` in it for a variable."""
+    joined: list[str] = []
+    for word in words:
+        before = joined[-1] if joined else ""
+        if "=" in word and not word.startswith("-") and before.startswith("--"):
+            joined[-1] = f"{before}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[str]]:
+    """The command, wherever it stands, and the other arguments."""
+    plain = [word for word in arguments if not word.startswith("-")]
+    name = plain[0] if plain and plain[0] in commands else None
+    if name not in OWN and {"--help", "-h"} & set(arguments):
+        return "help", [name] if name and name != "help" else []
+    if name is not None:
+        at = arguments.index(name)
+        return name, arguments[:at] + arguments[at + 1 :]
+    return None, arguments
+
+
+def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling: bool) -> int:
+    options, names = _permuted(commands, "run", arguments)
+    CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
+    selected = CURRENT.plan.with_dependencies(steps_named(names))
+    with RunLock(CURRENT.root):
+        write_all(CURRENT.root, CURRENT.plan, is_whole=not (CURRENT.broken or CURRENT.spared))
+        if not CURRENT.models:
+            return _tell(["no models yet: ./doit new NAME FILE makes one of a network's file"])
+        if is_pulling:
+            dvc_pull.pull_outputs(CURRENT, selected)
+        FORESEEN.append(dry_run.make(CURRENT.plan, CURRENT.builder, selected))
+        try:
+            _make_toolchains(FORESEEN[-1], is_pulling)
+            if selected or not CURRENT.spared:
+                code = _execute(doit, ["run", *options, *names])
+            else:
+                code = reporter.tell_nothing_to_do()
+        finally:
+            FORESEEN.pop()
+    if code == ERROR and not any(each.has_errors for each in reporter.LAST):
+        code = FAILURE  # doit calls it an error that others need a step that failed
+    failed_gates = any(each.has_gate_failures for each in reporter.LAST)
+    return code or (1 if failed_gates else 0)
+
+
+def _permuted(commands: PluginDict, name: str, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Options, then names. doit's own getopt drops an option that stands after a name."""
+    command = commands.get_plugin(name)(cmds=commands, config={}, task_loader=_Loader())
+    parser = command.cmdparser
+    try:
+        options, names = getopt.gnu_getopt(arguments, parser.get_short(), parser.get_long())
+    except getopt.GetoptError as error:
+        known = [f"--{name.rstrip('=')}" for name in (*parser.get_long(), "pull", "rehash")]
+        dashes = "--" if len(error.opt) > 1 else "-"
+        advice = words.of_option(dashes + error.opt, known, f"./doit help {name}")
+        raise UsageError(str(error), advice) from error
+    flat = [word for option, value in options for word in (option, value) if word]
+    return flat, names
+
+
+class _Loader:
+    """Stands in for a task loader where only a command's options are wanted."""
+
+    cmd_options = ()
+
+
+def steps_named(names: Sequence[str]) -> set[str]:
+    """The steps that models, targets, steps, artifacts or wildcards stand for; all for none."""
+    if not names:
+        return set(CURRENT.plan.steps)
+    groups = _groups()
+    return {step for name in names for step in _matching(name, groups)}
+
+
+def _groups() -> dict[str, list[str]]:
+    """All that can be named -> the steps that it stands for."""
+    plan = CURRENT.plan
+    return {
+        **{model: [s.name for s in plan.of(model)] for model in plan.recipes},
+        **{
+            f"{model}@{target}": [step.name for step in steps]
+            for model, recipe in plan.recipes.items()
+            for target, steps in plan.groups(recipe).items()
+        },
+        **{name: [name] for name in plan.steps},
+        **{path: [step.name] for path, step in plan.makers().items()},
+    }
+
+
+def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
+    if name in groups:
+        return groups[name]
+    found = [step for key in fnmatch.filter(groups, name) for step in groups[key]]
+    if not found:
+        raise _unknown(name)
+    return found
+
+
+def _unknown(name: str) -> UsageError:
+    advice = words.of_name(name, _doit().get_cmds(), _groups(), CURRENT.plan.recipes)
+    return UsageError(f"no command, model, target or step `{name}`", advice)
+
+
+def _make_toolchains(expected: Forecast, is_pulling: bool) -> None:
+    """Make what the steps that may run will need, all that it downloads said first."""
+    _tell_damaged(CURRENT.builder.locks)
+    if expected.lacking and not is_pulling and has_remote(CURRENT.root):
+        names = sorted(set(expected.lacking.values()))
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        what = f"{', '.join(names[:3])}{more}: built before, but not in this cache"
+        console.say(f"{what}\n  ./doit --pull fetches them instead of running them", "yellow")
+    Environments(CURRENT.root).make(CURRENT.plan.toolchains(expected.runs))
+    runtime_parts.fetch(CURRENT.root, [CURRENT.plan.steps[name] for name in expected.runs])
+
+
+def _tell_damaged(locks: Locks) -> None:
+    for file, what in locks.damaged.items():
+        if file in locks.refused:
+            told = f"{file} is not used for {what}"
+            advice = "that step is restored from the cache or run, and what stands there replaced"
+        else:
+            told = f"{file} is damaged ({what})"
+            advice = "its steps are restored from the cache or run, and it is written anew"
+        console.say(f"{told}\n  {advice}", "yellow")
+
+
+def jobs_at_once() -> int:
+    """Steps to run side by side: one a core, as far as memory goes."""
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(cores, memory // _BYTES_A_JOB))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

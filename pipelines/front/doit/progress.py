@@ -1,0 +1,67 @@
+"""What runs now, for how long, which step of how many, and how long it took the last time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipelines.files import atomic
+
+_TICK_S = 1.0
+
+
+def text(running: Mapping[str, float], ended: int, steps: int, times: Mapping[str, float]) -> str:
+    """`step 3 of 15: m:quantize@rk3588 12 s of about 37 s, n:export 2 s`.
+
+    running: step -> seconds so far. ended, steps: how many are done with, and how many there are.
+    times: step -> seconds of its last run.
+    """
+    parts = []
+    for name, elapsed_s in sorted(running.items()):
+        usual = f" of about {times[name]:.0f} s" if times.get(name, 0) >= 1 else ""
+        parts.append(f"{name} {elapsed_s:.0f} s{usual}")
+    first = min(ended + 1, steps)
+    last = min(ended + len(running), steps)
+    numbers = f"step {first}" if first >= last else f"steps {first} to {last}"
+    return f"{numbers} of {steps}: {', '.join(parts)}"
+
+
+class Ticker:
+    """Calls a function every second, in a thread of its own, until it is ended."""
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(_TICK_S):
+            self._tick()
+
+
+def times(root: Path) -> dict[str, float]:
+    """Step -> seconds of its last run here; empty where nothing is remembered."""
+    try:
+        held = json.loads(_file(root).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = held.items() if isinstance(held, dict) else ()
+    return {name: float(value) for name, value in known if isinstance(value, int | float)}
+
+
+def remember(root: Path, found: Mapping[str, float]) -> None:
+    """Keep what `times` returns, with what is kept already."""
+    if found:
+        data = json.dumps(times(root) | dict(found), sort_keys=True).encode()
+        atomic.remember(_file(root), data)
+
+
+def _file(root: Path) -> Path:
+    return root / ".npumake" / "times.json"

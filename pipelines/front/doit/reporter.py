@@ -1,0 +1,231 @@
+"""One line a step that did something, then one row a model and target."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.building.builder import Outcome
+from pipelines.building.done import DONE, UNDONE, Done
+from pipelines.building.project import CURRENT
+from pipelines.files import console
+from pipelines.front.doit import progress, sealing
+from pipelines.front.doit.tasks import STOPPED
+from pipelines.record.facts import NEVER
+from pipelines.report import gates, rows
+from pipelines.report.rows import Run, Told
+
+_NAME_WIDTH, _MOST_WIDTH = 30, 44
+_SILENCE_S = 10  # where a line can't be renewed, so long nothing is said of a step that runs
+
+
+class StepReporter:
+    """doit's reporter interface. Steps run in threads; the display is guarded."""
+
+    desc = "one line a step, one row a model and target"
+
+    def __init__(self, outstream: object, options: object) -> None:
+        self._running: dict[str, float] = {}
+        self._ended_count = 0
+        self._steps = 0
+        self._times: dict[str, float] = {}
+        self._said = time.monotonic()
+        self._ticker: progress.Ticker | None = None
+        self._guard = threading.Lock()
+        self._is_live = sys.stderr.isatty() and not console.is_dumb()
+        self._selected: set[str] = set()
+        self._name_width = _NAME_WIDTH
+        self.interrupted: list[str] = []
+        self.has_gate_failures = False
+        self.has_errors = False  # something else than a step's own failure
+        self._is_clean = True  # nothing was told that a run with nothing to do would not tell
+
+    def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
+        names, todo = set(), list(selected)
+        while todo:
+            name = todo.pop()
+            if name not in names:
+                names.add(name)
+                todo += tasks[name].task_dep
+        self._selected = names
+        self._steps = sum(1 for name in names if name in CURRENT.plan.steps)
+        self._times = progress.times(CURRENT.root)
+        self._said = time.monotonic()
+        self._ticker = progress.Ticker(self._tick)
+        longest = max((len(name) for name in names if name in CURRENT.plan.steps), default=0)
+        self._name_width = min(max(_NAME_WIDTH, longest), _MOST_WIDTH)
+
+    def get_status(self, task: Any) -> None:
+        """Called before the check; nothing to say yet."""
+
+    def execute_task(self, task: Any) -> None:
+        if task.actions:
+            with self._guard:
+                self._running[task.name] = time.monotonic()
+                self._show()
+
+    def add_success(self, task: Any) -> None:
+        self._ended(task)
+        done = DONE.get(task.name)
+        if done is None or done.outcome is Outcome.UP_TO_DATE:
+            return
+        what = "restored" if done.outcome is Outcome.RESTORED else f"{done.elapsed_s:.1f} s"
+        self._line(task.name, f"{what:>8}  {_because(done, task.name)}")
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        self._is_clean = False
+        self._ended(task)
+        what = fail.get_msg().strip()
+        kind = type(fail).__name__
+        if kind == "UnmetDependency":
+            if task.actions:  # else a group
+                self._line(task.name, f"not run: it needs {fail.message}", "yellow")
+            return
+        self.has_errors |= kind != "TaskFailed"
+        UNDONE[task.name] = "interrupted" if what.endswith(STOPPED) else "failed"
+        self._line(task.name, "FAILED", "red")
+        self._say("  " + what.removeprefix("ERROR: ").replace("\n", "\n"))
+
+    def skip_uptodate(self, task: Any) -> None:
+        """No line: silence is how no news is told."""
+        if task.actions:
+            self._ended_count += 1
+            DONE[task.name] = Done(Outcome.UP_TO_DATE, (), 0.0)
+
+    def skip_ignore(self, task: Any) -> None:
+        self._is_clean = False
+        UNDONE[task.name] = "ignored"
+        self._line(task.name, "ignored (./doit forget --ignored to end that)")
+
+    def cleanup_error(self, exception: Any) -> None:
+        self._is_clean = False
+        self._say(exception.get_msg(), "red")
+
+    def runtime_error(self, msg: str) -> None:
+        self._is_clean = False
+        self._say(msg, "red")
+
+    def teardown_task(self, task: Any) -> None:
+        """No step has a teardown."""
+
+    def complete_run(self) -> None:
+        if self._ticker is not None:
+            self._ticker.end()
+        ran = {name: d.elapsed_s for name, d in DONE.items() if d.outcome is Outcome.RAN}
+        progress.remember(CURRENT.root, ran)
+        with self._guard:
+            self.interrupted = list(self._running)
+            self._running.clear()
+            self._show()
+        UNDONE.update(dict.fromkeys(self.interrupted, "interrupted"))
+        steps = [name for name in self._selected if name in CURRENT.plan.steps]
+        run = Run(steps, DONE, UNDONE)
+        told = rows.tell(CURRENT, run)
+        for line in rows.lines(told | _spared()):
+            console.tell(line)
+        failing = set()
+        for model, line in gates.failures(CURRENT, run):
+            failing.add(model)
+            console.say(line, "red")
+        self.has_gate_failures = bool(failing)
+        if (problem := CURRENT.builder.locks.unwritten) is not None:
+            self.has_gate_failures = True
+            console.say(f"dvc.lock is not written yet, the next ./doit does it: {problem}", "red")
+        elif not self.interrupted:
+            self._hold(run, told, failing)
+        LAST.append(self)
+
+    def _hold(self, run: Run, told: dict[str, Told], failing: set[str]) -> None:
+        """Seal a run that has left nothing to do; else note the models that have nothing to do."""
+        steps = run.selected
+        if self._is_clean and not (CURRENT.broken or failing) and DONE.keys() >= {*steps}:
+            idle = _idle(steps)
+            if rows.is_whole(CURRENT, idle):  # else a later run may tell more
+                told = told if run.done == idle.done else rows.tell(CURRENT, idle)
+                sealing.write(ASKED, steps, told, rows.lines(told | _spared()))
+            return
+        left = failing | {CURRENT.plan.steps[name].model for name in steps if name not in DONE}
+        idle = _idle([name for name in steps if CURRENT.plan.steps[name].model not in left])
+        if rows.is_whole(CURRENT, idle):
+            sealing.remember(ASKED, rows.tell(CURRENT, idle))
+
+    def _ended(self, task: Any) -> None:
+        with self._guard:
+            self._ended_count += task.name in CURRENT.plan.steps
+            self._running.pop(task.name, None)
+            self._show()
+
+    def _line(self, name: str, text: str, colour: str | None = None) -> None:
+        line = f"{name:<{self._name_width}} {text}"
+        self._say(line[: console.width() - 1] if self._is_live else line, colour)
+
+    def _say(self, text: str, colour: str | None = None) -> None:
+        with self._guard:
+            self._clear()
+            console.say(text, colour)
+            self._said = time.monotonic()
+            self._show()
+
+    def _tick(self) -> None:
+        """Renew the last line of a terminal; elsewhere end a silence."""
+        with self._guard:
+            self._show()
+            now = time.monotonic()
+            if self._running and not self._is_live and now >= self._said + _SILENCE_S:
+                console.say(self._progress())
+                self._said = now
+
+    def _progress(self) -> str:
+        now = time.monotonic()
+        running = {name: now - start for name, start in self._running.items()}
+        return progress.text(running, self._ended_count, self._steps, self._times)
+
+    def _show(self) -> None:
+        """The steps that run now, on the terminal's last line."""
+        if self._is_live:
+            self._clear()
+            if self._running:
+                sys.stderr.write(self._progress()[: console.width() - 1])
+                sys.stderr.flush()
+
+    def _clear(self) -> None:
+        if self._is_live:
+            sys.stderr.write("\r\x1b[K")
+
+
+def tell_nothing_to_do() -> int:
+    """What a run reports in which every model is spared. Returns its exit code."""
+    reporter = StepReporter(None, None)
+    reporter.complete_run()
+    return 0
+
+
+def _idle(steps: Sequence[str]) -> Run:
+    """A run in which these steps had nothing to do."""
+    return Run(steps, dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0)))
+
+
+def _spared() -> dict[str, Told]:
+    return {model: Told(**held.told) for model, held in CURRENT.spared.items()}
+
+
+def running() -> list[str]:
+    """Steps that ran when the last run was interrupted."""
+    return sorted(name for each in LAST for name in each.interrupted)
+
+
+LAST: list[StepReporter] = []
+ASKED: list[str] = []  # the arguments of the present run: a command of ours may start one too
+
+
+def _because(done: Done, name: str) -> str:
+    """The first reason, paths counted from the model's folder; `./doit why` tells them all."""
+    model, why = name.partition(":")[0], done.why
+    first = str(why[0]) if why else "asked for by -a"
+    if why == (NEVER,) and done.outcome is Outcome.RESTORED:
+        first = "not in this dvc.lock, but built before"
+    first = first.replace(f"models/{model}/build/", "").replace(f"models/{model}/", "")
+    return first + (f" (+{len(why) - 1})" if len(why) > 1 else "")

@@ -1,0 +1,46 @@
+"""Leaves models with nothing to do out of a run: they are neither parsed nor handed to doit."""
+
+from __future__ import annotations
+
+from pipelines.building import dvc_yaml
+from pipelines.building.plan import Plan
+from pipelines.building.project import CURRENT
+from pipelines.files.where import Problems
+from pipelines.record import whole
+from pipelines.record.whole import Memory
+
+
+def spare_whole_models() -> None:
+    """Leave out what the memory of whole models tells of, unless dvc.yaml would be another then."""
+    memory = whole.read(CURRENT.root)
+    spared = memory.unchanged(CURRENT.root) if memory else {}
+    if memory is None or not spared:
+        return
+    CURRENT.spare(spared, memory)
+    try:
+        is_same = _is_registry_of(memory)
+    except Problems:  # told by the run, after what else is wrong
+        is_same = False
+    if not is_same:
+        CURRENT.spare({}, None)
+
+
+def registries(plan: Plan) -> dict[str, str]:
+    """Model -> digest of what the root dvc.yaml tells of it."""
+    return {
+        model: dvc_yaml.registry_digest(
+            Plan({model: recipe}, {step.name: step for step in plan.of(model)})
+        )
+        for model, recipe in plan.recipes.items()
+    }
+
+
+def _is_registry_of(memory: Memory) -> bool:
+    """Whether the root dvc.yaml that a run of all models left is that of the present recipes."""
+    if CURRENT.broken:  # then no run writes it
+        return True
+    held = {model: of.registry for model, of in memory.models.items()}
+    return held == {
+        **{model: of.registry for model, of in CURRENT.spared.items()},
+        **registries(CURRENT.plan),
+    }

@@ -1,0 +1,1 @@
+"""What no single key can tell: values that must fit together."""

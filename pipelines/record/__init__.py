@@ -1,0 +1,1 @@
+"""Plain data that all above share: steps, facts, digests, and what earlier runs noted."""

@@ -1,0 +1,222 @@
+"""Runs inside a toolchain: imports its heavy packages once, then forks a child a job.
+
+A fresh process for every job costs 2-3 s of imports with the vendor's SDK; a fork of this one costs
+tens of milliseconds and starts as clean. Standard library only; started by pipelines.run.worker,
+which writes one JSON line an order to stdin and reads one JSON line an event from stdout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    if len(sys.argv) > 2:
+        run_alone(settings, json.loads(sys.argv[2]))
+    sys.path[:] = [*settings["paths"], *sys.path[1:]]  # [0] is this file's folder
+    # Packages print banners when imported; events need stdout for themselves.
+    events = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    for module in settings["preload"]:
+        importlib.import_module(module)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's to handle
+    # What a job leaves running becomes a child of this process, which can wait for its end.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    wake, alarm = os.pipe()
+    os.set_blocking(alarm, False)
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    print(json.dumps({"event": "ready"}), file=events)
+    serve(events, wake)
+
+
+def serve(events: Any, wake: int) -> None:
+    """Take orders until stdin closes, as it does when the front end dies, however it dies."""
+    jobs: dict[int, int] = {}  # process -> order's number
+    pending = b""
+    while True:
+        readable, _, _ = select.select([0, wake], [], [])
+        if wake in readable:
+            os.read(wake, 4096)
+            reap(jobs, events)
+        if 0 in readable:
+            data = os.read(0, 1 << 16)
+            if not data:
+                stop(jobs)
+                return
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                obey(json.loads(line), jobs, events)
+
+
+def obey(order: dict[str, Any], jobs: dict[int, int], events: Any) -> None:
+    if "stop" in order:
+        stop(process for process, number in jobs.items() if number == order["stop"])
+        return
+    server = os.getpid()
+    process = os.fork()
+    if process == 0:
+        os.close(events.fileno())
+        child(order, server)
+    jobs[process] = order["number"]
+
+
+def reap(jobs: dict[int, int], events: Any) -> None:
+    """Tell of each job that has ended, once nothing that it started runs any more."""
+    for process, status in ended():
+        if process in jobs:
+            wait_for_group(process)
+            told = {"event": "ended", "number": jobs.pop(process), "status": status}
+            print(json.dumps(told), file=events)
+
+
+def ended() -> Iterator[tuple[int, int]]:
+    """Children that have ended, and their wait status."""
+    with contextlib.suppress(ChildProcessError):
+        while (end := os.waitpid(-1, os.WNOHANG))[0]:
+            yield end
+
+
+def wait_for_group(process: int) -> None:
+    """Kill what is left of the group of a job that has ended, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.killpg(process, signal.SIGKILL)
+        while True:
+            os.waitpid(-process, 0)
+
+
+def stop(processes: Iterable[int]) -> None:
+    """Kill jobs that were not reaped yet, and what they started."""
+    for process in processes:
+        try:
+            os.killpg(process, signal.SIGKILL)
+        except ProcessLookupError:  # it has no group of its own yet
+            os.kill(process, signal.SIGKILL)
+
+
+def child(order: dict[str, Any], server: int) -> None:
+    """Run one job in a process of its own. Never returns."""
+    code = 1
+    try:
+        os.setsid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server:  # it died before the line above
+            os._exit(1)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash of the SDK leaves no core file
+        redirect(order["log"])
+        os.chdir(order["folder"])
+        keep_temporary_files_here()
+        if order.get("environment"):
+            start_anew(order)
+        run(order)
+        code = 0
+    except BaseException as error:  # whatever user code or the SDK raises is this job's result
+        report(order, error)
+    finally:
+        flush()
+        os._exit(code)
+
+
+def keep_temporary_files_here() -> None:
+    """In the working folder, which goes with the job: TensorFlow removes its own as it exits.
+
+    Nobody exits here, and some are killed. By this name, the path is as long in every folder: the
+    vendor's SDK leaks memory into its files.
+    """
+    tempfile.tempdir = os.environ["TMPDIR"] = "/proc/self/cwd"
+
+
+def start_anew(order: dict[str, Any]) -> None:
+    """Become a new process with the order's environment, which libraries read once, as they load.
+
+    Never returns.
+    """
+    environment = {**os.environ, **order.pop("environment")}
+    words = [sys.executable, "-s", __file__, json.dumps(sys.path), json.dumps(order)]
+    os.execve(sys.executable, words, environment)
+
+
+def run_alone(paths: list[str], order: dict[str, Any]) -> None:
+    """What `start_anew` starts. Never returns."""
+    sys.path[:] = paths
+    code = 1
+    try:
+        run(order)
+        code = 0
+    except BaseException as error:  # as in `child`
+        report(order, error)
+    finally:
+        flush()
+        os._exit(code)
+
+
+def redirect(log: str) -> None:
+    """stdin from nothing; stdout and stderr, the native ones too, to the step's log."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+def run(order: dict[str, Any]) -> None:
+    from pipelines.run.jobs.job import Job
+    from pipelines.run.jobs.memory import settle
+
+    settle(is_settled=False)  # a job that needs it says so
+    inputs = {name: Path(path) for name, path in order["inputs"].items()}
+    job = Job(order["params"], inputs, Path("out"))
+    importlib.import_module(order["module"]).run(job)
+
+
+def report(order: dict[str, Any], error: BaseException) -> None:
+    """Leave what went wrong where the front end looks for it."""
+    what = getattr(error, "what", None)
+    if what is None:
+        traceback.print_exc()
+        what = f"{type(error).__name__}: {error}"
+    told = {
+        "what": str(what),
+        "advice": getattr(error, "advice", ""),
+        "cure": getattr(error, "cure", {}),
+        "is_refusal": hasattr(error, "what"),
+    }
+    if isinstance(error, OSError):
+        told["errno"] = str(error.errno)
+    try:
+        Path(order["folder"], "refusal.json").write_text(json.dumps(told))
+    except OSError:
+        traceback.print_exc()
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Environments with pinned packages, made once and held against their pins."""

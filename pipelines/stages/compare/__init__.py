@@ -1,0 +1,1 @@
+"""What every backend measures its outputs with."""

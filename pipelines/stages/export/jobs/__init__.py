@@ -1,0 +1,1 @@
+"""What export runs inside a toolchain: one file a kind of source."""

@@ -1,0 +1,1 @@
+"""What `./doit new` reads from a network's file, inside a toolchain."""

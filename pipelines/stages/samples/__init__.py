@@ -1,0 +1,1 @@
+"""Data as the network gets it."""

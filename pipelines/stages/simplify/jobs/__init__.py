@@ -1,0 +1,1 @@
+"""What simplify runs inside a toolchain."""

@@ -1,0 +1,1 @@
+"""What makes a user's graph one that every tool here takes, exactly."""

@@ -1,0 +1,56 @@
+"""A histogram of magnitudes, and the range that 8 bits represent with the least error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.fixed_point.network.scales import FULL_SCALE, exponent
+
+_BINS_AN_OCTAVE = 16
+_LEAST, _MOST = -40, 40  # powers of two that the bins span
+_BINS = (_MOST - _LEAST) * _BINS_AN_OCTAVE
+_CENTRES = np.exp2(_LEAST + (np.arange(_BINS) + 0.5) / _BINS_AN_OCTAVE)
+_SAMPLED = 4_096  # elements of one tensor that count; every n-th where there are more
+_FINER = 3  # how many scales are tried: the one that holds all, and twice, and four times that
+
+
+class Magnitudes:
+    """Counts of |x| in bins of a sixteenth of an octave: 10 kB however many samples there are."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(_BINS, np.int64)
+        self.total = 0
+        self.peak = 0.0
+
+    def add(self, values: NDArray[Any], peak: float | None = None) -> None:
+        """values: any shape, finite. peak: the largest magnitude among them, where it is known."""
+        if peak is None:
+            peak = float(np.abs(values).max(initial=0.0))
+        self.peak = max(self.peak, peak)
+        flat = values.reshape(-1)
+        step = max(1, flat.size // _SAMPLED) | 1  # odd, so that no even width is met in step
+        taken = np.abs(flat[::step])
+        self.total += taken.size
+        some = taken[taken > 0]
+        places = np.floor((np.log2(some) - _LEAST) * _BINS_AN_OCTAVE).astype(np.int64)
+        self.counts += np.bincount(np.clip(places, 0, _BINS - 1), minlength=_BINS)
+
+    def best_peak(self) -> float:
+        """The magnitude to clip at: of a few scales of powers of two, the one of the least error.
+
+        A finer scale halves the step, whose error is step^2 / 12, and clips what lies beyond.
+        """
+        if not self.peak or self.peak >= 2.0**_MOST:  # the bins end there
+            return self.peak
+        power = exponent(FULL_SCALE / self.peak)
+        errors = {p: self._error(2.0**p) for p in range(power, power + _FINER)}
+        best = min(errors, key=lambda p: errors[p])
+        return self.peak if best == power else FULL_SCALE / 2.0**best
+
+    def _error(self, scale: float) -> float:
+        """Mean square error of int8 codes at a scale."""
+        beyond = np.maximum(_CENTRES - FULL_SCALE / scale, 0.0)
+        return float((beyond**2 * self.counts).sum()) / max(1, self.total) + 1 / (12 * scale**2)

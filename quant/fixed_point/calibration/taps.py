@@ -1,0 +1,141 @@
+"""What the taps of each layer with weights read: means and second moments, over all samples.
+
+A tap is one weight of an output channel: [C/groups * kh * kw] of a Conv, [K] of a Gemm or MatMul.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from quant.fixed_point.network.geometry import pads, pair
+from quant.fixed_point.network.windows import windows
+from quant.graph.graph import Graph, attribute
+
+Array = NDArray[Any]
+
+_POSITIONS = 256  # places of one sample whose windows count; every n-th where there are more
+_DAMPING = 0.003  # of the mean variance; GPTQ takes 0.01, for far more taps
+_NOISE = 2.0**-36  # of the mean second moment: what float64 loses where the mean is subtracted
+_LAYERS = ("Conv", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Of one layer, a row a group of channels.
+
+    mean: [groups, taps]. order: [groups, taps], the taps by falling second moment. factor: upper U,
+    [groups, taps, taps] in that order, with U^T U the inverse of the taps' covariance.
+    """
+
+    mean: NDArray[np.float32]
+    order: NDArray[np.int32]
+    factor: NDArray[np.float32]
+
+
+class TapSums:
+    """Collects what `Taps` needs, sample by sample."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        graph = Graph(model, is_copied=False)
+        self._layers = list(weighted_layers(graph))
+        self._sums: dict[str, list[Array]] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, tensors: Mapping[str, Array]) -> None:
+        """tensors: every float tensor that a layer reads, inputs too, of one sample."""
+        for node, weight in self._layers:
+            if node.input[0] not in tensors:
+                continue
+            rows = _rows(node, weight, tensors[node.input[0]])
+            # [groups, positions, taps], in float64: squares of large reals overflow in float32
+            columns = rows.transpose(1, 0, 2).astype(np.float64)
+            found = [columns.sum(axis=1), columns.transpose(0, 2, 1) @ columns]
+            name = str(node.output[0])
+            sums = self._sums.setdefault(name, [np.zeros(part.shape) for part in found])
+            for total, part in zip(sums, found, strict=True):
+                total += part
+            self._counts[name] = self._counts.get(name, 0) + len(rows)
+
+    def taps(self) -> dict[str, Taps]:
+        """By each layer's output."""
+        return {
+            name: _of(first / self._counts[name], second / self._counts[name])
+            for name, (first, second) in self._sums.items()
+        }
+
+
+def weighted_layers(graph: Graph) -> Iterator[tuple[onnx.NodeProto, Array]]:
+    """Nodes with constant weights, and those as [outputs, inputs a group, ...], a view."""
+    for node in graph.nodes:
+        weight = graph.constant(node.input[1]) if node.op_type in _LAYERS else None
+        if weight is None or (weight.ndim != 4 if node.op_type == "Conv" else weight.ndim != 2):
+            continue
+        is_turned = node.op_type != "Conv" and not attribute(node, "transB", 0)
+        yield node, weight.T if is_turned else weight
+
+
+def groups_of(node: onnx.NodeProto) -> int:
+    given = attribute(node, "group", 1)
+    assert isinstance(given, int)
+    return given
+
+
+def save(taps: Mapping[str, Taps], file: Path) -> None:
+    """An npz file: NUMBER/mean, /order and /factor of each layer, and their names."""
+    arrays: dict[str, Array] = {"names": np.array(list(taps), dtype=np.str_)}
+    for i, one in enumerate(taps.values()):
+        arrays |= {f"{i}/mean": one.mean, f"{i}/order": one.order, f"{i}/factor": one.factor}
+    with file.open("wb") as out:
+        np.savez_compressed(out, **arrays)
+
+
+def load(file: Path) -> dict[str, Taps]:
+    """What `save` wrote."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return {
+            str(name): Taps(arrays[f"{i}/mean"], arrays[f"{i}/order"], arrays[f"{i}/factor"])
+            for i, name in enumerate(arrays["names"])
+        }
+
+
+def _rows(node: onnx.NodeProto, weight: Array, x: Array) -> Array:
+    """What the taps read at a few places, [positions, groups, taps]. x: the layer's input."""
+    if node.op_type != "Conv":
+        rows = x.reshape(-1, 1, x.shape[-1])
+        return rows[places(len(rows))]
+    kernel = (weight.shape[2], weight.shape[3])
+    view = windows(
+        x, kernel, pair(node, "strides"), pads(node, x.shape, kernel), pair(node, "dilations"), 0
+    )
+    batch, _, height, width = view.shape[:4]
+    n, y, x_ = np.unravel_index(places(batch * height * width), (batch, height, width))
+    picked: Array = view[n, :, y, x_]  # [positions, C, kh, kw]
+    return picked.reshape(len(picked), groups_of(node), -1)
+
+
+def places(count: int) -> Array:
+    """Those of a sample's places that count."""
+    step = max(1, count // _POSITIONS) | 1  # odd, so that no even width is met in step
+    return np.arange(0, count, step)
+
+
+def _of(mean: Array, second: Array) -> Taps:
+    """mean: [groups, taps]. second: mean of the products, [groups, taps, taps]."""
+    covariance = second - mean[:, :, None] * mean[:, None, :]
+    diagonal = np.einsum("gtt->gt", covariance)  # a view
+    np.maximum(diagonal, 0, out=diagonal)
+    moments = np.einsum("gtt->gt", second).mean(axis=1, keepdims=True)
+    damping = np.maximum(_DAMPING * diagonal.mean(axis=1, keepdims=True), _NOISE * moments)
+    diagonal += np.where(damping > 0, damping, 1.0)  # taps that read nothing but constants
+    order = np.argsort(-diagonal, axis=1, kind="stable")
+    rows = np.arange(len(order))[:, None, None]
+    ordered = covariance[rows, order[:, :, None], order[:, None, :]]
+    factor = np.linalg.cholesky(np.linalg.inv(ordered)).transpose(0, 2, 1)
+    return Taps(mean.astype(np.float32), order.astype(np.int32), factor.astype(np.float32))

@@ -1,0 +1,1 @@
+"""The integer network: its operations, what they compute, and the limits that keep them exact."""

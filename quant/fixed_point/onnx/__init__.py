@@ -1,0 +1,1 @@
+"""An integer network as an ONNX file."""

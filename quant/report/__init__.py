@@ -1,0 +1,1 @@
+"""Numbers about a build: errors, metrics and bytes."""

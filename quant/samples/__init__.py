@@ -1,0 +1,1 @@
+"""Samples from pictures, npy files and lists, and random ones."""

@@ -1,0 +1,1 @@
+"""The ONNX graph in the making, and the layouts of its values."""
