@@ -75,7 +75,7 @@ class Network:
         return model_bytes(self._nodes, self._weights, {"input": (1, 3, side, side)}, outputs)
 
 
-def grouped(layers: int = 16, channels: int = 640, groups: int = 80, side: int = 32) -> bytes:
+def grouped(layers: int = 7, channels: int = 640, groups: int = 80, side: int = 32) -> bytes:
     """Grouped 3x3 convolutions: too few channels in a group for the NPU."""
     net = Network()
     x = net.op("Relu", net.conv("input", 3, channels, 3, stride=2))
@@ -85,7 +85,7 @@ def grouped(layers: int = 16, channels: int = 640, groups: int = 80, side: int =
     return net.end(side, {"scores": (1, 50)})
 
 
-def depthwise_multiplier(layers: int = 20, channels: int = 96, side: int = 32) -> bytes:
+def depthwise_multiplier(layers: int = 10, channels: int = 96, side: int = 32) -> bytes:
     """7x7 depthwise convolutions that make two channels of each, and 1x1 convolutions back."""
     net = Network()
     x = net.op("Relu", net.conv("input", 3, channels, 3, stride=2))

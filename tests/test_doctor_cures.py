@@ -54,12 +54,12 @@ CASES = {
     "ultraface": Case(
         "ultraface", "rk3588", 40_189_618, 1_150_000, ("concat_on_spatial_axis",), SLOW
     ),
-    "grouped": Case("grouped", "rk3588", 59_699_655, 4_500_000, ("merge_groups",), SLOW),
+    "grouped": Case("grouped", "rk3588", 26_237_191, 2_100_000, ("merge_groups",), SLOW),
     "grouped for rk3576": Case(
-        "grouped", "rk3576", 118_693_319, 6_500_000, ("merge_groups",), SLOW
+        "grouped", "rk3576", 52_055_239, 2_550_000, ("merge_groups",), SLOW
     ),
     "depthwise multiplier": Case(
-        "depthwise_multiplier", "rk3588", 19_158_343, 950_000, ("split_depthwise_multiplier",),
+        "depthwise_multiplier", "rk3588", 9_607_687, 500_000, ("split_depthwise_multiplier",),
     ),
     "mobilenet": Case("mobilenet_v2_like", "rk3588", 4_167_947, 4_000_000, ()),
     "ssd_detector": Case(
