@@ -105,4 +105,6 @@ class FakeProject(Workspace):
             folder = home / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}-{version}"
             (folder / "bin").mkdir(parents=True)
             (folder / "bin" / "python").symlink_to(sys.executable)
+            # An environment of its own: nothing of the machine's Python is imported when it starts.
+            (folder / "pyvenv.cfg").write_text(f"home = {sys.base_prefix}/bin\n")
             Installed(folder).note(pins)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.checkout import Checkout
 from tests.conftest import ROOT
-from tests.dvc_runner import run
+from tests.dvc_runner import dvc, run
 from tests.small_models import conv_net, recipe, samples
 
 pytestmark = pytest.mark.toolchain
@@ -41,7 +42,7 @@ def test_every_command_works(tmp_path: Path) -> None:
             if line.startswith("dvc metrics diff"):
                 edit(place)
             words = line.replace("/srv/npumake-store", str(tmp_path / "store"))
-            said[line] = run(["sh", "-c", words.replace("URL", ".")], place)
+            said[line] = typed(words.replace("URL", "."), place)
     assert said["./doit --pull"].count(" restored ") == 8
     assert "restored" in said["./doit"]  # the last: back on main
     assert "size_ratio" in said["dvc metrics show"]
@@ -51,6 +52,12 @@ def test_every_command_works(tmp_path: Path) -> None:
     assert "v1.0.0" in said["gto show"]
     assert (place / "model.rknn").read_bytes()[:4] == b"RKNN"
     assert (place / "prod.rknn").read_bytes()[:4] == b"RKNN"
+
+
+def typed(line: str, place: Path) -> str:
+    """What a command line said on stdout and stderr."""
+    program, *arguments = shlex.split(line)
+    return dvc(place, *arguments) if program == "dvc" else run(["sh", "-c", line], place)
 
 
 def edit(place: Path) -> None:

@@ -233,15 +233,14 @@ def test_the_python_program(built: Workspace, tmp_path: Path, steps: float, code
     assert ran.stdout.count("output 0: largest difference") == 3
 
 
-@pytest.mark.toolchain
-@needs_emulator
-@pytest.mark.parametrize("name", ["plain@rk3588", "plain@half", "plain@shapes", "two@rk3588"])
-def test_the_cpp_program_up_to_rknn_run(built: Workspace, tmp_path: Path, name: str) -> None:
-    """Compiled, and run with the vendor's runtime: nothing is computed, and that is noticed."""
+@pytest.fixture(scope="module")
+def program(built: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The C++ program of every hand-off, compiled."""
     home = ROOT / ".npumake" / "runtime"
+    source, *others = (built.root / name / "run_references.cc" for name in NAMES)
+    assert {other.read_bytes() for other in others} == {source.read_bytes()}
+    program = tmp_path_factory.mktemp("compiled") / "run_references"
     library = emulator.pinned_runtime(home)
-    program = tmp_path / "run_references"
-    source = built.root / name / "run_references.cc"
     flags = ["-O1", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-I", str(BOARD)]
     command = [*emulator.cpp_compiler(home), *flags, "-o", str(program), str(source), str(library)]
     subprocess.run(
@@ -250,11 +249,19 @@ def test_the_cpp_program_up_to_rknn_run(built: Workspace, tmp_path: Path, name: 
         env={"ZIG_GLOBAL_CACHE_DIR": str(home / "zig-cache"), "PATH": "/usr/bin:/bin"},
     )
     # The library's own name for itself.
-    (tmp_path / "librknnrt-db603b2a.so").symlink_to(library)
-    ran = emulator.prepare(home).run_program(
+    (program.parent / "librknnrt-db603b2a.so").symlink_to(library)
+    return program
+
+
+@pytest.mark.toolchain
+@needs_emulator
+@pytest.mark.parametrize("name", ["plain@rk3588", "plain@half", "plain@shapes", "two@rk3588"])
+def test_the_cpp_program_up_to_rknn_run(built: Workspace, program: Path, name: str) -> None:
+    """Compiled, and run with the vendor's runtime: nothing is computed, and that is noticed."""
+    ran = emulator.prepare(ROOT / ".npumake" / "runtime").run_program(
         [str(program), str(built.root / name)],
         {
-            "LD_LIBRARY_PATH": str(tmp_path),
+            "LD_LIBRARY_PATH": str(program.parent),
             "NPUMAKE_CHIP": "rk3588",
             "NPUMAKE_NPU_VERSION": str(0x46495245),
         },

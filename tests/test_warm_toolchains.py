@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,30 +16,39 @@ from tests.small_models import conv_net, recipe, samples
 from tests.workspace import Workspace
 
 pytestmark = pytest.mark.toolchain
-PROBE = "import sys; print(sorted({'onnx', 'onnxsim', 'pipelines'} & set(sys.modules)))"
+PROBE = """
+import sys
+there = sorted({'onnx', 'onnxsim', 'quant.nearest'} & set(sys.modules))
+import quant.nearest
+print(there, quant.nearest.__file__, hasattr(quant.nearest, 'EDITED'))
+"""
 
 
 def warm_python(name: str) -> Path:
     """Once its packages are imported."""
-    home = warm_toolchains.home()
-    end = time.monotonic() + 120
-    while not (home / name).exists():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return home / Environments(ROOT).python(name).parts[-3] / "bin" / "python"
+    warm_toolchains.start(name)
+    return warm_toolchains.home() / Environments(ROOT).python(name).parts[-3] / "bin" / "python"
 
 
-def test_packages_are_there_and_nothing_of_the_project(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_fork_has_the_code_of_the_folder_that_asked(tmp_path: Path, is_same: bool) -> None:
+    """Imported already where no file of it differs from this checkout's."""
+    for part in ("pipelines", "quant"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    edited = tmp_path / "quant" / "nearest.py"
+    if not is_same:
+        edited.write_text(edited.read_text() + "EDITED = True\n")
     (tmp_path / "probe.py").write_text(PROBE)
     settings = json.dumps({"paths": [str(tmp_path)], "preload": ["probe"]})
     done = subprocess.run(
-        [warm_python("core"), "-s", ROOT / "pipelines" / "run" / "fork_server.py", settings],
+        [warm_python("core"), "-s", tmp_path / "pipelines" / "run" / "fork_server.py", settings],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stderr == "['onnx', 'onnxsim']\n"
+    there = ["onnx", "onnxsim", *(["quant.nearest"] if is_same else [])]
+    assert done.stderr == f"{there} {edited} {not is_same}\n"
     assert done.stdout == '{"event": "ready"}\n'
 
 
@@ -50,7 +59,7 @@ def test_any_other_use_is_the_interpreters() -> None:
 
 def test_the_same_files(tmp_path: Path) -> None:
     """dvc.lock holds the MD5 of each."""
-    for name in warm_toolchains.WARM:
+    for name in ("core", "rknn-2.5.0"):
         warm_python(name)
     locks = []
     for place, home in (("a", warm_toolchains.home()), ("b", warm_toolchains.MADE)):

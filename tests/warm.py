@@ -1,7 +1,8 @@
 """Interpreters that have started and imported already: for what tests start again and again.
 
-Each is a process that has imported packages and nothing of the project's, and forks for whoever
-asks. The fork has the asker's words, folder, environment and streams, as a new process would.
+Each is a process that has imported packages and the project's own modules, and forks for whoever
+asks. The fork has the asker's words, folder, environment and streams, as a new process would, and
+the project's modules where the asker's are the same.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -35,6 +39,13 @@ _FRONT = (
     "tomllib",
     "yaml",
 )
+# ./doit's own.
+_FRONT_OWN = (
+    "pipelines.front.doit.cli",
+    "pipelines.front.task_file",
+    "pipelines.front.commands.building.run",
+)
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Said(NamedTuple):
@@ -49,11 +60,21 @@ def start(
     python: Path,
     place: Path,
     preload: Sequence[str],
+    own: Sequence[str],
     environment: Mapping[str, str] | None = None,
     paths: Sequence[Path] = (),
 ) -> subprocess.Popen[bytes]:
-    """place: the socket that it listens on, once all is imported. It ends with this process."""
-    settings = {"socket": str(place), "preload": preload, "paths": [str(path) for path in paths]}
+    """place: the socket that it listens on, once all is imported. It ends with this process.
+
+    own: modules of the project's, see tests.warm_code.
+    """
+    settings = {
+        "socket": str(place),
+        "preload": preload,
+        "root": str(_ROOT),
+        "own": own,
+        "paths": [str(path) for path in paths],
+    }
     script = Path(__file__).with_name("warm_interpreter.py")
     return subprocess.Popen(
         [str(python), "-s", str(script), json.dumps(settings)],
@@ -65,38 +86,76 @@ def start(
     )
 
 
-def run(
-    place: Path,
-    words: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    streams: Sequence[IO[Any]],
-    timeout_s: float,
-) -> int:
-    """Run `python WORDS` to its end. streams: stdin, stdout, stderr. Returns its exit code.
+class Running:
+    """A `python WORDS` that a warm interpreter has forked; of subprocess.Popen what tests need."""
 
-    Raises OSError where nobody listens yet, TimeoutError.
-    """
-    order = {
-        "words": words,
-        "folder": str(folder),
-        "environment": dict(environment),
-        "umask": _umask(),
-        "is_awaited": True,
-    }
-    with socket.socket(socket.AF_UNIX) as asked:
-        asked.connect(str(place))
-        asked.settimeout(timeout_s)
-        socket.send_fds(asked, [b"x"], [stream.fileno() for stream in streams])
-        asked.sendall(json.dumps(order).encode())
-        asked.shutdown(socket.SHUT_WR)
-        return int(asked.recv(16))
+    def __init__(
+        self,
+        place: Path,
+        words: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        streams: Sequence[IO[Any]],
+    ) -> None:
+        """streams: stdin, stdout, stderr. Raises OSError where nobody listens at `place` yet."""
+        order = {
+            "words": words,
+            "folder": str(folder),
+            "environment": dict(environment),
+            "umask": _umask(),
+            "is_awaited": True,
+        }
+        self._asked = socket.socket(socket.AF_UNIX)
+        self._asked.connect(str(place))
+        socket.send_fds(self._asked, [b"x"], [stream.fileno() for stream in streams])
+        self._asked.sendall(json.dumps(order).encode())
+        self._asked.shutdown(socket.SHUT_WR)
+        self.pid = self._number()
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, below 0 for a signal. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._asked], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("a fork", timeout or 0.0)
+            self.returncode = self._number()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Its number may be another process's from now on."""
+        self._asked.close()
+
+    def _number(self) -> int:
+        """The next line of what it is told; no byte more, for select() sees none that was read.
+
+        Raises ValueError where whoever tells it has died.
+        """
+        line = b""
+        while (byte := self._asked.recv(1)) not in (b"", b"\n"):
+            line += byte
+        return int(line)
 
 
 def capture(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
 ) -> Said:
-    """`python -s WORDS`, of the project's own Python, that reads nothing. Raises TimeoutError."""
+    """`python -s WORDS`, of the project's own Python, that reads nothing.
+
+    Raises subprocess.TimeoutExpired.
+    """
     if "PYTHONPATH" in environment:  # read when Python starts
         return _anew(words, folder, environment, timeout_s)
     with (
@@ -104,7 +163,9 @@ def capture(
         tempfile.TemporaryFile() as err,
         Path(os.devnull).open() as nothing,
     ):
-        code = run(_front(), words, folder, environment, (nothing, out, err), timeout_s)
+        running = Running(_front(), words, folder, environment, (nothing, out, err))
+        with closing(running):
+            code = running.wait(timeout_s)
         return Said(code, _text(out), _text(err))
 
 
@@ -117,19 +178,16 @@ def _umask() -> int:
 def _anew(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
 ) -> Said:
-    try:
-        done = subprocess.run(
-            [sys.executable, "-s", *words],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(str(error)) from error
+    done = subprocess.run(
+        [sys.executable, "-s", *words],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
     return Said(done.returncode, done.stdout, done.stderr)
 
 
@@ -142,7 +200,7 @@ def _text(file: IO[bytes]) -> str:
 def _front() -> Path:
     """The socket of an interpreter that has imported _FRONT; it ends with this process."""
     folder = Path(tempfile.mkdtemp(prefix="front-"))
-    started = start(Path(sys.executable), folder / "socket", _FRONT)
+    started = start(Path(sys.executable), folder / "socket", _FRONT, _FRONT_OWN)
 
     def end() -> None:
         started.terminate()
@@ -154,6 +212,14 @@ def _front() -> Path:
         assert started.poll() is None, f"one of {_FRONT} can't be imported"
         time.sleep(0.02)
     return folder / "socket"
+
+
+def front(root: Path, arguments: Sequence[str], err: IO[Any]) -> Running:
+    """`python -s dodo.py ARGUMENTS` in this project, running. The caller closes it."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    words = [str(root / "dodo.py"), *arguments]
+    with Path(os.devnull).open("r+") as nothing:
+        return Running(_front(), words, root, environment, (nothing, nothing, err))
 
 
 def doit(

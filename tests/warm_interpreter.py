@@ -1,10 +1,12 @@
-"""Runs in an environment: imports packages, then is forked for whoever asks it to run something.
+"""Runs in an environment: imports packages and the project's own modules, then is forked for
+whoever asks it to run something.
 
 Standard library only. Started by tests.warm.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -20,11 +22,14 @@ from typing import Any
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
-    plain = sys.path[1:]  # [0] is this file's folder
-    sys.path[:] = [*settings["paths"], *plain]
+    here, *plain = sys.path
+    sys.path[:] = [*settings["paths"], *plain, here]
     for module in settings["preload"]:
         importlib.import_module(module)
+    own = importlib.import_module("warm_code").OwnCode(settings["root"], settings["own"])
     sys.path[:] = plain
+    gc.collect()
+    gc.freeze()  # a fork that collects garbage would copy every page of what is imported
     signal.signal(signal.SIGCHLD, reap)
     with socket.socket(socket.AF_UNIX) as listener:
         place = Path(settings["socket"])
@@ -35,7 +40,7 @@ def main() -> None:
         while listener in select.select(known, [], [])[0]:
             asked, _ = listener.accept()
             with asked:
-                serve(asked, listener)
+                serve(asked, listener, own)
 
 
 def reap(*_: object) -> None:
@@ -46,7 +51,7 @@ def reap(*_: object) -> None:
         pass
 
 
-def serve(asked: socket.socket, listener: socket.socket) -> None:
+def serve(asked: socket.socket, listener: socket.socket, own: Any) -> None:
     _, streams, _, _ = socket.recv_fds(asked, 1, 3)
     order = json.loads(b"".join(iter(lambda: asked.recv(1 << 16), b"")))
     if os.fork() == 0:
@@ -62,18 +67,33 @@ def serve(asked: socket.socket, listener: socket.socket) -> None:
         asked.close()
         if "umask" in order:
             os.umask(order["umask"])
+        own.lend(folder_of_code(order["words"][0]))
         become(order["words"], order["environment"], order["folder"])
     for stream in streams:
         os.close(stream)
 
 
+def folder_of_code(script: str) -> str:
+    """The folder whose pipelines and quant it imports; empty where it imports none."""
+    for ending in ("/dodo.py", "/pipelines/run/fork_server.py"):
+        if script.endswith(ending):
+            return script.removesuffix(ending)
+    return ""
+
+
 def tell_the_end(asked: socket.socket) -> None:
-    """Go on in a child. In this process: send the child's exit code, and never return."""
+    """Go on in a child. In this process: send the child's number and exit code; never return."""
     process = os.fork()
     if process:
         os.closerange(0, 3)
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        asked.sendall(str(code).encode())
+        asked.sendall(f"{process}\n".encode())
+        ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        asked.sendall(f"{code}\n".encode())
+        closed = select.poll()
+        closed.register(asked, 0)
+        closed.poll()  # until then no other process has its number: who asked may kill it
         os._exit(0)
 
 

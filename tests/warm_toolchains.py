@@ -1,18 +1,21 @@
 """Toolchains whose interpreters have started already, for every `./doit` of a test run.
 
 One on a small network computes for a second, and its two fork servers import for two. Here each
-toolchain has one process that has imported its packages and nothing of the project's. A fork server
-is a fork of it, with the code of the folder that asked. `bin/python` asks, and where it can't it is
-the interpreter itself.
+toolchain has one process that has imported its packages and the jobs. A fork server is a fork of
+it, with the code of the folder that asked. `bin/python` asks, the first time for the process to be
+started, and where it can't it is the interpreter itself.
 """
 
 from __future__ import annotations
 
 import atexit
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from functools import cache
 from pathlib import Path
 
@@ -23,17 +26,27 @@ from tests import warm
 from tests.conftest import ROOT
 
 MADE = ROOT / ".npumake" / "toolchains"
-WARM = ("core", "rknn-2.5.0")  # what most tests need
+WARM = (  # those that jobs run in
+    *("core", "rknn-2.5.0", "rknn-2.3.2", "torch", "tensorflow", "report"),
+    *("rknn-2.5.0-torch", "rknn-2.5.0-tensorflow"),
+)
 # Not in another namespace, where files are others.
 PYTHON = """\
 #!{own} -IS
 import json, os, socket, sys
 words = sys.argv[1:]
+def ask(place):
+    asked = socket.socket(socket.AF_UNIX)
+    asked.connect(place)
+    return asked
 is_server = len(words) == 3 and words[1].endswith("/pipelines/run/fork_server.py")
 if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
     try:
-        with socket.socket(socket.AF_UNIX) as asked:
-            asked.connect({place!r})
+        if not os.path.exists({place!r}):
+            with ask({starter!r}) as asked:
+                asked.sendall({name!r})
+                asked.recv(1)
+        with ask({place!r}) as asked:
             socket.send_fds(asked, [b"x"], [0, 1, 2])
             order = dict(words=words[1:], folder="/", environment=dict(os.environ))
             asked.sendall(json.dumps(order).encode())
@@ -44,6 +57,8 @@ if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
         pass
 os.execv({python!r}, [{python!r}, *words])
 """
+_STARTED: dict[str, subprocess.Popen[bytes]] = {}
+_GUARD = threading.Lock()
 
 
 @cache
@@ -53,33 +68,57 @@ def home() -> Path:
     if environments.missing(known(ROOT)):
         return MADE  # whoever needs one makes it there
     place = Path(tempfile.mkdtemp(prefix="warm-"))
-    started = []
     for name in known(ROOT):
         python = environments.python(name)
         if name in WARM:
-            started.append(_start(name, python, place / name))
-            _lay_out(place / python.parts[-3], python, place / name, name)
+            _lay_out(place, python, name)
         else:
             (place / python.parts[-3]).symlink_to(python.parents[1])
-    atexit.register(_end, started, place)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(place / "starter"))
+    listener.listen()
+    threading.Thread(target=_listen, args=(listener,), daemon=True).start()
+    atexit.register(_end, place)
     return place
 
 
-def _start(name: str, python: Path, place: Path) -> subprocess.Popen[bytes]:
-    told = load(ROOT, name)
-    packages = [module for module in told.preload if not module.startswith("pipelines")]
-    paths = [ROOT / path for path in told.paths]
-    return warm.start(python, place, packages, environment(python), paths)
+def start(name: str) -> None:
+    """Have a toolchain's process started, and wait until it has imported its packages."""
+    place = home() / name
+    with _GUARD:
+        if name not in _STARTED:
+            told, python = load(ROOT, name), Environments(ROOT).python(name)
+            own = [module for module in told.preload if module.startswith("pipelines")]
+            packages = [module for module in told.preload if module not in own]
+            paths = [ROOT / path for path in told.paths]
+            _STARTED[name] = warm.start(python, place, packages, own, environment(python), paths)
+    while not place.exists():
+        assert _STARTED[name].poll() is None, f"a package of {name} can't be imported"
+        time.sleep(0.02)
 
 
-def _lay_out(folder: Path, python: Path, socket: Path, name: str) -> None:
+def _listen(listener: socket.socket) -> None:
+    while True:
+        asked, _ = listener.accept()
+        threading.Thread(target=_answer, args=(asked,), daemon=True).start()
+
+
+def _answer(asked: socket.socket) -> None:
+    with asked:
+        start(asked.recv(100).decode())
+
+
+def _lay_out(home: Path, python: Path, name: str) -> None:
+    folder = home / python.parts[-3]
     (folder / "bin").mkdir(parents=True)
     launcher = folder / "bin" / "python"
     launcher.write_text(
         PYTHON.format(
             own=sys.executable,
             space=str(Path("/proc/self/ns/mnt").readlink()),
-            place=str(socket),
+            place=str(home / name),
+            starter=str(home / "starter"),
+            name=name.encode(),
             python=str(python),
         )
     )
@@ -87,8 +126,9 @@ def _lay_out(folder: Path, python: Path, socket: Path, name: str) -> None:
     Installed(folder).note((ROOT / "toolchains" / f"{name}.txt").read_bytes())
 
 
-def _end(started: list[subprocess.Popen[bytes]], place: Path) -> None:
-    for process in started:
-        process.terminate()
-        process.wait()
+def _end(place: Path) -> None:
+    with _GUARD:
+        for process in _STARTED.values():
+            process.terminate()
+            process.wait()
     shutil.rmtree(place, ignore_errors=True)

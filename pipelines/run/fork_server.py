@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -24,6 +25,7 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+_OF_EVERY_JOB = ("pipelines.run.jobs.job", "pipelines.run.jobs.memory")
 
 
 def main() -> None:
@@ -34,8 +36,10 @@ def main() -> None:
     # Packages print banners when imported; events need stdout for themselves.
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    for module in settings["preload"]:
+    for module in (*settings["preload"], *_OF_EVERY_JOB):
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # a child that collects garbage would copy every page of what is imported
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's to handle
     # What a job leaves running becomes a child of this process, which can wait for its end.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
