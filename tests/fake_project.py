@@ -33,7 +33,9 @@ from pathlib import Path
 
 OUTPUTS = {outputs!r}
 SIZE, SECONDS, LOG = {size!r}, {seconds!r}, {log!r}
-METRICS = dict(worst_cosine=0.999, worst_layer="fc", cpu_layers=0, float_layers=0, accuracy=None,
+METRICS = dict(samples=2, worst_cosine=0.999, worst_layer="fc", worst_single_cosine=0.999,
+    worst_single_layer="fc", mean_cosine=0.999, layers=3, cpu_layers=0, float_layers=0,
+    accuracy=None,
     bytes=dict(onnx=2000, rknn=1000), size_ratio=0.5, outputs=dict(), worst_output_cosine=0.999,
     worst_cosine_output="y", worst_output_error=0.005, worst_error_output="y")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,31 @@ from pipelines.backends.rknn.findings.accuracy.table import CAUSES, findings
 from pipelines.doctor import accuracy
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
+from quant.report.target_metrics import Metrics
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
 from tests.small_models import npy
 from tests.test_findings import described
 from tests.workspace import Ran, Workspace
 
-FINE: dict[str, Any] = {
-    "samples": 4,
-    "worst_output_cosine": 0.9999,
-    "worst_output_error": 0.01,
-    "overflow": None,
-}
-HURT = FINE | {"worst_output_cosine": 0.5}
+FINE = Metrics(
+    samples=4,
+    worst_cosine=0.9999,
+    worst_layer="y",
+    worst_single_cosine=0.9999,
+    worst_single_layer="y",
+    mean_cosine=0.9999,
+    outputs={},
+    worst_output_cosine=0.9999,
+    worst_cosine_output="y",
+    worst_output_error=0.01,
+    worst_error_output="y",
+    layers=2,
+    float_layers=0,
+    sizes={"rknn": 2, "onnx": 1},
+    size_ratio=2,
+)
+HURT = replace(FINE, worst_output_cosine=0.5)
 PIXELS = {"x": {"mean": [127.5], "std": [127.5]}}
 
 
@@ -81,7 +94,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
     "a scale of its own": (pooled(1, 1 / 255), {}),
     "all 0": ({"lost": ["t"]}, {"lost_tensors": True}),
     "overflow": (
-        {"metrics": FINE | {"overflow": {"tensor": "t", "magnitude": 7e4}}},
+        {"metrics": replace(FINE, overflow={"tensor": "t", "magnitude": 7e4})},
         {"float16_overflow": True},
     ),
     "normalised": (data(-1, 1, is_whole=False), {"normalized_already": True}),

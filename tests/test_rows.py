@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from pipelines.building.project import Project
 from pipelines.files import terminal
 from pipelines.report import rows
 from pipelines.report.rows import Run
+from quant.report import target_metrics
+from quant.report.target_metrics import Metrics
 
 BIASES = {"B8": 0.97, "B16": 0.99}
 RECIPE: dict[str, Any] = {
@@ -47,17 +48,25 @@ def report(folder: Path, model: str, cosine: float) -> None:
     (folder / "report").mkdir(parents=True)
     (folder / f"{model}_quant.onnx").write_bytes(b"")
     size = int(cosine * 1000)
-    metrics = {"worst_cosine": cosine, "worst_layer": "fc", "float_layers": 0}
-    metrics |= {
-        "bytes": {"onnx": 2000, "artifact": size, "tflite": size},
-        "size_ratio": size / 2000,
-        "outputs": {},
-        "worst_output_cosine": 0.999,
-        "worst_cosine_output": "y",
-        "worst_output_error": 1 - cosine,
-        "worst_error_output": "y",
-    }
-    (folder / "report/metrics.json").write_text(json.dumps(metrics))
+    metrics = Metrics(
+        samples=3,
+        worst_cosine=cosine,
+        worst_layer="fc",
+        worst_single_cosine=cosine,
+        worst_single_layer="fc",
+        mean_cosine=cosine,
+        outputs={},
+        worst_output_cosine=0.999,
+        worst_cosine_output="y",
+        worst_output_error=1 - cosine,
+        worst_error_output="y",
+        layers=3,
+        float_layers=0,
+        compared_values=100,
+        sizes={"onnx": 2000, "artifact": size, "tflite": size},
+        size_ratio=size / 2000,
+    )
+    (folder / "report/metrics.json").write_text(target_metrics.to_json(metrics))
 
 
 def lines(project: Project, pattern: str) -> list[str]:

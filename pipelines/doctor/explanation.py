@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.files import console
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.stage import built
+from quant.report import layer_error
 
 _BAR = 24
 _OWN = "payload"
@@ -43,7 +44,7 @@ def lines(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
 def accuracy(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
     """The findings about accuracy."""
     layers = root / built(recipe, f"{target.name}/report/layers.json")
-    for finding in json.loads(layers.read_text())["causes"]:
+    for finding in layer_error.read(layers).causes:
         yield from _finding(finding)
 
 
@@ -60,7 +61,7 @@ def _waterfall(kinds: dict[str, int], source: int, total: int) -> list[str]:
     return console.table(rows, right=(1, 2))
 
 
-def _finding(finding: dict[str, Any]) -> Iterator[str]:
+def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     """A cause with why and what to do; of what is no cause, one sentence."""
     mark = "cause:" if finding["is_cause"] else "no cause:"
     yield from console.wrap(f"{mark} {finding['message']}", "  ")

@@ -25,6 +25,8 @@ from pipelines.record.step import Step
 from pipelines.run.worker import Failed
 from pipelines.stages.simplify import step as simplify
 from pipelines.stages.stage import as_allowed
+from quant.report import layer_error, target_metrics
+from quant.report.layer_error import LayerReport
 
 _TRIALS, _INFIX = "build/trials", "-trial-"
 # What the SDK compiles: the network, and each tensor's scale and zero point.
@@ -152,16 +154,16 @@ def _raw(recipe: Recipe, target: Target, remedy: Remedy) -> dict[str, Any]:
 
 def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
     report = folder / target.name / "report"
-    metrics = json.loads((report / "metrics.json").read_text())
-    layers = json.loads((report / "layers.json").read_text())["layers"]
-    outputs = metrics["outputs"]
+    metrics = target_metrics.read(report / "metrics.json")
+    layers = layer_error.read(report / "layers.json")
+    outputs = metrics.outputs
     cosines = [output["cosine"]["worst"] for output in outputs.values()]
     return Result(
         remedy,
-        metrics["bytes"]["rknn"],
-        metrics["size_ratio"],
-        metrics["cycles"],
-        metrics["worst_cosine"],
+        metrics.sizes["rknn"],
+        metrics.size_ratio,
+        metrics.cycles,
+        metrics.worst_cosine,
         min(cosines) if cosines and None not in cosines else None,
         max(_differences(folder, remedy), default=0.0),
         dict(_cosines(layers, outputs)),
@@ -204,13 +206,11 @@ def _differences(folder: Path, remedy: Remedy) -> Iterator[float]:
             yield from (found[k] for k in ("random", "calibration") if found[k] is not None)
 
 
-def _cosines(
-    layers: list[dict[str, Any]], outputs: Mapping[str, Any]
-) -> Iterator[tuple[str, float | None]]:
-    for row in layers:
-        for column in ("entire", "single"):
-            if row[column]:
-                yield f"{column} {row['tensor']}", row[column]["cosine"]["worst"]
+def _cosines(layers: LayerReport, outputs: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    for row in layers.rows:
+        for column, error in (("entire", row.entire), ("single", row.single)):
+            if error:
+                yield f"{column} {row.tensor}", error.cosine_worst
     for name, found in outputs.items():
         yield f"output {name}", found["cosine"]["worst"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from pipelines.files import console
 from pipelines.recipe.define.model import FixedPoint, Recipe, Target
 from pipelines.stages.stage import built
+from quant.report import target_metrics
 
 WIDTH = 80  # columns of text, also where the terminal is wider: the table is for pasting
 MEAN = "mean"  # of the outputs, where there are several
@@ -87,7 +87,7 @@ def points(root: Path, recipe: Recipe, target: Target) -> list[Point] | None:
     report = root / built(recipe, f"{target.name}/report/metrics.json")
     if not report.is_file() or target.fixed_point is None:
         return None
-    accuracy: Mapping[str, Any] | None = json.loads(report.read_text()).get("accuracy")
+    accuracy = target_metrics.read(report).accuracy
     if accuracy is None:
         return []
     by_output = dict(accuracy.get("outputs", {}))

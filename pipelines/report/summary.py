@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipelines.backends.table import BACKENDS
 from pipelines.recipe.define.model import Recipe, Target
+from quant.report import target_metrics
+from quant.report.target_metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -66,32 +67,33 @@ def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     report = folder / "report" / "metrics.json"
     if not (artifact.is_file() and report.is_file()):
         return None
-    metrics: dict[str, Any] = json.loads(report.read_text())
-    if "worst_output_error" not in metrics:  # of an older analyze, which has to run again
+    try:
+        metrics = target_metrics.read(report)
+    except KeyError:  # of an older analyze, which has to run again
         return None
-    accuracy = metrics.get("accuracy") or {}  # only labelled data has one
+    accuracy = metrics.accuracy or {}  # only labelled data has one
     return Summary(
-        metrics["bytes"]["onnx"],
-        metrics["bytes"][backend.bytes_key],
-        metrics["worst_cosine"],
-        metrics["worst_layer"],
-        metrics.get("cpu_layers"),
-        metrics["float_layers"],
+        metrics.sizes["onnx"],
+        metrics.sizes[backend.bytes_key],
+        metrics.worst_cosine,
+        metrics.worst_layer,
+        metrics.cpu_layers,
+        metrics.float_layers,
         accuracy.get("float"),
         accuracy.get(backend.runs),
-        metrics["size_ratio"],
+        metrics.size_ratio,
         _outputs(metrics),
-        metrics.get("evaluation", {}).get("metrics", {}),
+        (metrics.evaluation or {}).get("metrics", {}),
     )
 
 
-def _outputs(metrics: dict[str, Any]) -> Outputs:
-    overflow = metrics.get("overflow")
+def _outputs(metrics: Metrics) -> Outputs:
+    overflow = metrics.overflow
     return Outputs(
-        metrics["worst_output_cosine"],
-        metrics["worst_cosine_output"],
-        metrics["worst_output_error"],
-        metrics["worst_error_output"],
-        tuple(name for name, one in metrics["outputs"].items() if not one["finite"]),
+        metrics.worst_output_cosine,
+        metrics.worst_cosine_output,
+        metrics.worst_output_error,
+        metrics.worst_error_output,
+        tuple(name for name, one in metrics.outputs.items() if not one["finite"]),
         (overflow["tensor"], overflow["magnitude"]) if overflow else None,
     )

@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -139,6 +140,24 @@ def _worst(errors: Iterable[tuple[Row, Error | None]]) -> Worst | None:
     return min(found, key=lambda worst: worst.cosine, default=None)
 
 
+def figures(rows: Sequence[Row]) -> dict[str, Any]:
+    """Of all rows, as target_metrics.Metrics has them: the worst of each, and the mean."""
+    bad = not_finite(rows)
+    worst, single = worst_entire(rows), worst_single(rows)
+    means = [
+        row.entire.cosine_mean
+        for row in rows
+        if row.entire is not None and row.entire.cosine_mean is not None
+    ]
+    return {
+        "worst_cosine": None if bad or worst is None else worst.cosine,
+        "worst_layer": bad[0] if bad else worst.tensor if worst else None,
+        "worst_single_cosine": None if bad or single is None else single.cosine,
+        "worst_single_layer": bad[0] if bad else single.tensor if single else None,
+        "mean_cosine": None if bad or not means else math.fsum(means) / len(means),
+    }
+
+
 def not_finite(rows: Iterable[Row]) -> list[str]:
     """Tensors that hold NaN or infinities in at least one sample, in order."""
     return [
@@ -193,6 +212,11 @@ def from_json(text: str) -> LayerReport:
         findings=tuple(data["findings"]),
         causes=tuple(data["causes"]),
     )
+
+
+def read(path: Path) -> LayerReport:
+    """Of a file. Raises KeyError, OSError."""
+    return from_json(path.read_text(encoding="utf-8"))
 
 
 def _row(data: Mapping[str, Any]) -> Row:

@@ -18,6 +18,7 @@ from pipelines.recipe.define.model import Recipe, Target
 from pipelines.record.step import Step
 from pipelines.run.worker import Failed
 from pipelines.stages.stage import as_allowed, built
+from quant.report import target_metrics
 
 _SHARED = ("export/", "simplify/")
 
@@ -67,11 +68,11 @@ class Experiment:
     def as_it_is(self) -> Measured:
         """The build that is there; with an analyze step of its own."""
         folder = self.root / built(self.recipe, self.target.name)
-        metrics = json.loads((folder / "report" / "metrics.json").read_text())
+        metrics = target_metrics.read(folder / "report" / "metrics.json")
         figures = {
-            "bytes": metrics["bytes"]["rknn"],
-            "accuracy": metrics.get("accuracy"),
-            **{name: metrics[name] for name in _SAME},
+            "bytes": metrics.sizes["rknn"],
+            "accuracy": metrics.accuracy,
+            **{name: getattr(metrics, name) for name in _SAME},
         }
         return Measured(Variant(label="int8"), figures)
 

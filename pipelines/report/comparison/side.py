@@ -11,6 +11,8 @@ from typing import Any
 
 from pipelines.backends.rknn.file import inspection
 from quant.fault import Fault
+from quant.report import layer_error, target_metrics
+from quant.report.layer_error import Row as Layer
 
 Row = Mapping[str, Any]
 Find = Callable[[str], Path | None]  # name below build/TARGET -> the file, where it is
@@ -67,28 +69,29 @@ def _compiled(row: Row) -> Row:
 
 def of_target(name: str, find: Find) -> Side | None:
     """What analyze recorded of a target; None where a part of it is absent."""
-    files = [find(f"report/{part}.json") for part in ("layers", "bytes", "metrics")]
+    layers, held_in, measured = (find(f"report/{n}.json") for n in ("layers", "bytes", "metrics"))
     built = find("build.json")
-    if built is None or None in files:
+    if built is None or layers is None or held_in is None or measured is None:
         return None
-    made, held, metrics = (_json(file) for file in files if file is not None)
+    made, metrics = layer_error.read(layers), target_metrics.read(measured)
+    held = _json(held_in)
     build = _json(built)
     ledger = next(iter(held["files"].values())) if "files" in held else held
-    causes = [row for row in (*held["findings"], *made["causes"]) if row["is_cause"]]
+    causes = [row for row in (*held["findings"], *made.causes) if row["is_cause"]]
     artifact = find("model.rknn")
     base = of_file(name, artifact) if artifact is not None else None
-    rows = {row["tensor"]: row for row in made["layers"] if row["tensor"]}
+    rows = {row.tensor: row for row in made.rows if row.tensor}
     return Side(
         name=name,
         file_bytes=ledger["file_bytes"],
-        about=base.about if base else {"backend": made["backend"], **_options(build)},
-        ends=base.ends if base else {f"output {output}": "" for output in metrics["outputs"]},
+        about=base.about if base else {"backend": made.backend, **_options(build)},
+        ends=base.ends if base else {f"output {output}": "" for output in metrics.outputs},
         layers=tuple(_measured(row, rows) for row in base.layers) if base else _alone(rows),
         kinds=ledger["kinds"],
         rules=Counter(rule["rule"] for rule in build.get("rules", ())),
         findings={row["name"]: row["message"] for row in causes},
-        errors={output: one["relative_error"] for output, one in metrics["outputs"].items()},
-        cycles=metrics.get("cycles"),
+        errors={output: one["relative_error"] for output, one in metrics.outputs.items()},
+        cycles=metrics.cycles,
         alone=base,
     )
 
@@ -101,32 +104,31 @@ def _options(build: Row) -> dict[str, str]:
     return {key: str(value) for key, value in build.get("options", {}).items()}
 
 
-def _measured(row: Row, rows: Mapping[str, Row]) -> Row:
+def _measured(row: Row, rows: Mapping[str, Layer]) -> Row:
     told = rows.get(row["tensor"])
     return {**row, **_numbers(told)} if told else row
 
 
-def _alone(rows: Mapping[str, Row]) -> tuple[Row, ...]:
+def _alone(rows: Mapping[str, Layer]) -> tuple[Row, ...]:
     """Of a backend whose file says nothing more of its layers."""
     return tuple(
         {
             "shape": None,
-            **{key: row[key] for key in ("tensor", "op", "dtype", "target")},
+            **{key: getattr(row, key) for key in ("tensor", "op", "dtype", "target")},
             **_numbers(row),
         }
         for row in rows.values()
     )
 
 
-def _numbers(row: Row) -> dict[str, Any]:
+def _numbers(row: Layer) -> dict[str, Any]:
     """Cosines of a tensor that isn't finite are NaN's, told as -1: the worst there is."""
-    errors = {key: row[key] for key in ("entire", "single")}
     return {
-        "cycles": row["cycles"],
-        "bytes": row["bytes"],
+        "cycles": row.cycles,
+        "bytes": row.size_bytes,
         **{
-            key: None if one is None else one["cosine"]["worst"] if one["finite"] else -1.0
-            for key, one in errors.items()
+            key: None if one is None else one.cosine_worst if one.finite else -1.0
+            for key, one in (("entire", row.entire), ("single", row.single))
         },
     }
 

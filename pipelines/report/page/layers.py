@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from quant.report.layer_error import Row as Layer
+
 Row = Mapping[str, Any]
 _MOST_NODES = 3000  # of the ledger's; what is left is one row
 
@@ -17,7 +19,7 @@ COLUMNS = (
 )
 
 
-def columns(layers: Sequence[Row]) -> dict[str, list[Any]]:
+def columns(layers: Sequence[Layer]) -> dict[str, list[Any]]:
     """layers: rows of layers.json. entire, single: the lowest cosine of any sample, or None.
 
     is_finite: False where a tensor has NaN or infinities: its cosines are None then.
@@ -26,25 +28,20 @@ def columns(layers: Sequence[Row]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in told] for name in COLUMNS}
 
 
-def _told(row: Row) -> dict[str, Any]:
-    errors = [row["entire"], row["single"]]
+def _told(row: Layer) -> dict[str, Any]:
     return {
-        "id": row["id"],
-        "op": row["op"],
-        "name": row["name"],
-        "tensor": row["tensor"],
-        "dtype": row["dtype"],
-        "processor": row["target"],
-        "cycles": row["cycles"],
-        "bytes": row["bytes"],
-        "entire": _worst(row["entire"]),
-        "single": _worst(row["single"]),
-        "is_finite": all(error is None or error["finite"] for error in errors),
+        "id": row.id,
+        "op": row.op,
+        "name": row.name,
+        "tensor": row.tensor,
+        "dtype": row.dtype,
+        "processor": row.target,
+        "cycles": row.cycles,
+        "bytes": row.size_bytes,
+        "entire": row.entire and row.entire.cosine_worst,
+        "single": row.single and row.single.cosine_worst,
+        "is_finite": all(error is None or error.finite for error in (row.entire, row.single)),
     }
-
-
-def _worst(error: Row | None) -> float | None:
-    return None if error is None else error["cosine"]["worst"]
 
 
 def ledgers(held: Row, artifact: str) -> dict[str, dict[str, Any]]:

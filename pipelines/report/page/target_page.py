@@ -14,6 +14,9 @@ from pipelines.report import summary
 from pipelines.report.page import layers
 from pipelines.report.summary import Summary
 from pipelines.stages.stage import built
+from quant.report import layer_error, target_metrics
+from quant.report.layer_error import LayerReport
+from quant.report.target_metrics import Metrics
 
 _SURE = ("name", "title", "is_cause", "message", "why", "remedy")
 
@@ -36,19 +39,20 @@ def make(root: Path, recipe: Recipe, target: Target, stale: Sequence[str]) -> di
     if found is None:
         return told
     report = root / built(recipe, f"{target.name}/report")
-    made, held, metrics = (_json(report / f"{n}.json") for n in ("layers", "bytes", "metrics"))
+    made, held = layer_error.read(report / "layers.json"), _json(report / "bytes.json")
+    metrics = target_metrics.read(report / "metrics.json")
     files = BACKENDS[target.backend].artifacts(recipe, target).values()
     paths = [root / built(recipe, f"{target.name}/{name}") for name in files]
     return {
         **told,
         **_figures(found, metrics),
-        "toolkit": f"{made['toolkit']}",
-        "samples": made["samples"],
+        "toolkit": made.toolkit,
+        "samples": made.samples,
         "in_words": BACKENDS[target.backend].in_words,
-        "outputs": [_output(name, one) for name, one in metrics["outputs"].items()],
+        "outputs": [_output(name, one) for name, one in metrics.outputs.items()],
         "findings": list(_findings(held, made)),
-        "notes": list(made["findings"]),
-        "layers": layers.columns(made["layers"]),
+        "notes": list(made.findings),
+        "layers": layers.columns(made.rows),
         "ledgers": layers.ledgers(held, next(iter(files))),
         "files": [_file(path) for path in paths if path.is_file()],
     }
@@ -58,7 +62,7 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _figures(found: Summary, metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(found: Summary, metrics: Metrics) -> dict[str, Any]:
     return {
         "onnx_bytes": found.onnx_bytes,
         "artifact_bytes": found.artifact_bytes,
@@ -76,8 +80,8 @@ def _figures(found: Summary, metrics: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": found.accuracy,
         "drop": _drop(found),
         "evaluation": _evaluation(found),
-        "cycles": metrics.get("cycles"),
-        "simulation": metrics.get("simulation"),
+        "cycles": metrics.cycles,
+        "simulation": metrics.simulation,
     }
 
 
@@ -111,10 +115,10 @@ def _output(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _findings(held: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _findings(held: Mapping[str, Any], made: LayerReport) -> Iterator[dict[str, Any]]:
     """Of bytes and of accuracy; causes first, those of most bytes first."""
     both = [("bytes", row) for row in held["findings"]]
-    both += [("accuracy", row) for row in made["causes"]]
+    both += [("accuracy", row) for row in made.causes]
     both.sort(key=lambda pair: (not pair[1]["is_cause"], -pair[1].get("bytes", 0)))
     for about, row in both:
         yield {

@@ -8,26 +8,15 @@ samples where it names none.
 
 Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; against the graph that
 was lowered), bytes.json ({source_bytes, files: {NAME: see quant.report.file_bytes}, findings: []})
-and metrics.json:
-    samples                    how many were analyzed
-    worst_cosine, worst_layer  lowest *entire* cosine of a tensor over all samples
-    worst_single_cosine, worst_single_layer   the same of *single*
-    mean_cosine                mean of the tensors' mean *entire* cosines
-    outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
-                               max_abs_difference} of NAME_quant.onnx against the float network
-    layers, float_layers       operations of the network, and those left in float
-    compared_values            integers of both files, compared on the samples, all equal
-    bytes                      {onnx, artifact, tflite}: the float network, NAME_quant.onnx, .tflite
-    size_ratio                 bytes.artifact / bytes.onnx
-    accuracy                   {float, integer, agreement, samples} for labelled data; agreement:
-                               share of samples with the same class in both. Where the recipe names
-                               outputs the mean over them, and outputs: {NAME: {float, ...}}
+and metrics.json (see quant.report.target_metrics): outputs of NAME_quant.onnx against the float
+network; layers are operations of the network; bytes {onnx, artifact, tflite}: the float network,
+NAME_quant.onnx and .tflite; accuracy {float, integer, agreement, samples}, agreement: share of
+samples with the same class in both.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -45,8 +34,9 @@ from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
 from quant.fixed_point.calibration.ranges import data_free_samples
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.network.network import FloatNode
-from quant.report import file_bytes, layer_error
+from quant.report import file_bytes, layer_error, target_metrics
 from quant.report.layer_error import LayerReport, Row
+from quant.report.target_metrics import Metrics
 
 _SAMPLES = Path("samples")
 _RANDOM = 4  # samples, where the recipe names none
@@ -66,20 +56,20 @@ def run(job: Job) -> None:
         findings=(*_not_finite(rows), *findings),
     )
     operations = opened.files.network.operations
-    metrics = {
-        "samples": len(feeds),
-        **_worst(rows),
-        "outputs": outputs,
-        **worst_output(outputs),
-        "layers": len(operations),
-        "float_layers": sum(isinstance(one, FloatNode) for one in operations),
-        "compared_values": prove(opened.files, feeds),
-        "bytes": _bytes(job),
-    }
-    metrics["size_ratio"] = metrics["bytes"]["artifact"] / metrics["bytes"]["onnx"]
     labelled = prepared_samples.read_labelled(_SAMPLES, opened.inputs)
-    if labelled:
-        metrics |= _evaluation(job, labelled, opened)
+    sizes = _bytes(job)
+    metrics = Metrics(
+        samples=len(feeds),
+        **layer_error.figures(rows),
+        outputs=outputs,
+        **worst_output(outputs),
+        layers=len(operations),
+        float_layers=sum(isinstance(one, FloatNode) for one in operations),
+        compared_values=prove(opened.files, feeds),
+        sizes=sizes,
+        size_ratio=sizes["artifact"] / sizes["onnx"],
+        **(_evaluation(job, labelled, opened) if labelled else {}),
+    )
     _write(job.out / "report", report, metrics, _bytes_report(job, opened.files))
     for sentence in report.findings:
         print(f"finding: {sentence}")
@@ -93,12 +83,12 @@ def _feeds(opened: Opened) -> list[Outputs]:
     return [opened.feeds(arrays) for arrays in samples.arrays()]
 
 
-def _write(folder: Path, report: LayerReport, metrics: Any, bytes_json: Any) -> None:
+def _write(folder: Path, report: LayerReport, metrics: Metrics, bytes_json: Any) -> None:
     folder.mkdir(parents=True)
     (folder / "layers.json").write_text(layer_error.to_json(report))
     (folder / "layers.csv").write_text(layer_error.to_csv(report))
-    for name, data in (("metrics.json", metrics), ("bytes.json", bytes_json)):
-        (folder / name).write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+    (folder / "metrics.json").write_text(target_metrics.to_json(metrics))
+    (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
 
 
 def _not_finite(rows: Sequence[Row]) -> list[str]:
@@ -106,23 +96,6 @@ def _not_finite(rows: Sequence[Row]) -> list[str]:
         f"`{tensor}` holds NaN or infinities in the float network"
         for tensor in layer_error.not_finite(rows)
     ]
-
-
-def _worst(rows: Sequence[Row]) -> dict[str, Any]:
-    bad = layer_error.not_finite(rows)
-    worst, single = layer_error.worst_entire(rows), layer_error.worst_single(rows)
-    means = [
-        row.entire.cosine_mean
-        for row in rows
-        if row.entire is not None and row.entire.cosine_mean is not None
-    ]
-    return {
-        "worst_cosine": None if bad or worst is None else worst.cosine,
-        "worst_layer": bad[0] if bad else worst.tensor if worst else None,
-        "worst_single_cosine": None if bad or single is None else single.cosine,
-        "worst_single_layer": bad[0] if bad else single.tensor if single else None,
-        "mean_cosine": None if bad or not means else math.fsum(means) / len(means),
-    }
 
 
 def _bytes(job: Job) -> dict[str, int]:

@@ -12,6 +12,7 @@ from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, Layer, 
 from pipelines.backends.rknn.sdk import hybrid
 from quant.graph.graph import attribute
 from quant.report.layer_error import LayerReport
+from quant.report.target_metrics import Metrics
 from quant.simulation import parameters
 from quant.simulation.unknown import Unknown
 
@@ -19,7 +20,7 @@ from quant.simulation.unknown import Unknown
 def gather(
     quantize: Path | None,
     build: Mapping[str, Any],
-    metrics: Mapping[str, Any],
+    metrics: Metrics,
     report: LayerReport,
     lost: Sequence[str],
     inputs: Mapping[str, Mapping[str, Any]],

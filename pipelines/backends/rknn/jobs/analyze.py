@@ -10,36 +10,15 @@ model that one call quantizes, calibration/ in the same form where that is other
 Compiles the network again in this process, since the SDK only simulates what it has just compiled.
 
 Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; `causes`: of lost
-accuracy, see pipelines.findings.accuracy), error_analysis.txt (the
-SDK's own, one after the other, a heading for each sample, or why it did not run), bytes.json (where
-the file's bytes are, see pipelines.backends.rknn.file.ledger, and `findings`, see
-pipelines.findings) and metrics.json:
-    samples                    how many were analyzed
-    worst_cosine, worst_layer  lowest *entire* cosine of a tensor over all samples; null, with the
-                               tensor's name, where one is not finite; both null for no comparison
-    worst_single_cosine, worst_single_layer   the same of *single*
-    mean_cosine                mean of the tensors' mean *entire* cosines
-    simulation                 {by, reason}: whose figures these are, `npumake` (see
-                               pipelines.backends.rknn.analysis.simulation) or `rknn-toolkit2`, and
-                               then why
-    outputs                    name -> {finite, cosine: {worst, mean}, euclidean: {worst, mean},
-                               max_abs_difference, values (of a sample), range: {low, high} of the
-                               float output, relative_error: the largest difference by that
-                               range, scale: the factor between them, constant_channels:
-                               {axis, count, of}, those that vary in float alone} of the
-                               simulator against onnxruntime, which runs the float network or
-                               a prequantized source in ONNX itself
-    worst_output_cosine, worst_cosine_output, worst_output_error, worst_error_output   of these
-    overflow                   {tensor, magnitude}: the float network's first beyond 65,504, where
-                               an output is not finite; else null
-    layers, compared_layers, cpu_layers, float_layers, cycles   counts; the ends left out;
-                               cycles null where the SDK says negative ones of a layer
-    bytes                      {onnx, rknn}; onnx: the network before quantization, or the source
-    size_ratio                 bytes.rknn / bytes.onnx
-    accuracy                   {float, simulator, samples}, for labelled data; where the recipe
-                               names outputs the mean over them, and outputs: {NAME: {float, ...}}
-    evaluation                 in its place where the recipe names a function: {samples, metrics:
-                               {NAME: {float, simulator}}}
+accuracy, see pipelines.backends.rknn.findings.accuracy), error_analysis.txt (the SDK's own, one
+after the other, a heading for each sample, or why it did not run), bytes.json (where the file's
+bytes are, see pipelines.backends.rknn.file.ledger, and `findings`, see
+pipelines.backends.rknn.findings.bytes) and metrics.json (see quant.report.target_metrics): outputs
+of the simulator against onnxruntime, which runs the float network or a prequantized source in ONNX
+itself; simulation by `npumake` (see pipelines.backends.rknn.analysis.simulation) or
+`rknn-toolkit2`, and then why; counts of layers without the ends; bytes {onnx, rknn}, onnx: the
+network before quantization, or the source; accuracy {float, simulator, samples}, where the recipe
+names outputs the mean over them, and outputs: {NAME: {float, ...}}.
 """
 
 from __future__ import annotations
@@ -69,9 +48,10 @@ from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 from quant.graph import file as graph_file
-from quant.report import layer_error, source_network_onnx
+from quant.report import layer_error, source_network_onnx, target_metrics
 from quant.report.layer_error import LayerReport
 from quant.report.sums import total
+from quant.report.target_metrics import Metrics
 from quant.rknn import file as rknn_file
 
 LARGEST_HALF = 65504.0  # of float16
@@ -91,12 +71,8 @@ def run(job: Job) -> None:
     outputs, findings = found.outputs, found.findings
     if samples.is_random:
         findings = [*findings, _RANDOM]
-    metrics = _metrics(report, len(samples), outputs)
-    metrics["simulation"] = found.simulation
-    metrics["overflow"] = _overflow(job, samples) if _is_bad(outputs) else None
-    metrics["bytes"] = sizes = _bytes(job)
-    metrics["size_ratio"] = sizes["rknn"] / sizes["onnx"]
     labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
+    measured: dict[str, Any] = {}
     if labelled:
         whole = None
         if "float" in job.inputs:
@@ -105,7 +81,13 @@ def run(job: Job) -> None:
         if whole is not None:
             reference = whole
             networks = {"float": lambda one: reference(labelled.inputs, one), **networks}
-        metrics |= evaluation(job, labelled, networks)
+        measured = evaluation(job, labelled, networks)
+    metrics = replace(
+        _metrics(report, len(samples), outputs, _bytes(job)),
+        simulation=found.simulation,
+        overflow=_overflow(job, samples) if _is_bad(outputs) else None,
+        **measured,
+    )
     folder = job.out / "report"
     folder.mkdir(parents=True)
     seen = accuracy_evidence.gather(
@@ -121,8 +103,8 @@ def run(job: Job) -> None:
     (folder / "layers.json").write_text(layer_error.to_json(report))
     (folder / "layers.csv").write_text(layer_error.to_csv(report))
     (folder / "error_analysis.txt").write_text(found.text)
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
-    bytes_json = _bytes_report(job, build, sizes["onnx"])
+    (folder / "metrics.json").write_text(target_metrics.to_json(metrics))
+    bytes_json = _bytes_report(job, build, metrics.sizes["onnx"])
     (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
     for sentence in report.findings:
         print(f"finding: {sentence}")
@@ -184,31 +166,24 @@ def same_file(job: Job, compiled: Compiled) -> CompiledFile:
     return file
 
 
-def _metrics(report: LayerReport, samples: int, outputs: Mapping[str, Any]) -> dict[str, Any]:
+def _metrics(
+    report: LayerReport, samples: int, outputs: Mapping[str, Any], sizes: Mapping[str, int]
+) -> Metrics:
     rows = [row for row in report.rows if row.op not in (*layer_report.ENDS, "Input")]
-    bad = layer_error.not_finite(rows)
-    worst, single = layer_error.worst_entire(rows), layer_error.worst_single(rows)
-    means = [
-        row.entire.cosine_mean
-        for row in rows
-        if row.entire is not None and row.entire.cosine_mean is not None
-    ]
     compute = layer_report.compute_layers(rows)
-    return {
-        "samples": samples,
-        "worst_cosine": None if bad or worst is None else worst.cosine,
-        "worst_layer": bad[0] if bad else worst.tensor if worst else None,
-        "worst_single_cosine": None if bad or single is None else single.cosine,
-        "worst_single_layer": bad[0] if bad else single.tensor if single else None,
-        "mean_cosine": None if bad or not means else math.fsum(means) / len(means),
-        "outputs": dict(outputs),
+    return Metrics(
+        samples=samples,
+        **layer_error.figures(rows),
+        outputs=dict(outputs),
         **worst_output(outputs),
-        "layers": len(compute),
-        "compared_layers": len(layer_report.compared_layers(rows)),
-        "cpu_layers": len(layer_report.cpu_layers(rows)),
-        "float_layers": len(layer_report.float_layers(rows)),
-        "cycles": total(row.cycles for row in compute),
-    }
+        layers=len(compute),
+        compared_layers=len(layer_report.compared_layers(rows)),
+        cpu_layers=len(layer_report.cpu_layers(rows)),
+        float_layers=len(layer_report.float_layers(rows)),
+        cycles=total(row.cycles for row in compute),
+        sizes=sizes,
+        size_ratio=sizes["rknn"] / sizes["onnx"],
+    )
 
 
 def _bytes(job: Job) -> dict[str, int]:

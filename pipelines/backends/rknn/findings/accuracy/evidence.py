@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.backends.rknn.findings.finding import Found
+from quant.report.target_metrics import Metrics
 
 # Below these an output is taken for hurt.
 COSINE, ERROR = 0.99, 0.05
@@ -54,7 +55,7 @@ class Evidence:
     that are all 0 in int8 alone. Empty where the target has none of it.
     """
 
-    metrics: Mapping[str, Any]
+    metrics: Metrics
     printed: Sequence[str] = ()
     ranges: Mapping[str, Range] = field(default_factory=dict)
     operations: Sequence[Operation] = ()
@@ -66,7 +67,7 @@ class Evidence:
     @property
     def is_hurt(self) -> bool:
         """Whether an output is far from the float one."""
-        cosine, error = (self.metrics[f"worst_output_{key}"] for key in ("cosine", "error"))
+        cosine, error = self.metrics.worst_output_cosine, self.metrics.worst_output_error
         return (cosine is not None and cosine < COSINE) or (error is not None and error > ERROR)
 
     def shared(self, op: str) -> Iterator[tuple[Operation, Range, Range]]:

@@ -16,7 +16,7 @@ from pipelines.backends.rknn.findings.finding import Found
 
 
 def find(evidence: Evidence) -> Iterator[Found]:
-    overflow = evidence.metrics.get("overflow")
+    overflow = evidence.metrics.overflow
     if not overflow:
         return
     size = overflow["magnitude"]

@@ -18,7 +18,7 @@ _FEW = 10
 
 
 def find(evidence: Evidence) -> Iterator[Found]:
-    count = int(evidence.metrics["samples"])
+    count = evidence.metrics.samples
     for name, held in evidence.samples.items():
         flat, distinct = len(held["constant"]), int(held["distinct"])
         numbers = {"samples": count, "constant": flat, "distinct": distinct}
