@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.building.builder import Builder
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.front.commands.building.toolchains import Toolchains
 from pipelines.run.toolchain import pins
 from pipelines.run.toolchain.installed import Change, Installed
@@ -274,10 +274,10 @@ def test_check_reads_everything_and_remakes_what_changed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """./doit toolchains --check; .venv is this very one, which takes seconds to read."""
-    monkeypatch.setattr(CURRENT, "root", project)
     own: list[Change] = []
     monkeypatch.setattr("pipelines.front.commands.building.toolchains.own_changes", lambda: own)
     command = Toolchains(cmds=None)
+    command.project = Project(project)
     assert (
         command.act(argparse.Namespace(all=False, check=True, remake=False, prune=False, names=[]))
         == 0

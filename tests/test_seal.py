@@ -392,8 +392,10 @@ def spared(root: Path) -> list[str]:
     code = (
         "import sys; sys.path.insert(0, '.')\n"
         "from pipelines.front.doit import sparing\n"
-        "from pipelines.building.project import CURRENT\n"
-        "sparing.spare_whole_models(); print(*sorted(CURRENT.spared))"
+        "from pathlib import Path\n"
+        "from pipelines.building.project import Project\n"
+        "here = Project(Path.cwd())\n"
+        "sparing.spare_whole_models(here); print(*sorted(here.spared))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

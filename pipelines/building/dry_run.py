@@ -78,10 +78,10 @@ class Forecast:
         """Steps that may run."""
         return frozenset(name for name, each in self.steps.items() if each.may_run)
 
-    def settled(self, name: str) -> Status | None:
-        """What was found of a step whose turn changes nothing."""
-        each = self.steps.get(name)
-        return each.status if each is not None and each.is_settled else None
+    @property
+    def settled(self) -> Mapping[str, Status]:
+        """What was found of the steps whose turn changes nothing."""
+        return {name: each.status for name, each in self.steps.items() if each.is_settled}
 
 
 def make(plan: Plan, builder: Builder, selected: Collection[str]) -> Forecast:

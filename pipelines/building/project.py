@@ -1,4 +1,4 @@
-"""The project in this folder: its recipes, plan and builder, each made when first asked for."""
+"""The project in a folder: its recipes, plan and builder, each made when first asked for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path, PurePath
 
 from pipelines.building import plan
 from pipelines.building.builder import Builder
+from pipelines.building.done import Invocation
 from pipelines.building.plan import Plan
-from pipelines.files.engine import PROJECT
 from pipelines.files.where import Problems
 from pipelines.recipe import parse
 from pipelines.recipe.define.model import Recipe
@@ -21,8 +21,11 @@ gc.set_threshold(200_000)
 
 
 class Project:
+    """invocation: the command line that is carried out now."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.invocation = Invocation()
         self.spared: Mapping[str, Whole] = {}  # models that have nothing to do, and are not read
         self.memory: Memory | None = None  # what tells so
 
@@ -66,6 +69,3 @@ class Project:
     def _order(self, folder: str) -> Iterator[str]:
         """Names of a model's stages in its dvc.lock."""
         return (step.lock_name for step in self.plan.of(PurePath(folder).name))
-
-
-CURRENT = Project(PROJECT)

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Any
 
-from pipelines.front.doit.cli import jobs_at_once, main
-from pipelines.front.doit.lock_backend import ContentChecker
-from pipelines.front.doit.reporter import StepReporter
-from pipelines.front.doit.tasks import tasks as task_models
+from pipelines.building.project import Project
+from pipelines.files.engine import PROJECT
+from pipelines.front.doit.cli import main, namespace
+from pipelines.front.doit.lock_backend import LockBackend
 
-DOIT_CONFIG: dict[str, Any] = {
-    "backend": "dvc.lock",
-    "dep_file": "dvc.lock",
-    "check_file_uptodate": ContentChecker,
-    "reporter": StepReporter,
-    "par_type": "thread",  # doit's processes hang for ever when a worker dies hard
-    "num_process": jobs_at_once(),
-    "verbosity": 0,
-    "continue": True,  # a step that fails stops those that need it, and no other model
-}
+_HERE = Project(PROJECT)
+_NAMESPACE = namespace(_HERE)
+DOIT_CONFIG, task_models = _NAMESPACE["DOIT_CONFIG"], _NAMESPACE["task_models"]
 
-__all__ = ["DOIT_CONFIG", "run", "task_models"]
+__all__ = ["DOIT_CONFIG", "Backend", "run", "task_models"]
+
+
+class Backend(LockBackend):
+    """For doit by itself, which makes what pyproject.toml names."""
+
+    def __init__(self, name: str, **codec: object) -> None:
+        super().__init__(_HERE, name)
 
 
 def run(arguments: Sequence[str]) -> int:
     """One command line. Returns the exit code."""
     # As Ctrl-C: the running steps are stopped, and what was finished is recorded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return main(list(arguments))
+    return main(_HERE, list(arguments))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.record.step import Step
 from pipelines.run.toolchain.toolchain import Environments
@@ -15,14 +15,14 @@ from pipelines.run.worker import Failed
 
 
 @contextmanager
-def run_aside(step: Step) -> Iterator[Path | None]:
+def run_aside(project: Project, step: Step) -> Iterator[Path | None]:
     """Make its toolchains and run it: the folder of its outputs, while the block runs.
 
     None, and why is told, where it failed.
     """
-    Environments(CURRENT.root).make(step.toolchains)
+    Environments(project.root).make(step.toolchains)
     try:
-        result = CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
+        result = project.builder.worker.run(step, project.builder.log_of(step))
     except Failed as error:
         console.say(f"{step.name}: {error}", "red")
         yield None

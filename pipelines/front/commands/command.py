@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar, NoReturn
 
 from doit.cmd_base import Command
 
+from pipelines.building.project import Project
+from pipelines.files.engine import PROJECT
 from pipelines.front.doit import words
 from pipelines.front.doit.cli import UsageError, guarded
 
@@ -41,6 +44,11 @@ class OwnCommand(Command):  # type: ignore[misc]
     def act(self, arguments: argparse.Namespace) -> int:
         raise NotImplementedError
 
+    @cached_property
+    def project(self) -> Project:
+        """The front hands in its own; doit by itself makes commands for where it stands."""
+        return Project(PROJECT)
+
     @property
     def parser(self) -> Parser:
         parser = Parser(prog=f"./doit {self.name}", description=self.doc_purpose)
@@ -49,7 +57,7 @@ class OwnCommand(Command):  # type: ignore[misc]
 
     def parse_execute(self, in_args: Sequence[str]) -> int:
         # doit would print a traceback of ours.
-        return guarded(lambda: self.act(self.parser.parse_args(list(in_args))))
+        return guarded(self.project, lambda: self.act(self.parser.parse_args(list(in_args))))
 
     def help(self) -> str:
         """What `./doit help NAME` prints."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files.where import did_you_mean
 from pipelines.front.doit.cli import UsageError, unknown
 from pipelines.recipe.define.model import Recipe, Target
@@ -10,27 +10,27 @@ from pipelines.recipe.define.model import Recipe, Target
 Named = dict[str, tuple[Recipe, Target]]
 
 
-def all_named(backend: str | None = None) -> Named:
+def all_named(project: Project, backend: str | None = None) -> Named:
     """MODEL@TARGET -> both, of one backend or of all."""
     return {
         f"{recipe.model}@{target.name}": (recipe, target)
-        for recipe, target in CURRENT.plan.targets()
+        for recipe, target in project.plan.targets()
         if backend in (None, target.backend)
     }
 
 
-def by_name(name: str, backend: str) -> tuple[Recipe, Target]:
+def by_name(project: Project, name: str, backend: str) -> tuple[Recipe, Target]:
     """MODEL@TARGET of the backend. Raises UsageError with the nearest."""
-    known = all_named(backend)
+    known = all_named(project, backend)
     if name not in known:
         raise unknown(f"{backend} target", name, known, "targets")
     return known[name]
 
 
-def find(name: str, target: str | None, who: str) -> tuple[Recipe, list[Target]]:
+def find(project: Project, name: str, target: str | None, who: str) -> tuple[Recipe, list[Target]]:
     """The .rknn targets that MODEL or MODEL@TARGET means. who: the command that asks."""
     model, _, named = name.partition("@")
-    recipes = CURRENT.recipes
+    recipes = project.recipes
     if model not in recipes:
         raise unknown("model", model, recipes, "models")
     recipe, wanted = recipes[model], target or named

@@ -7,31 +7,35 @@ import fnmatch
 import getopt
 import os
 import re
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
+from typing import Any
 
 from doit import plugin
+from doit.cmd_base import DoitCmdBase, ModuleTaskLoader
 from doit.cmdparse import CmdParseError
+from doit.dependency import Dependency
 from doit.doit_cmd import DoitConfig, DoitMain, get_loader
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from doit.plugin import PluginDict
 
 from pipelines.building import dry_run
 from pipelines.building import pull as dvc_pull
+from pipelines.building.done import Invocation
 from pipelines.building.dry_run import Forecast
 from pipelines.building.dvc_files import write_all
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.dvc.lock import Locks
 from pipelines.dvc.repo import has_remote
 from pipelines.files import console, engine_files
 from pipelines.files.engine import CODE, IS_PINNED
 from pipelines.files.where import Problems, did_you_mean
 from pipelines.front.doit import overview, reporter, runtime_parts, sparing, words
+from pipelines.front.doit.lock_backend import ContentChecker, LockBackend
 from pipelines.front.doit.run_lock import RunLock
-from pipelines.front.doit.tasks import FORESEEN
+from pipelines.front.doit.tasks import tasks
 from pipelines.record import seal
 from pipelines.run.toolchain.toolchain import Environments
 from quant.fault import Fault
@@ -69,14 +73,15 @@ def unknown(kind: str, name: str, known: Iterable[str], noun: str) -> UsageError
     return UsageError(f"no {kind} `{name}`", did_you_mean(name, known, noun))
 
 
-def main(arguments: list[str]) -> int:
+def main(project: Project, arguments: list[str]) -> int:
     """Run one command line. Returns the process's exit code."""
-    os.chdir(CURRENT.root)
-    code = guarded(lambda: dispatch(arguments))
-    return code or (USAGE if _LEFT_OUT else 0)
+    os.chdir(project.root)
+    project.invocation = Invocation()
+    code = guarded(project, lambda: dispatch(project, arguments))
+    return code or (USAGE if project.invocation.left_out else 0)
 
 
-def guarded(act: Callable[[], int]) -> int:
+def guarded(project: Project, act: Callable[[], int]) -> int:
     """Run a command; what the user can mend is told without a traceback."""
     try:
         return act()
@@ -97,15 +102,15 @@ def guarded(act: Callable[[], int]) -> int:
         console.say(f"  {advice}, then run the same command again", "red")
         return USAGE
     except KeyboardInterrupt:
-        running = "".join(f"\n  {name}" for name in reporter.running())
+        running = "".join(f"\n  {name}" for name in reporter.running(project))
         console.say(f"\ninterrupted; nothing half-made was kept{running}", "yellow")
         return 130
     finally:
-        if "builder" in vars(CURRENT):
-            CURRENT.builder.close()
+        if "builder" in vars(project):
+            project.builder.close()
 
 
-def dispatch(arguments: list[str]) -> int:
+def dispatch(project: Project, arguments: list[str]) -> int:
     if IS_PINNED:
         engine_files.require_unchanged(CODE)
     if "" in arguments:  # doit looks at each word's first letter
@@ -123,28 +128,28 @@ def dispatch(arguments: list[str]) -> int:
     is_pulling = name in (None, "run") and "--pull" in rest
     if is_pulling:
         rest = [word for word in rest if word != "--pull"]
-        with RunLock(CURRENT.root):
-            dvc_pull.pull_sources_for(CURRENT, rest)
+        with RunLock(project.root):
+            dvc_pull.pull_sources_for(project, rest)
     if name in (None, "run") and "--rehash" in rest:
         rest = [word for word in rest if word != "--rehash"]
-        CURRENT.builder.contents.distrust()
+        project.builder.contents.distrust()
     if name in (None, "run") and seal.names_among(arguments) in ([], ["run"]):
-        sparing.spare_whole_models()
-    elif CURRENT.spared:
-        CURRENT.spare({}, None)
+        sparing.spare_whole_models(project)
+    elif project.spared:
+        project.spare({}, None)
     if name not in _NEEDS_NO_RECIPES:
-        _tell_broken(rest)
+        _tell_broken(project, rest)
     if name in _WITHOUT_USE:
         raise UsageError(f"doit's `{name}` has no use here", _WITHOUT_USE[name])
     if name in OWN:
-        return _execute(doit, [name, *_joined(rest)])
+        return _execute(project, doit, [name, *_joined(rest)])
     if name is None or name == "run":
-        reporter.ASKED[:] = arguments
-        return _run(doit, commands, rest, is_pulling)
+        project.invocation.asked = arguments
+        return _run(project, doit, commands, rest, is_pulling)
     options, names = _permuted(commands, name, rest)
     if name in ("list", "ignore"):
-        steps_named(names)  # names the nearest to an unknown one
-    return _execute(doit, [name, *options, *names])
+        steps_named(project, names)  # names the nearest to an unknown one
+    return _execute(project, doit, [name, *options, *names])
 
 
 @cache
@@ -164,41 +169,60 @@ def _doit() -> DoitMain:
     return DoitMain(extra_config=ours)
 
 
-def _execute(doit: DoitMain, words: list[str]) -> int:
+def namespace(project: Project) -> dict[str, Any]:
+    """What a dodo.py of the project holds."""
+
+    def task_models() -> Iterator[dict[str, Any]]:
+        yield from tasks(project)
+
+    settings = {
+        "backend": "dvc.lock",
+        "dep_file": "dvc.lock",
+        "check_file_uptodate": ContentChecker,
+        "reporter": reporter.StepReporter(project),
+        "par_type": "thread",  # doit's processes hang for ever when a worker dies hard
+        "num_process": jobs_at_once(),
+        "verbosity": 0,
+        "continue": True,  # a step that fails stops those that need it, and no other model
+    }
+    return {"DOIT_CONFIG": settings, "task_models": task_models}
+
+
+def _execute(project: Project, doit: DoitMain, words: list[str]) -> int:
     """One command of doit's or ours. `DoitMain.run` would print a traceback of every error."""
     commands = doit.get_cmds()
     command = commands.get_plugin(words[0])(
-        task_loader=get_loader(doit.config, doit.task_loader, commands),
+        task_loader=get_loader(doit.config, ModuleTaskLoader(namespace(project)), commands),
         config=doit.config,
         bin_name=doit.BIN_NAME,
         cmds=commands,
         opt_vals={},
     )
+    command.project = project
+    if isinstance(command, DoitCmdBase):
+        command.dep_manager = Dependency(partial(LockBackend, project), "", ContentChecker)
     try:
         return int(command.parse_execute(words[1:]) or 0)
     except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask) as error:
         raise UsageError(str(error)) from error
 
 
-_LEFT_OUT: list[str] = []  # models that were asked for, and whose recipes are wrong
-
-
-def _tell_broken(words: Sequence[str]) -> None:
+def _tell_broken(project: Project, words: Sequence[str]) -> None:
     """Say every error of every recipe, before anything else; the other models go on.
 
     Raises Problems where a word names such a model, or no other is there.
     """
-    broken = CURRENT.broken
+    broken = project.broken
     names = [word.removeprefix("models/") for word in words if not word.startswith("-")]
     asked = {re.split("[:@/]", name)[0] for name in names}
-    if wanted := [broken[name] for name in broken if name in asked or not CURRENT.models]:
+    if wanted := [broken[name] for name in broken if name in asked or not project.models]:
         raise Problems(problem for each in wanted for problem in each.problems)
     for name, problems in broken.items():
         console.say(str(problems), "red")
         if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in asked):
-            _LEFT_OUT.append(name)
-    if _LEFT_OUT:
-        console.say(f"left out: {', '.join(_LEFT_OUT)}", "red")
+            project.invocation.left_out.append(name)
+    if left_out := project.invocation.left_out:
+        console.say(f"left out: {', '.join(left_out)}", "red")
 
 
 OWN = {
@@ -238,28 +262,30 @@ def _split(arguments: list[str], commands: set[str]) -> tuple[str | None, list[s
     return None, arguments
 
 
-def _run(doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling: bool) -> int:
+def _run(
+    project: Project, doit: DoitMain, commands: PluginDict, arguments: list[str], is_pulling: bool
+) -> int:
     options, names = _permuted(commands, "run", arguments)
-    CURRENT.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
-    selected = CURRENT.plan.with_dependencies(steps_named(names))
-    with RunLock(CURRENT.root):
-        write_all(CURRENT.root, CURRENT.plan, is_whole=not (CURRENT.broken or CURRENT.spared))
-        if not CURRENT.models:
+    project.builder.is_forced = bool({"-a", "--always-execute"} & set(options))
+    selected = project.plan.with_dependencies(steps_named(project, names))
+    with RunLock(project.root):
+        write_all(project.root, project.plan, is_whole=not (project.broken or project.spared))
+        if not project.models:
             return _tell(["no models yet: ./doit new NAME FILE makes one of a network's file"])
         if is_pulling:
-            dvc_pull.pull_outputs(CURRENT, selected)
-        FORESEEN.append(dry_run.make(CURRENT.plan, CURRENT.builder, selected))
-        try:
-            _make_toolchains(FORESEEN[-1], is_pulling)
-            if selected or not CURRENT.spared:
-                code = _execute(doit, ["run", *options, *names])
-            else:
-                code = reporter.tell_nothing_to_do()
-        finally:
-            FORESEEN.pop()
-    if code == ERROR and not any(each.has_errors for each in reporter.LAST):
+            dvc_pull.pull_outputs(project, selected)
+        expected = dry_run.make(project.plan, project.builder, selected)
+        _make_toolchains(project, expected, is_pulling)
+        if selected or not project.spared:
+            project.invocation.settled = expected.settled
+            code = _execute(project, doit, ["run", *options, *names])
+            project.invocation.settled = None
+        else:
+            code = reporter.tell_nothing_to_do(project)
+    runs = project.invocation.runs
+    if code == ERROR and not any(each.has_errors for each in runs):
         code = FAILURE  # doit calls it an error that others need a step that failed
-    failed_gates = any(each.has_gate_failures for each in reporter.LAST)
+    failed_gates = any(each.has_gate_failures for each in runs)
     return code or (1 if failed_gates else 0)
 
 
@@ -284,17 +310,17 @@ class _Loader:
     cmd_options = ()
 
 
-def steps_named(names: Sequence[str]) -> set[str]:
+def steps_named(project: Project, names: Sequence[str]) -> set[str]:
     """The steps that models, targets, steps, artifacts or wildcards stand for; all for none."""
     if not names:
-        return set(CURRENT.plan.steps)
-    groups = _groups()
-    return {step for name in names for step in _matching(name, groups)}
+        return set(project.plan.steps)
+    groups = _groups(project)
+    return {step for name in names for step in _matching(project, name, groups)}
 
 
-def _groups() -> dict[str, list[str]]:
+def _groups(project: Project) -> dict[str, list[str]]:
     """All that can be named -> the steps that it stands for."""
-    plan = CURRENT.plan
+    plan = project.plan
     return {
         **{model: [s.name for s in plan.of(model)] for model in plan.recipes},
         **{
@@ -307,30 +333,30 @@ def _groups() -> dict[str, list[str]]:
     }
 
 
-def _matching(name: str, groups: dict[str, list[str]]) -> list[str]:
+def _matching(project: Project, name: str, groups: dict[str, list[str]]) -> list[str]:
     if name in groups:
         return groups[name]
     found = [step for key in fnmatch.filter(groups, name) for step in groups[key]]
     if not found:
-        raise _unknown(name)
+        raise _unknown(project, name)
     return found
 
 
-def _unknown(name: str) -> UsageError:
-    advice = words.of_name(name, _doit().get_cmds(), _groups(), CURRENT.plan.recipes)
+def _unknown(project: Project, name: str) -> UsageError:
+    advice = words.of_name(name, _doit().get_cmds(), _groups(project), project.plan.recipes)
     return UsageError(f"no command, model, target or step `{name}`", advice)
 
 
-def _make_toolchains(expected: Forecast, is_pulling: bool) -> None:
+def _make_toolchains(project: Project, expected: Forecast, is_pulling: bool) -> None:
     """Make what the steps that may run will need, all that it downloads said first."""
-    _tell_damaged(CURRENT.builder.locks)
-    if expected.lacking and not is_pulling and has_remote(CURRENT.root):
+    _tell_damaged(project.builder.locks)
+    if expected.lacking and not is_pulling and has_remote(project.root):
         names = sorted(set(expected.lacking.values()))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         what = f"{', '.join(names[:3])}{more}: built before, but not in this cache"
         console.say(f"{what}\n  ./doit --pull fetches them instead of running them", "yellow")
-    Environments(CURRENT.root).make(CURRENT.plan.toolchains(expected.runs))
-    runtime_parts.fetch(CURRENT.root, [CURRENT.plan.steps[name] for name in expected.runs])
+    Environments(project.root).make(project.plan.toolchains(expected.runs))
+    runtime_parts.fetch(project.root, [project.plan.steps[name] for name in expected.runs])
 
 
 def _tell_damaged(locks: Locks) -> None:
@@ -349,7 +375,3 @@ def jobs_at_once() -> int:
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(cores, memory // _BYTES_A_JOB))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from doit.dependency import FileChangedChecker
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import atomic
 
 
@@ -37,15 +37,16 @@ class LockBackend:
 
     desc = "view of dvc.lock"
 
-    def __init__(self, name: str, codec: object = None, module_name: object = None) -> None:
+    def __init__(self, project: Project, name: str = "dvc.lock", **codec: object) -> None:
+        self.project = project
         self.name = name
-        self._ignored = CURRENT.root / ".npumake" / "ignored.json"
+        self._ignored = self.project.root / ".npumake" / "ignored.json"
 
     def get(self, task_id: str, dependency: str) -> Any:
         if dependency == "ignore:":
             return "1" if task_id in _names(self._ignored) else None
-        step = CURRENT.plan.steps.get(task_id)
-        entry = CURRENT.builder.locks.entry(step) if step else None
+        step = self.project.plan.steps.get(task_id)
+        entry = self.project.builder.locks.entry(step) if step else None
         if entry is None:
             return None
         if dependency == "checker:":
@@ -56,8 +57,8 @@ class LockBackend:
         return content.md5 if content else None
 
     def in_(self, task_id: str) -> bool:
-        step = CURRENT.plan.steps.get(task_id)
-        return step is not None and CURRENT.builder.locks.entry(step) is not None
+        step = self.project.plan.steps.get(task_id)
+        return step is not None and self.project.builder.locks.entry(step) is not None
 
     def set(self, task_id: str, dependency: str, value: object) -> None:
         if dependency == "ignore:":
@@ -71,8 +72,8 @@ class LockBackend:
         self._ignored.unlink(missing_ok=True)
 
     def dump(self) -> None:
-        CURRENT.builder.locks.flush()
-        CURRENT.builder.contents.save()
+        self.project.builder.locks.flush()
+        self.project.builder.contents.save()
 
 
 def _names(file: Path) -> list[str]:

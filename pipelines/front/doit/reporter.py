@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.building.builder import Outcome
-from pipelines.building.done import DONE, UNDONE, Done
-from pipelines.building.project import CURRENT
+from pipelines.building.done import Done, Ended
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.doit import progress, sealing
 from pipelines.front.doit.tasks import STOPPED
@@ -27,7 +27,9 @@ class StepReporter:
 
     desc = "one line a step, one row a model and target"
 
-    def __init__(self, outstream: object, options: object) -> None:
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._invocation = project.invocation
         self._running: dict[str, float] = {}
         self._ended_count = 0
         self._steps = 0
@@ -38,9 +40,9 @@ class StepReporter:
         self._is_live = sys.stderr.isatty() and not console.is_dumb()
         self._selected: set[str] = set()
         self._name_width = _NAME_WIDTH
-        self.interrupted: list[str] = []
-        self.has_gate_failures = False
-        self.has_errors = False  # something else than a step's own failure
+        self._interrupted: list[str] = []
+        self._has_gate_failures = False
+        self._has_errors = False
         self._is_clean = True  # nothing was told that a run with nothing to do would not tell
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
@@ -51,11 +53,11 @@ class StepReporter:
                 names.add(name)
                 todo += tasks[name].task_dep
         self._selected = names
-        self._steps = sum(1 for name in names if name in CURRENT.plan.steps)
-        self._times = progress.times(CURRENT.root)
+        self._steps = sum(1 for name in names if name in self.project.plan.steps)
+        self._times = progress.times(self.project.root)
         self._said = time.monotonic()
         self._ticker = progress.Ticker(self._tick)
-        longest = max((len(name) for name in names if name in CURRENT.plan.steps), default=0)
+        longest = max((len(name) for name in names if name in self.project.plan.steps), default=0)
         self._name_width = min(max(_NAME_WIDTH, longest), _MOST_WIDTH)
 
     def get_status(self, task: Any) -> None:
@@ -69,7 +71,7 @@ class StepReporter:
 
     def add_success(self, task: Any) -> None:
         self._ended(task)
-        done = DONE.get(task.name)
+        done = self._invocation.done.get(task.name)
         if done is None or done.outcome is Outcome.UP_TO_DATE:
             return
         what = "restored" if done.outcome is Outcome.RESTORED else f"{done.elapsed_s:.1f} s"
@@ -84,8 +86,8 @@ class StepReporter:
             if task.actions:  # else a group
                 self._line(task.name, f"not run: it needs {fail.message}", "yellow")
             return
-        self.has_errors |= kind != "TaskFailed"
-        UNDONE[task.name] = "interrupted" if what.endswith(STOPPED) else "failed"
+        self._has_errors |= kind != "TaskFailed"
+        self._invocation.undone[task.name] = "interrupted" if what.endswith(STOPPED) else "failed"
         self._line(task.name, "FAILED", "red")
         self._say("  " + what.removeprefix("ERROR: ").replace("\n", "\n"))
 
@@ -93,11 +95,11 @@ class StepReporter:
         """No line: silence is how no news is told."""
         if task.actions:
             self._ended_count += 1
-            DONE[task.name] = Done(Outcome.UP_TO_DATE, (), 0.0)
+            self._invocation.done[task.name] = Done(Outcome.UP_TO_DATE, (), 0.0)
 
     def skip_ignore(self, task: Any) -> None:
         self._is_clean = False
-        UNDONE[task.name] = "ignored"
+        self._invocation.undone[task.name] = "ignored"
         self._line(task.name, "ignored (./doit forget --ignored to end that)")
 
     def cleanup_error(self, exception: Any) -> None:
@@ -114,47 +116,67 @@ class StepReporter:
     def complete_run(self) -> None:
         if self._ticker is not None:
             self._ticker.end()
-        ran = {name: d.elapsed_s for name, d in DONE.items() if d.outcome is Outcome.RAN}
-        progress.remember(CURRENT.root, ran)
+        ran = {
+            name: d.elapsed_s
+            for name, d in self._invocation.done.items()
+            if d.outcome is Outcome.RAN
+        }
+        progress.remember(self.project.root, ran)
         with self._guard:
-            self.interrupted = list(self._running)
+            self._interrupted = list(self._running)
             self._running.clear()
             self._show()
-        UNDONE.update(dict.fromkeys(self.interrupted, "interrupted"))
-        steps = [name for name in self._selected if name in CURRENT.plan.steps]
-        run = Run(steps, DONE, UNDONE)
-        told = rows.tell(CURRENT, run)
-        for line in rows.lines(told | _spared()):
+        self._invocation.undone.update(dict.fromkeys(self._interrupted, "interrupted"))
+        steps = [name for name in self._selected if name in self.project.plan.steps]
+        run = Run(steps, self._invocation.done, self._invocation.undone)
+        told = rows.tell(self.project, run)
+        for line in rows.lines(told | _spared(self.project)):
             console.tell(line)
         failing = set()
-        for model, line in gates.failures(CURRENT, run):
+        for model, line in gates.failures(self.project, run):
             failing.add(model)
             console.say(line, "red")
-        self.has_gate_failures = bool(failing)
-        if (problem := CURRENT.builder.locks.unwritten) is not None:
-            self.has_gate_failures = True
+        self._has_gate_failures = bool(failing)
+        if (problem := self.project.builder.locks.unwritten) is not None:
+            self._has_gate_failures = True
             console.say(f"dvc.lock is not written yet, the next ./doit does it: {problem}", "red")
-        elif not self.interrupted:
+        elif not self._interrupted:
             self._hold(run, told, failing)
-        LAST.append(self)
+        self._invocation.runs.append(
+            Ended(self._interrupted, self._has_gate_failures, self._has_errors)
+        )
 
     def _hold(self, run: Run, told: dict[str, Told], failing: set[str]) -> None:
         """Seal a run that has left nothing to do; else note the models that have nothing to do."""
         steps = run.selected
-        if self._is_clean and not (CURRENT.broken or failing) and DONE.keys() >= {*steps}:
+        if (
+            self._is_clean
+            and not (self.project.broken or failing)
+            and self._invocation.done.keys() >= {*steps}
+        ):
             idle = _idle(steps)
-            if rows.is_whole(CURRENT, idle):  # else a later run may tell more
-                told = told if run.done == idle.done else rows.tell(CURRENT, idle)
-                sealing.write(ASKED, steps, told, rows.lines(told | _spared()))
+            if rows.is_whole(self.project, idle):  # else a later run may tell more
+                told = told if run.done == idle.done else rows.tell(self.project, idle)
+                sealing.write(
+                    self.project,
+                    self._invocation.asked,
+                    steps,
+                    told,
+                    rows.lines(told | _spared(self.project)),
+                )
             return
-        left = failing | {CURRENT.plan.steps[name].model for name in steps if name not in DONE}
-        idle = _idle([name for name in steps if CURRENT.plan.steps[name].model not in left])
-        if rows.is_whole(CURRENT, idle):
-            sealing.remember(ASKED, rows.tell(CURRENT, idle))
+        left = failing | {
+            self.project.plan.steps[name].model
+            for name in steps
+            if name not in self._invocation.done
+        }
+        idle = _idle([name for name in steps if self.project.plan.steps[name].model not in left])
+        if rows.is_whole(self.project, idle):
+            sealing.remember(self.project, self._invocation.asked, rows.tell(self.project, idle))
 
     def _ended(self, task: Any) -> None:
         with self._guard:
-            self._ended_count += task.name in CURRENT.plan.steps
+            self._ended_count += task.name in self.project.plan.steps
             self._running.pop(task.name, None)
             self._show()
 
@@ -196,10 +218,9 @@ class StepReporter:
             sys.stderr.write("\r\x1b[K")
 
 
-def tell_nothing_to_do() -> int:
+def tell_nothing_to_do(project: Project) -> int:
     """What a run reports in which every model is spared. Returns its exit code."""
-    reporter = StepReporter(None, None)
-    reporter.complete_run()
+    StepReporter(project).complete_run()
     return 0
 
 
@@ -208,17 +229,13 @@ def _idle(steps: Sequence[str]) -> Run:
     return Run(steps, dict.fromkeys(steps, Done(Outcome.UP_TO_DATE, (), 0.0)))
 
 
-def _spared() -> dict[str, Told]:
-    return {model: Told(**held.told) for model, held in CURRENT.spared.items()}
+def _spared(project: Project) -> dict[str, Told]:
+    return {model: Told(**held.told) for model, held in project.spared.items()}
 
 
-def running() -> list[str]:
+def running(project: Project) -> list[str]:
     """Steps that ran when the last run was interrupted."""
-    return sorted(name for each in LAST for name in each.interrupted)
-
-
-LAST: list[StepReporter] = []
-ASKED: list[str] = []  # the arguments of the present run: a command of ours may start one too
+    return sorted(name for run in project.invocation.runs for name in run.interrupted)
 
 
 def _because(done: Done, name: str) -> str:

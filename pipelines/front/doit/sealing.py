@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from pipelines.building import dvc_yaml
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.dvc.repo import config_files
 from pipelines.files import atomic
 from pipelines.files.engine import PREFIX, TOOLCHAINS
@@ -34,7 +34,11 @@ _FOLDERS = (f"{PREFIX}pipelines", f"{PREFIX}quant", TOOLCHAINS)
 
 
 def write(
-    arguments: Sequence[str], selected: Sequence[str], told: Mapping[str, Told], lines: list[str]
+    project: Project,
+    arguments: Sequence[str],
+    selected: Sequence[str],
+    told: Mapping[str, Told],
+    lines: list[str],
 ) -> None:
     """Seal a run whose selected steps are all up to date now.
 
@@ -44,55 +48,61 @@ def write(
     names = seal.names_among(arguments)
     if os.environ.get(seal.OFF) or names is None:
         return
-    steps = [CURRENT.plan.steps[name] for name in selected]
+    steps = [project.plan.steps[name] for name in selected]
     chosen = {*selected}
-    memory = _stamped(steps, {model: _of_model(model, chosen) for model in CURRENT.plan.recipes})
+    memory = _stamped(
+        project, steps, {model: _of_model(project, model, chosen) for model in project.plan.recipes}
+    )
     if memory is None:
         return
-    folders = _folders()
-    _write_seal(arguments, lines, memory, folders)
+    folders = _folders(project)
+    _write_seal(project, arguments, lines, memory, folders)
     if names in _ALL:
-        whole.write(CURRENT.root, _told(memory, told), folders, CURRENT.spared)
+        whole.write(project.root, _told(project, memory, told), folders, project.spared)
 
 
-def remember(arguments: Sequence[str], told: Mapping[str, Told]) -> None:
+def remember(project: Project, arguments: Sequence[str], told: Mapping[str, Told]) -> None:
     """After a run of all models in which some have mistakes, failed, or fail their gates.
 
     told: what the same run would say of the others that are not spared, which have nothing to do.
     """
     if os.environ.get(seal.OFF) or seal.names_among(arguments) not in _ALL:
         return
-    steps = [step for model in told for step in CURRENT.plan.of(model)]
+    steps = [step for model in told for step in project.plan.of(model)]
     chosen = {step.name for step in steps}
-    memory = _stamped(steps, {model: _of_model(model, chosen) for model in told})
+    memory = _stamped(project, steps, {model: _of_model(project, model, chosen) for model in told})
     if memory is None:
         return
-    memory = _told(memory, told)
-    registries = sparing.registries(CURRENT.plan)
+    memory = _told(project, memory, told)
+    registries = sparing.registries(project.plan)
     left = {
         model: Whole([], "", [], registry, {})  # a state that no files have
         for model, registry in registries.items()
         if model not in told
     }
     whole.write(
-        CURRENT.root,
+        project.root,
         replace(memory, models={**memory.models, **left}),
-        _folders(),
-        CURRENT.spared,
+        _folders(project),
+        project.spared,
     )
 
 
-def _folders() -> dict[str, list[str]]:
+def _folders(project: Project) -> dict[str, list[str]]:
     """Folder -> its names, of those that decide of all models."""
-    return {folder: seal.names(f"{CURRENT.root}/{folder}") for folder in _watched()}
+    return {folder: seal.names(f"{project.root}/{folder}") for folder in _watched(project)}
 
 
 def _write_seal(
-    arguments: Sequence[str], lines: list[str], memory: Memory, folders: Mapping[str, list[str]]
+    project: Project,
+    arguments: Sequence[str],
+    lines: list[str],
+    memory: Memory,
+    folders: Mapping[str, list[str]],
 ) -> None:
     unstamped = (path for path, stamp in memory.stamps.items() if stamp == seal.ABSENT)
     # A link that leads nowhere has no stamp either, and is there.
-    absent = sorted(seal.missing(str(CURRENT.root), unstamped))
+    absent = sorted(seal.missing(str(project.root), unstamped))
     paths = sorted(memory.stamps.keys() - {*absent})
     data = {
         "form": seal.FORM,
@@ -105,40 +115,42 @@ def _write_seal(
         "absent": absent,
         "state": seal.state_of(memory.stamps[path] for path in paths),
     }
-    file = CURRENT.root / seal.place(arguments)
+    file = project.root / seal.place(arguments)
     _drop_oldest(file)
     atomic.remember(file, json.dumps(data).encode())
 
 
-def _stamped(steps: Sequence[Step], models: Mapping[str, set[str]]) -> Memory | None:
+def _stamped(
+    project: Project, steps: Sequence[Step], models: Mapping[str, set[str]]
+) -> Memory | None:
     """All paths that decide, and their stamps; None where something was changed meanwhile.
 
     Of a spared model it is the stamps by which it was found whole. models: of the others.
     """
-    common, objects = sorted({*_common()}), {*_objects(steps)}
-    spared, earlier = CURRENT.spared, CURRENT.memory
+    common, objects = sorted({*_common(project)}), {*_objects(project, steps)}
+    spared, earlier = project.spared, project.memory
     stamps: dict[str, bytes] = {}
     if earlier is not None:
         objects |= {*earlier.objects}
         stamps = {path: earlier.stamps[path] for held in spared.values() for path in held.paths}
     paths = sorted({*common, *objects, *(path for own in models.values() for path in own)})
-    made = {*_made(steps)} | objects
-    found = _stamps(paths, made)
+    made = {*_made(project, steps)} | objects
+    found = _stamps(project, paths, made)
     if found is None:
         return None
-    if not _is_as_recorded(steps, dict(zip(paths, found, strict=True))):
+    if not _is_as_recorded(project, steps, dict(zip(paths, found, strict=True))):
         return None
     own = dict(zip(paths, map(seal.packed, found), strict=True))
-    told = {model: _whole(model, held, own) for model, held in models.items()}
+    told = {model: _whole(project, model, held, own) for model, held in models.items()}
     return Memory({**spared, **told}, common, sorted(objects), stamps | own)
 
 
-def _whole(model: str, paths: set[str], stamps: Mapping[str, bytes]) -> Whole:
+def _whole(project: Project, model: str, paths: set[str], stamps: Mapping[str, bytes]) -> Whole:
     """What is held of a model but for what the report says."""
     ordered = sorted(paths)
     needs = {
         path.split("/")[1]
-        for step in CURRENT.plan.of(model)
+        for step in project.plan.of(model)
         for path in step.dependencies
         if path.startswith("models/")
     }
@@ -146,49 +158,49 @@ def _whole(model: str, paths: set[str], stamps: Mapping[str, bytes]) -> Whole:
     return Whole(ordered, state, sorted(needs - {model}), "", {})
 
 
-def _told(memory: Memory, told: Mapping[str, Told]) -> Memory:
-    registries = sparing.registries(CURRENT.plan)
+def _told(project: Project, memory: Memory, told: Mapping[str, Told]) -> Memory:
+    registries = sparing.registries(project.plan)
     own = {
         model: replace(memory.models[model], registry=registries[model], told=vars(each))
         for model, each in told.items()
     }
-    return replace(memory, models={**CURRENT.spared, **own})
+    return replace(memory, models={**project.spared, **own})
 
 
-def _common() -> Iterator[str]:
+def _common(project: Project) -> Iterator[str]:
     """What decides of all models: code, pins, configuration, and which models there are."""
     yield from _FILES
-    yield from map(_relative, config_files(CURRENT.root))
-    for folder in _code_folders()[1:]:
-        yield from (f"{folder}/{e.name}" for e in os.scandir(CURRENT.root / folder) if e.is_file())
-    models = CURRENT.models
-    for entry in os.scandir(CURRENT.root / "models"):
+    yield from (_relative(project, file) for file in config_files(project.root))
+    for folder in _code_folders(project)[1:]:
+        yield from (f"{folder}/{e.name}" for e in os.scandir(project.root / folder) if e.is_file())
+    models = project.models
+    for entry in os.scandir(project.root / "models"):
         if entry.is_dir() and entry.name not in models:
             yield from _recipes(f"models/{entry.name}")
 
 
-def _of_model(model: str, chosen: set[str]) -> set[str]:
+def _of_model(project: Project, model: str, chosen: set[str]) -> set[str]:
     """Every path that its plan was read from, and all that its chosen steps read or make.
 
     What another model makes is a path of that one's.
     """
-    folder, makers = CURRENT.plan.recipes[model].folder, CURRENT.plan.makers()
+    folder, makers = project.plan.recipes[model].folder, project.plan.makers()
     found = {*_recipes(folder), f"{folder}/dvc.yaml"}
-    for step in CURRENT.plan.of(model):
+    for step in project.plan.of(model):
         for path in step.dependencies:
             if path not in makers:
-                found.update(_below(path))
-                found.update(_ignoring(path))
+                found.update(_below(project, path))
+                found.update(_ignoring(project, path))
         if step.name in chosen:
             found.add(f"{folder}/dvc.lock")
             for path in step.outputs.values():
-                found.update(_below(path))
+                found.update(_below(project, path))
     return found
 
 
-def _ignoring(path: str) -> Iterator[str]:
+def _ignoring(project: Project, path: str) -> Iterator[str]:
     """Where a .dvcignore would count. A file that becomes a folder has another stamp."""
-    is_file = os.path.isfile(f"{CURRENT.root}/{path}")  # noqa: PTH113 - thousands of paths
+    is_file = os.path.isfile(f"{project.root}/{path}")  # noqa: PTH113 - thousands of paths
     folders = PurePath(path).parents if is_file else PurePath(path, "_").parents
     yield from (f"{folder}/{IGNORE}" for folder in folders)
 
@@ -197,59 +209,65 @@ def _recipes(folder: str) -> Iterator[str]:
     yield from (f"{folder}/{name}" for name in ("recipe.yaml", "recipe.yml"))
 
 
-def _objects(steps: Iterable[Step]) -> Iterator[str]:
+def _objects(project: Project, steps: Iterable[Step]) -> Iterator[str]:
     """Where the cache holds what the steps made: `dvc gc` of another checkout may take it away."""
-    store, locks = CURRENT.builder.store, CURRENT.builder.locks
+    store, locks = project.builder.store, project.builder.locks
     entries = (entry for step in steps if (entry := locks.entry(step)) is not None)
     contents = (content for entry in entries for content in entry.outs.values())
-    yield from {_relative(folder) for content in contents for folder in store.folders(content)}
+    yield from {
+        _relative(project, folder) for content in contents for folder in store.folders(content)
+    }
 
 
-def _relative(path: Path | str) -> str:
+def _relative(project: Project, path: Path | str) -> str:
     """From the project's real folder, which links on the way there don't change."""
-    return os.path.relpath(os.path.realpath(path), os.path.realpath(CURRENT.root))
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(project.root))
 
 
-def _code_folders() -> list[str]:
+def _code_folders(project: Project) -> list[str]:
     """The project's own folder, and all that may hold code or pins."""
-    below = (path for folder in _FOLDERS for path in _below(folder) if "__pycache__" not in path)
-    return [".", *(path for path in below if (CURRENT.root / path).is_dir())]
+    below = (
+        path for folder in _FOLDERS for path in _below(project, folder) if "__pycache__" not in path
+    )
+    return [".", *(path for path in below if (project.root / path).is_dir())]
 
 
-def _watched() -> list[str]:
+def _watched(project: Project) -> list[str]:
     """All folders whose names decide. Outputs that the cache lost are put into it again."""
-    objects = CURRENT.builder.store.objects
+    objects = project.builder.store.objects
     return [
-        *_code_folders(),
-        *([_relative(objects.parent)] if objects.is_dir() else []),
+        *_code_folders(project),
+        *([_relative(project, objects.parent)] if objects.is_dir() else []),
     ]
 
 
-def _made(steps: Iterable[Step]) -> Iterator[str]:
+def _made(project: Project, steps: Iterable[Step]) -> Iterator[str]:
     """What a run writes."""
     yield "dvc.yaml"
-    yield from (f"{recipe.folder}/dvc.yaml" for recipe in CURRENT.plan.recipes.values())
+    yield from (f"{recipe.folder}/dvc.yaml" for recipe in project.plan.recipes.values())
     for step in steps:
         yield f"{step.folder}/dvc.lock"
         for path in step.outputs.values():
-            yield from _below(path)
+            yield from _below(project, path)
 
 
-def _below(path: str) -> Iterator[str]:
+def _below(project: Project, path: str) -> Iterator[str]:
     """The path, and all that is in it where it is a folder, links followed."""
     yield path
-    root = str(CURRENT.root)
+    root = str(project.root)
     if os.path.isdir(f"{root}/{path}"):  # noqa: PTH112 - thousands of paths
         for parent, folders, files in os.walk(f"{root}/{path}", followlinks=True):
             below = parent[len(root) + 1 :]
             yield from (f"{below}/{name}" for name in (*folders, *files))
 
 
-def _stamps(paths: Sequence[str], made: set[str]) -> list[list[int] | None] | None:
+def _stamps(
+    project: Project, paths: Sequence[str], made: set[str]
+) -> list[list[int] | None] | None:
     """The paths' stamps; None where one was changed since this run began, and not by it."""
     for _ in range(2):
         now_ns = time.time_ns()
-        stamps = [seal.stamp(f"{CURRENT.root}/{path}") for path in paths]
+        stamps = [seal.stamp(f"{project.root}/{path}") for path in paths]
         fresh = [
             (path, found)
             for path, found in zip(paths, stamps, strict=True)
@@ -267,10 +285,12 @@ def _is_fresh(found: Sequence[int]) -> bool:
     return max(found[:2]) > seal.BEGAN_NS - seal.racy_ns(*found[:2])
 
 
-def _is_as_recorded(steps: Sequence[Step], stamps: dict[str, list[int] | None]) -> bool:
+def _is_as_recorded(
+    project: Project, steps: Sequence[Step], stamps: dict[str, list[int] | None]
+) -> bool:
     """Whether what this run wrote is still there as it was written. Read after it was stamped."""
     fresh = {path for path, found in stamps.items() if found is not None and _is_fresh(found)}
-    builder, plan = CURRENT.builder, CURRENT.plan
+    builder, plan = project.builder, project.plan
     touched = fresh | {parent.as_posix() for path in fresh for parent in PurePath(path).parents}
     return (
         all(
@@ -278,9 +298,11 @@ def _is_as_recorded(steps: Sequence[Step], stamps: dict[str, list[int] | None]) 
             for folder in {step.folder for step in steps}
             if f"{folder}/dvc.lock" in fresh
         )
-        and ("dvc.yaml" not in fresh or _is_text("dvc.yaml", dvc_yaml.registry_text(plan)))
+        and ("dvc.yaml" not in fresh or _is_text(project, "dvc.yaml", dvc_yaml.registry_text(plan)))
         and all(
-            _is_text(f"{recipe.folder}/dvc.yaml", dvc_yaml.model_text(plan.of(recipe.model)))
+            _is_text(
+                project, f"{recipe.folder}/dvc.yaml", dvc_yaml.model_text(plan.of(recipe.model))
+            )
             for recipe in plan.recipes.values()
             if f"{recipe.folder}/dvc.yaml" in fresh
         )
@@ -294,8 +316,8 @@ def _is_as_recorded(steps: Sequence[Step], stamps: dict[str, list[int] | None]) 
     )
 
 
-def _is_text(path: str, text: str) -> bool:
-    return (CURRENT.root / path).read_text(encoding="utf-8") == text
+def _is_text(project: Project, path: str, text: str) -> bool:
+    return (project.root / path).read_text(encoding="utf-8") == text
 
 
 def _drop_oldest(kept: Path) -> None:

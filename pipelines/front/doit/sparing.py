@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from pipelines.building import dvc_yaml
 from pipelines.building.plan import Plan
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files.where import Problems
 from pipelines.record import whole
 from pipelines.record.whole import Memory
 
 
-def spare_whole_models() -> None:
+def spare_whole_models(project: Project) -> None:
     """Leave out what the memory of whole models tells of, unless dvc.yaml would be another then."""
-    memory = whole.read(CURRENT.root)
-    spared = memory.unchanged(CURRENT.root) if memory else {}
+    memory = whole.read(project.root)
+    spared = memory.unchanged(project.root) if memory else {}
     if memory is None or not spared:
         return
-    CURRENT.spare(spared, memory)
+    project.spare(spared, memory)
     try:
-        is_same = _is_registry_of(memory)
+        is_same = _is_registry_of(project, memory)
     except Problems:  # told by the run, after what else is wrong
         is_same = False
     if not is_same:
-        CURRENT.spare({}, None)
+        project.spare({}, None)
 
 
 def registries(plan: Plan) -> dict[str, str]:
@@ -35,12 +35,12 @@ def registries(plan: Plan) -> dict[str, str]:
     }
 
 
-def _is_registry_of(memory: Memory) -> bool:
+def _is_registry_of(project: Project, memory: Memory) -> bool:
     """Whether the root dvc.yaml that a run of all models left is that of the present recipes."""
-    if CURRENT.broken:  # then no run writes it
+    if project.broken:  # then no run writes it
         return True
     held = {model: of.registry for model, of in memory.models.items()}
     return held == {
-        **{model: of.registry for model, of in CURRENT.spared.items()},
-        **registries(CURRENT.plan),
+        **{model: of.registry for model, of in project.spared.items()},
+        **registries(project.plan),
     }

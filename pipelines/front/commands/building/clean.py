@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.files.confined import link_above
 from pipelines.front.commands.command import OwnCommand
@@ -31,21 +31,21 @@ class Clean(OwnCommand):
         parser.add_argument("-a", "--clean-all", action="store_true", help="of every step")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        chosen = steps_named([] if arguments.clean_all else arguments.names)
+        chosen = steps_named(self.project, [] if arguments.clean_all else arguments.names)
         if arguments.clean_dep:
-            chosen = CURRENT.plan.with_dependencies(chosen)
+            chosen = self.project.plan.with_dependencies(chosen)
         if arguments.dry_run:
-            return _clean(chosen, is_dry=True)
-        with RunLock(CURRENT.root):  # nothing that a run is about to use
-            return _clean(chosen, is_dry=False)
+            return _clean(self.project, chosen, is_dry=True)
+        with RunLock(self.project.root):  # nothing that a run is about to use
+            return _clean(self.project, chosen, is_dry=False)
 
 
-def _clean(chosen: set[str], is_dry: bool) -> int:
-    steps = [step for step in CURRENT.plan.steps.values() if step.name in chosen]
+def _clean(project: Project, chosen: set[str], is_dry: bool) -> int:
+    steps = [step for step in project.plan.steps.values() if step.name in chosen]
     for path in (path for step in steps for path in sorted(step.outputs.values())):
-        if not (place := CURRENT.root / path).exists() and not place.is_symlink():
+        if not (place := project.root / path).exists() and not place.is_symlink():
             continue
-        if (link := link_above(str(CURRENT.root), path)) is not None:
+        if (link := link_above(str(project.root), path)) is not None:
             console.say(f"{link} is a link: what it leads to is left alone", "yellow")
             continue
         console.tell(f"would remove {path}" if is_dry else f"removed {path}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from pipelines.building import dry_run
-from pipelines.building.project import CURRENT
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import UsageError, steps_named
@@ -26,11 +25,15 @@ class Forget(OwnCommand):
 
     def act(self, arguments: argparse.Namespace) -> int:
         if arguments.ignored:
-            LockBackend("").remove_all()
+            LockBackend(self.project).remove_all()
             return 0
         if not arguments.names and not arguments.all:
             raise UsageError("forget what?", "name a model or a step, or say --all")
-        plan, builder, chosen = CURRENT.plan, CURRENT.builder, steps_named(arguments.names)
+        plan, builder, chosen = (
+            self.project.plan,
+            self.project.builder,
+            steps_named(self.project, arguments.names),
+        )
         # What the next run would restore, before any of it is dropped.
         foreseen = dry_run.make(plan, builder, plan.with_dependencies(chosen)).steps
         for name in sorted(chosen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.building.why import reasons
 from pipelines.front.commands.command import OwnCommand
@@ -22,23 +22,25 @@ class Info(OwnCommand):
         parser.add_argument("names", nargs="+", metavar="MODEL|MODEL@TARGET|STEP")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        for number, (step, why) in enumerate(reasons(steps_named(arguments.names))):
+        for number, (step, why) in enumerate(
+            reasons(self.project, steps_named(self.project, arguments.names))
+        ):
             if number:
                 console.tell()
-            _tell(step, why)
+            _tell(self.project, step, why)
         return 0
 
 
-def _tell(step: Step, why: list[str]) -> None:
+def _tell(project: Project, step: Step, why: list[str]) -> None:
     console.tell(step.name)
     state = ["stale", *(f"  {reason}" for reason in why)] if why else ["up to date"]
     _section("state", state)
     _section("runs in", step.toolchains)
     _section("reads", step.dependencies)
     _section("of the recipe", sorted(step.sections))
-    _section("makes", (_made(path) for path in sorted(step.outputs.values())))
-    log = CURRENT.builder.log_of(step)
-    _section("log", [log.relative_to(CURRENT.root).as_posix()] if log.is_file() else ["none yet"])
+    _section("makes", (_made(project, path) for path in sorted(step.outputs.values())))
+    log = project.builder.log_of(step)
+    _section("log", [log.relative_to(project.root).as_posix()] if log.is_file() else ["none yet"])
 
 
 def _section(name: str, lines: Iterable[str]) -> None:
@@ -46,5 +48,5 @@ def _section(name: str, lines: Iterable[str]) -> None:
         console.tell(f"  {'' if number else name:<14}{line}")
 
 
-def _made(path: str) -> str:
-    return path if (CURRENT.root / path).exists() else f"{path} (not there)"
+def _made(project: Project, path: str) -> str:
+    return path if (project.root / path).exists() else f"{path} (not there)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from pipelines.building.dvc_files import write_all
-from pipelines.building.project import CURRENT
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import steps_named
@@ -20,11 +19,13 @@ class ShowPlan(OwnCommand):
         parser.add_argument("names", nargs="*", metavar="MODEL|MODEL@TARGET|STEP")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        chosen = steps_named(arguments.names)
-        for path in write_all(CURRENT.root, CURRENT.plan, is_whole=not CURRENT.broken):
+        chosen = steps_named(self.project, arguments.names)
+        for path in write_all(
+            self.project.root, self.project.plan, is_whole=not self.project.broken
+        ):
             console.say(f"wrote {path}")
-        for step in CURRENT.plan.steps.values():
+        for step in self.project.plan.steps.values():
             if step.name in chosen:
-                needs = " ".join(earlier.name for earlier in CURRENT.plan.before(step))
+                needs = " ".join(earlier.name for earlier in self.project.plan.before(step))
                 console.tell(f"{step.name:<32} {needs}".rstrip())
         return 0

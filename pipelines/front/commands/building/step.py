@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipelines.building.dvc_files import is_current
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.dvc.repo import is_inside_dvc
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
@@ -25,27 +25,27 @@ class RunStep(OwnCommand):
         parser.add_argument("step", metavar="STEP")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        steps = CURRENT.plan.steps
+        steps = self.project.plan.steps
         if arguments.step not in steps:
             raise unknown("step", arguments.step, steps, "steps")
         step = steps[arguments.step]
-        if not is_current(CURRENT.root, CURRENT.plan, step):
+        if not is_current(self.project.root, self.project.plan, step):
             raise UsageError(
                 f"{step.folder}/dvc.yaml is not the one that its recipe makes",
                 "run: ./doit plan (it writes every dvc.yaml anew)",
             )
-        Environments(CURRENT.root).make(step.toolchains)
-        runtime_parts.fetch(CURRENT.root, [step])
+        Environments(self.project.root).make(step.toolchains)
+        runtime_parts.fetch(self.project.root, [step])
         try:
-            console.say(f"{step.name}  {_bring(step)}")
+            console.say(f"{step.name}  {_bring(self.project, step)}")
         except Failed as error:
             console.say(f"{step.name}: {error}", "red")
             return 1
         return 0
 
 
-def _bring(step: Step) -> str:
+def _bring(project: Project, step: Step) -> str:
     if is_inside_dvc():
-        CURRENT.builder.bring_for_dvc(step)
+        project.builder.bring_for_dvc(step)
         return "ran"
-    return CURRENT.builder.bring(step).value
+    return project.builder.bring(step).value

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from pipelines.building.project import CURRENT
 from pipelines.files.engine import IS_PINNED
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import jobs_at_once
@@ -24,7 +23,7 @@ class Test(OwnCommand):
     def parse_execute(self, in_args: Sequence[str]) -> int:
         if in_args or IS_PINNED:  # a few tests make what they need themselves
             return _pytest(in_args)
-        Environments(CURRENT.root).make(known(CURRENT.root))
+        Environments(self.project.root).make(known(self.project.root))
         workers = min(_MOST, jobs_at_once())
         return _pytest(["-n", str(workers), "--dist", "loadgroup", "--no-loadscope-reorder"])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.building.project import CURRENT
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.run.toolchain.toolchain import Environments, forget_own, known, load, own_changes
@@ -27,10 +26,10 @@ class Toolchains(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        environments = Environments(CURRENT.root)
+        environments = Environments(self.project.root)
         if arguments.prune:
             return self._prune(environments)
-        names = known(CURRENT.root) if arguments.all else arguments.names
+        names = known(self.project.root) if arguments.all else arguments.names
         if arguments.check:
             return self._check(environments, names)
         if arguments.remake:
@@ -50,8 +49,8 @@ class Toolchains(OwnCommand):
 
     def _check(self, environments: Environments, names: list[str]) -> int:
         """Hold every installed file against its wheel's record. 1 where one was changed."""
-        missing = {toolchain.name for toolchain in environments.missing(known(CURRENT.root))}
-        made = [name for name in names or known(CURRENT.root) if name not in missing]
+        missing = {toolchain.name for toolchain in environments.missing(known(self.project.root))}
+        made = [name for name in names or known(self.project.root) if name not in missing]
         changed = environments.check(made, wholly=True)
         for name in made:
             if name not in changed:
@@ -68,11 +67,11 @@ class Toolchains(OwnCommand):
         return 1 if changed or own else 0
 
     def _list(self, environments: Environments) -> None:
-        names = known(CURRENT.root)
+        names = known(self.project.root)
         missing = {toolchain.name for toolchain in environments.missing(names)}
         rows = [["toolchain", "download", "disk", ""]]
         for name in names:
-            toolchain = load(CURRENT.root, name)
+            toolchain = load(self.project.root, name)
             state = "not made yet" if name in missing else "made"
             rows.append([name, toolchain.download, toolchain.disk, state])
         for line in console.table(rows, right=(1, 2)):

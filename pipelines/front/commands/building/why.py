@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipelines.building import dry_run
 from pipelines.building.dry_run import Foreseen
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import steps_named
@@ -23,20 +23,20 @@ class Why(OwnCommand):
         parser.add_argument("names", nargs="*", metavar="MODEL|MODEL@TARGET|STEP")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        for each in foreseen(steps_named(arguments.names)):
+        for each in foreseen(self.project, steps_named(self.project, arguments.names)):
             _tell(each)
         return 0
 
 
-def foreseen(chosen: set[str]) -> Iterator[Foreseen]:
+def foreseen(project: Project, chosen: set[str]) -> Iterator[Foreseen]:
     """What a run would do with each chosen step."""
-    found = dry_run.make(CURRENT.plan, CURRENT.builder, CURRENT.plan.with_dependencies(chosen))
+    found = dry_run.make(project.plan, project.builder, project.plan.with_dependencies(chosen))
     yield from (each for name, each in found.steps.items() if name in chosen)
 
 
-def reasons(chosen: set[str]) -> Iterator[tuple[Step, list[str]]]:
+def reasons(project: Project, chosen: set[str]) -> Iterator[tuple[Step, list[str]]]:
     """Each chosen step, and why it is stale; empty where it is up to date."""
-    yield from ((each.step, each.reasons) for each in foreseen(chosen))
+    yield from ((each.step, each.reasons) for each in foreseen(project, chosen))
 
 
 def _tell(each: Foreseen) -> None:

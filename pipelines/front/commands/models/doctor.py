@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.doctor import accuracy, explanation, search, trial
 from pipelines.doctor.applicable import applicable
 from pipelines.doctor.remedy import Remedy
@@ -73,28 +73,30 @@ class Doctor(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, targets = find(arguments.model, arguments.target, "the doctor")
+        recipe, targets = find(self.project, arguments.model, arguments.target, "the doctor")
         _require_known(arguments.without)
         best: dict[str, Remedy] = {}
         failed = 0
         for target in targets:
-            code = dispatch([f"{recipe.model}@{target.name}"])
-            *_, last = CURRENT.plan.of(recipe.model, target.name)
-            is_stale = not CURRENT.builder.is_up_to_date(last)
-            if is_stale and _is_shared_stale(recipe):
+            code = dispatch(self.project, [f"{recipe.model}@{target.name}"])
+            *_, last = self.project.plan.of(recipe.model, target.name)
+            is_stale = not self.project.builder.is_up_to_date(last)
+            if is_stale and _is_shared_stale(self.project, recipe):
                 return code or 1
-            with RunLock(CURRENT.root):
+            with RunLock(self.project.root):
                 if arguments.aim == "accuracy" and not is_stale:
-                    found = _improve(recipe, target, arguments.without, arguments.interface)
+                    found = _improve(
+                        self.project, recipe, target, arguments.without, arguments.interface
+                    )
                 else:
                     look = _treat if is_stale else _examine
-                    found = look(recipe, target, arguments.without)
+                    found = look(self.project, recipe, target, arguments.without)
             if is_stale and (found is None or not arguments.apply):
                 failed = code or 1
             if found is not None:
                 best[target.name] = found.remedy
         if arguments.apply and best:
-            _apply(recipe, best)
+            _apply(self.project, recipe, best)
         return failed
 
 
@@ -105,10 +107,10 @@ def _require_known(left_out: Sequence[str]) -> None:
             raise unknown("rewrite or option", name, known, "there are")
 
 
-def _apply(recipe: Recipe, best: Mapping[str, Remedy]) -> None:
+def _apply(project: Project, recipe: Recipe, best: Mapping[str, Remedy]) -> None:
     """Write the targets' remedies into the recipe, which has one list of rewrites for them all."""
     rewrites = tuple(dict.fromkeys(name for remedy in best.values() for name in remedy.rewrites))
-    place = CURRENT.root / recipe.file
+    place = project.root / recipe.file
     text = place.read_text(encoding="utf-8")
     for name, remedy in best.items():
         together = replace(remedy, rewrites=rewrites)
@@ -117,15 +119,17 @@ def _apply(recipe: Recipe, best: Mapping[str, Remedy]) -> None:
     console.say(f"wrote {recipe.file}; ./doit {recipe.model} takes what was tried from the cache")
 
 
-def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Result | None:
+def _examine(
+    project: Project, recipe: Recipe, target: Target, left_out: Collection[str]
+) -> Result | None:
     """Explain the build, try remedies, and tell the best."""
-    for line in explanation.lines(CURRENT.root, recipe, target):
+    for line in explanation.lines(project.root, recipe, target):
         console.tell(line)
     console.tell()
-    found = applicable(CURRENT.root, recipe, left_out).for_bytes()
+    found = applicable(project.root, recipe, left_out).for_bytes()
     trials = Clinic(
-        CURRENT.root,
-        builder_of_trials(CURRENT.builder),
+        project.root,
+        builder_of_trials(project.builder),
         jobs_at_once(),
         options_for(target.platform or "", left_out),
         pruning_for(target, left_out),
@@ -143,12 +147,12 @@ def _examine(recipe: Recipe, target: Target, left_out: Collection[str]) -> Resul
     return best
 
 
-def _runner(recipe: Recipe, target: Target) -> Callable[[Remedy], Result]:
+def _runner(project: Project, recipe: Recipe, target: Target) -> Callable[[Remedy], Result]:
     """Tries a remedy, and tells what came of it."""
-    builder = builder_of_trials(CURRENT.builder)
+    builder = builder_of_trials(project.builder)
 
     def run(remedy: Remedy) -> Result:
-        result = trial.run(CURRENT.root, builder, recipe, target, remedy)
+        result = trial.run(project.root, builder, recipe, target, remedy)
         _tell_progress(result)
         return result
 
@@ -156,15 +160,19 @@ def _runner(recipe: Recipe, target: Target) -> Callable[[Remedy], Result]:
 
 
 def _improve(
-    recipe: Recipe, target: Target, left_out: Collection[str], named: Collection[str]
+    project: Project,
+    recipe: Recipe,
+    target: Target,
+    left_out: Collection[str],
+    named: Collection[str],
 ) -> Result | None:
     """Tell what costs accuracy, try remedies, and tell the best."""
-    for line in explanation.accuracy(CURRENT.root, recipe, target):
+    for line in explanation.accuracy(project.root, recipe, target):
         console.tell(line)
     console.tell()
-    found = applicable(CURRENT.root, recipe, left_out)
-    run = _runner(recipe, target)
-    as_it_is = trial.as_it_is(CURRENT.root, recipe, target)
+    found = applicable(project.root, recipe, left_out)
+    run = _runner(project, recipe, target)
+    as_it_is = trial.as_it_is(project.root, recipe, target)
     tried = accuracy.remedies(found, target, left_out)
     results = accuracy.try_all(run, as_it_is, tried, jobs_at_once())
     for line in accuracy_table.lines(results, found.cuts):
@@ -188,20 +196,22 @@ def _improve(
     return best
 
 
-def _is_shared_stale(recipe: Recipe) -> bool:
+def _is_shared_stale(project: Project, recipe: Recipe) -> bool:
     """Whether the network did not get as far as a target of its own."""
-    shared = list(CURRENT.plan.of(recipe.model))
-    return not all(CURRENT.builder.is_up_to_date(step) for step in shared if step.target is None)
+    shared = list(project.plan.of(recipe.model))
+    return not all(project.builder.is_up_to_date(step) for step in shared if step.target is None)
 
 
-def _treat(recipe: Recipe, target: Target, left_out: Collection[str]) -> Result | None:
+def _treat(
+    project: Project, recipe: Recipe, target: Target, left_out: Collection[str]
+) -> Result | None:
     """Of a target that fails to build: find what builds, and tell what it costs.
 
     Returns it unless it is a cut, which is for the user to choose.
     """
     console.tell(f"{recipe.model}@{target.name} does not build; tried until one does:")
-    found = applicable(CURRENT.root, recipe, left_out)
-    run = _runner(recipe, target)
+    found = applicable(project.root, recipe, left_out)
+    run = _runner(project, recipe, target)
     options = options_for(target.platform or "", left_out)
     treated = treat(run, found, [*options, *plainer_for(target, left_out)])
     for result in treated.tried:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.backends.rknn import steps
 from pipelines.backends.rknn.handoff import page, sheet
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
 from pipelines.front.commands.building.why import reasons
@@ -38,21 +38,21 @@ class Handoff(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, target = by_name(arguments.name, "rknn")
+        recipe, target = by_name(self.project, arguments.name, "rknn")
         folder = Path(STARTED_IN, arguments.output or f"handoff-{recipe.model}-{target.name}")
         _require_replaceable(folder)
-        _require_up_to_date(recipe, target)
-        if not write(recipe, target, folder):
+        _require_up_to_date(self.project, recipe, target)
+        if not write(self.project, recipe, target, folder):
             return 1
         console.tell(f"{folder}: HANDOFF.md says how to use it")
         return 0
 
 
-def write(recipe: Recipe, target: Target, folder: Path) -> bool:
+def write(project: Project, recipe: Recipe, target: Target, folder: Path) -> bool:
     """Make the folder, of a build that is up to date. Returns whether it worked; it tells why."""
-    with run_aside(steps.handoff_step(recipe, target, CURRENT.root)) as out:
+    with run_aside(project, steps.handoff_step(recipe, target, project.root)) as out:
         if out is not None:
-            _write(recipe, target, out, folder)
+            _write(project, recipe, target, out, folder)
         return out is not None
 
 
@@ -66,26 +66,26 @@ def _require_replaceable(folder: Path) -> None:
         )
 
 
-def _require_up_to_date(recipe: Recipe, target: Target) -> None:
+def _require_up_to_date(project: Project, recipe: Recipe, target: Target) -> None:
     """A sheet of a file that the recipe no longer makes would be a wrong one."""
     name = f"{recipe.model}@{target.name}"
     build = f"{recipe.model}:build@{target.name}"
-    if any(why for _, why in reasons(CURRENT.plan.with_dependencies({build}))):
+    if any(why for _, why in reasons(project, project.plan.with_dependencies({build}))):
         raise UsageError(f"{build} is not up to date", f"run: ./doit {name}")
-    if not (CURRENT.root / built(recipe, f"{target.name}/model.rknn")).is_file():
+    if not (project.root / built(recipe, f"{target.name}/model.rknn")).is_file():
         raise UsageError(f"{name} is not here", f"run: ./doit {name}")
 
 
-def _write(recipe: Recipe, target: Target, made: Path, folder: Path) -> None:
+def _write(project: Project, recipe: Recipe, target: Target, made: Path, folder: Path) -> None:
     """Beside the folder first, then in its place: a kill leaves no half of it."""
-    model = CURRENT.root / built(recipe, f"{target.name}/model.rknn")
+    model = project.root / built(recipe, f"{target.name}/model.rknn")
     told = sheet.make(recipe, target, model, made / "references.json")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
         aside = Path(place, "new")
         shutil.copytree(made / "references", aside / "references")
         shutil.copyfile(model, aside / "model.rknn")
-        told["tail"] = _tail(recipe, aside)
+        told["tail"] = _tail(project, recipe, aside)
         for program in _PROGRAMS:
             shutil.copyfile(Path(sheet.__file__).with_name(program), aside / program)
         text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
@@ -96,9 +96,9 @@ def _write(recipe: Recipe, target: Target, made: Path, folder: Path) -> None:
         os.replace(aside, folder)
 
 
-def _tail(recipe: Recipe, folder: Path) -> dict[str, object] | None:
+def _tail(project: Project, recipe: Recipe, folder: Path) -> dict[str, object] | None:
     """The network behind a cut, copied into the folder."""
-    file = CURRENT.root / built(recipe, "simplify/tail.onnx")
+    file = project.root / built(recipe, "simplify/tail.onnx")
     if "cut_postprocessing" not in recipe.simplify.rewrite or not file.is_file():
         return None
     shutil.copyfile(file, folder / "tail.onnx")

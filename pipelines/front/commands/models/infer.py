@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.table import BACKENDS
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
 from pipelines.front.commands.command import OwnCommand
@@ -43,13 +43,13 @@ class Infer(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, target, names = _split(arguments.words)
-        listing, files = _write_list(recipe, [_existing(name) for name in names])
+        recipe, target, names = _split(self.project, arguments.words)
+        listing, files = _write_list(self.project, recipe, [_existing(name) for name in names])
         step, runs = _step(recipe, target, listing, files, arguments.device)
-        if any(CURRENT.builder.contents.of(path) is None for path in step.inputs.values()):
+        if any(self.project.builder.contents.of(path) is None for path in step.inputs.values()):
             name = f"{recipe.model}@{target.name}"
             raise UsageError(f"{name} is not built", f"run: ./doit {name}")
-        with run_aside(step) as out:
+        with run_aside(self.project, step) as out:
             if out is None:
                 return 1
             _tell_outputs(out, runs)
@@ -76,9 +76,9 @@ def _step(
     return backend.board_step(recipe, target, listing, files, device), "board"
 
 
-def _split(words: list[str]) -> tuple[Recipe, Target, list[str]]:
+def _split(project: Project, words: list[str]) -> tuple[Recipe, Target, list[str]]:
     """The target, wherever it stands, and the files."""
-    known = all_named()
+    known = all_named(project)
     name = next((word for word in words if word in known), None)
     if name is None:
         meant = next((word for word in words if "@" in word), words[0])
@@ -96,7 +96,7 @@ def _existing(file: str) -> Path:
     return place.resolve()
 
 
-def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
+def _write_list(project: Project, recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
     """A list file as `dataset.txt` is, a sample a line. Returns it and the files it names."""
     inputs = max(1, len(recipe.inputs))
     if len(files) % inputs:
@@ -104,7 +104,7 @@ def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
             f"{recipe.model} has {inputs} inputs, and {len(files)} files make no whole samples",
             f"give {inputs} files a sample, in this order: {', '.join(recipe.inputs)}",
         )
-    folder = CURRENT.root / ".npumake" / "infer" / str(os.getpid())
+    folder = project.root / ".npumake" / "infer" / str(os.getpid())
     folder.mkdir(parents=True, exist_ok=True)
     links = []
     for i, file in enumerate(files):  # links, since names in a list have no spaces
@@ -115,7 +115,7 @@ def _write_list(recipe: Recipe, files: list[Path]) -> tuple[str, list[str]]:
     lines = (links[i : i + inputs] for i in range(0, len(links), inputs))
     text = "".join(" ".join(link.name for link in line) + "\n" for line in lines)
     (folder / "dataset.txt").write_text(text, encoding="utf-8")
-    below = folder.relative_to(CURRENT.root).as_posix()
+    below = folder.relative_to(project.root).as_posix()
     return f"{below}/dataset.txt", [f"{below}/{link.name}" for link in links]
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
 from pipelines.front.commands.command import OwnCommand
@@ -55,23 +55,25 @@ class New(OwnCommand):
         add("--no-build", action="store_true", help="write the recipe alone")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        parts, sides = _parts(arguments)
+        parts, sides = _parts(self.project, arguments)
         if parts is None:
             return cli.FAILURE
-        folder = CURRENT.root / "models" / parts.model
+        folder = self.project.root / "models" / parts.model
         model_folder.write(folder, parts.network, parts.data, sides, recipe_text.text(parts))
-        load(folder / model_folder.RECIPE, CURRENT.root)  # raises Problems, with their places
-        _tell(parts, folder)
-        return 0 if arguments.no_build else _build(parts)
+        load(folder / model_folder.RECIPE, self.project.root)  # raises Problems, with their places
+        _tell(self.project, parts, folder)
+        return 0 if arguments.no_build else _build(self.project, parts)
 
 
-def _parts(arguments: argparse.Namespace) -> tuple[recipe_text.Parts | None, Sequence[str]]:
+def _parts(
+    project: Project, arguments: argparse.Namespace
+) -> tuple[recipe_text.Parts | None, Sequence[str]]:
     """All that the recipe says. None where looking into the file failed, which is told."""
     name, platform = _checked(arguments.model), _platform(arguments.platform or _PLATFORM)
     found, config, listed = _given(arguments.file)
-    model_folder.require_free(CURRENT.root / "models" / name, found, f"models/{name}")
+    model_folder.require_free(project.root / "models" / name, found, f"models/{name}")
     shapes = _shapes(arguments.shape)
-    look = _look(found, shapes, name)
+    look = _look(project, found, shapes, name)
     if look is None:
         return None, ()
     settled = inputs.settle(look, {} if found.kind.startswith("torch") else shapes, config)
@@ -171,7 +173,7 @@ def _shapes(words: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _look(
-    found: Network, shapes: Mapping[str, Sequence[int]], name: str
+    project: Project, found: Network, shapes: Mapping[str, Sequence[int]], name: str
 ) -> Mapping[str, Any] | None:
     toolchain, job = found.look
     params = network.look_params(found, shapes)
@@ -193,14 +195,14 @@ def _look(
         toolchains=(toolchain,),
         work=lambda: (Work(toolchain, job, params),),
     )
-    with run_aside(step) as out:
+    with run_aside(project, step) as out:
         if out is None:
             return None
         read: Mapping[str, Any] = json.loads((out / "look.json").read_text())
         return read
 
 
-def _tell(parts: recipe_text.Parts, folder: Path) -> None:
+def _tell(project: Project, parts: recipe_text.Parts, folder: Path) -> None:
     console.tell(f"wrote models/{parts.model}/{model_folder.RECIPE}")
     for each in parts.inputs:
         for line in each.lines:
@@ -216,7 +218,7 @@ def _tell(parts: recipe_text.Parts, folder: Path) -> None:
         _tell_wrapped(note)
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.stat().st_size > _LARGE_BYTES:
-            told = file.relative_to(CURRENT.root)
+            told = file.relative_to(project.root)
             size = console.quantity(file.stat().st_size)
             _tell_wrapped(f"{told}: {size}, large for git: .venv/bin/dvc add {told}")
 
@@ -226,11 +228,11 @@ def _tell_wrapped(words: str) -> None:
         console.tell(line)
 
 
-def _build(parts: recipe_text.Parts) -> int:
-    CURRENT.read_again()
-    code = cli.dispatch([parts.model])
+def _build(project: Project, parts: recipe_text.Parts) -> int:
+    project.read_again()
+    code = cli.dispatch(project, [parts.model])
     place = f"models/{parts.model}/build/{parts.platform}/model.rknn"
-    made = CURRENT.root / place
+    made = project.root / place
     if code == 0 and made.is_file():
         console.tell(f"{place}: {console.quantity(made.stat().st_size)}")
     else:

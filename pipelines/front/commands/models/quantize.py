@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.fixed_point.steps import TOOLCHAIN
-from pipelines.building.project import CURRENT
 from pipelines.files import atomic, console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -72,9 +71,9 @@ class Quantize(OwnCommand):
     def act(self, arguments: argparse.Namespace) -> int:
         file, folder = _file(arguments.input), _folder(arguments.output)
         step = _step(file, _params(arguments, file), arguments.calibration)
-        Environments(CURRENT.root).make(step.toolchains)
+        Environments(self.project.root).make(step.toolchains)
         try:
-            result = CURRENT.builder.worker.run(step, CURRENT.builder.log_of(step))
+            result = self.project.builder.worker.run(step, self.project.builder.log_of(step))
         except Failed as error:
             console.say(f"{arguments.input}: {error}", "red")
             return 1

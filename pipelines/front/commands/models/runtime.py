@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn.runtime import check
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import by_name
@@ -33,9 +33,9 @@ class Runtime(OwnCommand):
         parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        model, build = _model(arguments.name)
+        model, build = _model(self.project, arguments.name)
         library = Path(STARTED_IN, arguments.librknnrt) if arguments.librknnrt else None
-        told = check.check(model, library, runtime_parts.home(CURRENT.root))
+        told = check.check(model, library, runtime_parts.home(self.project.root))
         if arguments.json:
             console.tell(json.dumps(told, indent=1))
         else:
@@ -44,15 +44,15 @@ class Runtime(OwnCommand):
         return 1 if told["verdict"] == "refused" else 0
 
 
-def _model(name: str) -> tuple[Path, dict[str, Any] | None]:
+def _model(project: Project, name: str) -> tuple[Path, dict[str, Any] | None]:
     """The .rknn, and its build.json where it was built here."""
     if name.endswith(".rknn"):
         place = Path(STARTED_IN, name)
         if not place.is_file():
             raise UsageError(f"no file {name}")
         return place, None
-    recipe, target = by_name(name, "rknn")
-    model = CURRENT.root / built(recipe, f"{target.name}/model.rknn")
+    recipe, target = by_name(project, name, "rknn")
+    model = project.root / built(recipe, f"{target.name}/model.rknn")
     if not model.is_file():
         raise UsageError(f"{name} is not built", f"run: ./doit {name}")
     return model, json.loads(model.with_name("build.json").read_text())

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.doctor.trial import builder_of_trials
 from pipelines.doctor.tune import candidates, pareto
 from pipelines.doctor.tune.experiment import Experiment, Measured
@@ -54,18 +54,18 @@ class Tune(OwnCommand):
                 "--apply writes the cheapest layers that are good enough",
                 "say what is: --max-output-error 0.02, --min-output-cosine 0.999 or --max-drop 1",
             )
-        recipe, target = _one(*find(arguments.model, arguments.target, "tune"))
+        recipe, target = _one(*find(self.project, arguments.model, arguments.target, "tune"))
         _require_open(recipe, target, goal)
-        code = dispatch([f"{recipe.model}@{target.name}"])
-        *_, last = CURRENT.plan.of(recipe.model, target.name)
-        if not CURRENT.builder.is_up_to_date(last):
+        code = dispatch(self.project, [f"{recipe.model}@{target.name}"])
+        *_, last = self.project.plan.of(recipe.model, target.name)
+        if not self.project.builder.is_up_to_date(last):
             return code or 1
-        with RunLock(CURRENT.root):
-            found = _found(recipe, target, goal)
+        with RunLock(self.project.root):
+            found = _found(self.project, recipe, target, goal)
         if found is None:
             return 1
-        _tell(recipe, target, found.measured)
-        return _tell_best(recipe, target, found, goal, is_applied=arguments.apply)
+        _tell(self.project, recipe, target, found.measured)
+        return _tell_best(self.project, recipe, target, found, goal, is_applied=arguments.apply)
 
 
 def _share(text: str) -> float:
@@ -104,17 +104,17 @@ def _require_open(recipe: Recipe, target: Target, goal: Goal) -> None:
         raise UsageError(f"--max-drop asks for accuracy, and {recipe.model} {what}")
 
 
-def _found(recipe: Recipe, target: Target, goal: Goal) -> Found | None:
-    builder = builder_of_trials(CURRENT.builder)
-    experiment = Experiment(CURRENT.root, builder, recipe, target)
+def _found(project: Project, recipe: Recipe, target: Target, goal: Goal) -> Found | None:
+    builder = builder_of_trials(project.builder)
+    experiment = Experiment(project.root, builder, recipe, target)
     try:
-        return tune(experiment, candidates.tensors(CURRENT.root, recipe, target), goal)
+        return tune(experiment, candidates.tensors(project.root, recipe, target), goal)
     except Failed as error:
         console.say(f"{recipe.model}@{target.name}: {error}", "red")
         return None
 
 
-def _tell(recipe: Recipe, target: Target, found: Sequence[Measured]) -> None:
+def _tell(project: Project, recipe: Recipe, target: Target, found: Sequence[Measured]) -> None:
     for line in pareto.lines(found):
         console.tell(line)
     console.tell()
@@ -124,12 +124,12 @@ def _tell(recipe: Recipe, target: Target, found: Sequence[Measured]) -> None:
     place = Path(built(recipe, f"trials/tune-{target.name}"))
     title = f"{recipe.model}@{target.name}"
     for ending, text in (("csv", pareto.to_csv(found)), ("svg", pareto.svg(found, title))):
-        atomic.write(CURRENT.root / f"{place}.{ending}", text.encode())
+        atomic.write(project.root / f"{place}.{ending}", text.encode())
         console.say(f"wrote {place}.{ending}")
 
 
 def _tell_best(
-    recipe: Recipe, target: Target, found: Found, goal: Goal, *, is_applied: bool
+    project: Project, recipe: Recipe, target: Target, found: Found, goal: Goal, *, is_applied: bool
 ) -> int:
     if not goal.is_given:
         return 0
@@ -145,7 +145,7 @@ def _tell_best(
     for line in lines:
         console.tell(f"  {line}")
     if is_applied:
-        place = CURRENT.root / recipe.file
+        place = project.root / recipe.file
         text = place.read_text(encoding="utf-8")
         atomic.write(place, best.variant.applied_to(text, recipe, target).encode())
         console.say(f"wrote {recipe.file}; ./doit {recipe.model} takes the build from the cache")

@@ -7,8 +7,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.doctor import upgrade
 from pipelines.doctor.trial import Result, builder_of_trials
 from pipelines.doctor.upgrade import Cell, Choice, Oracle, Row
@@ -58,10 +59,10 @@ class Upgrade(OwnCommand):
 
     def act(self, arguments: argparse.Namespace) -> int:
         names = list(dict.fromkeys(arguments.toolchain))
-        known = [name for name in toolchain.known(CURRENT.root) if name.startswith("rknn-")]
+        known = [name for name in toolchain.known(self.project.root) if name.startswith("rknn-")]
         _require(names, known, "toolchain", "toolchains")
         _require(arguments.platform, ALL_PLATFORMS, "platform", "platforms")
-        recipes = _recipes(arguments.models)
+        recipes = _recipes(self.project, arguments.models)
         chosen = upgrade.choices(names, list(dict.fromkeys(arguments.platform)))
         wanted = [
             (recipe, target)
@@ -70,11 +71,13 @@ class Upgrade(OwnCommand):
         ]
         if not wanted:
             raise UsageError("none of these has a target of the backend rknn", "name another model")
-        Environments(CURRENT.root).make(names)
-        dispatch([f"{name}:export" for name in dict.fromkeys(r.model for r, _ in wanted)])
-        with RunLock(CURRENT.root):
-            rows = _build(wanted, chosen)
-        return _told(rows, arguments)
+        Environments(self.project.root).make(names)
+        dispatch(
+            self.project, [f"{name}:export" for name in dict.fromkeys(r.model for r, _ in wanted)]
+        )
+        with RunLock(self.project.root):
+            rows = _build(self.project, wanted, chosen)
+        return _told(self.project, rows, arguments)
 
 
 def _require(given: Sequence[str], known: Sequence[str], one: str, all_of_them: str) -> None:
@@ -83,16 +86,18 @@ def _require(given: Sequence[str], known: Sequence[str], one: str, all_of_them: 
             raise unknown(one, name, known, all_of_them)
 
 
-def _recipes(models: Sequence[str]) -> list[Recipe]:
-    recipes = CURRENT.recipes
+def _recipes(project: Project, models: Sequence[str]) -> list[Recipe]:
+    recipes = project.recipes
     _require(models, [*recipes], "model", "models")
     return [recipes[name] for name in dict.fromkeys(models or recipes)]
 
 
-def _build(wanted: Sequence[tuple[Recipe, Target]], chosen: Sequence[list[Choice]]) -> list[Row]:
+def _build(
+    project: Project, wanted: Sequence[tuple[Recipe, Target]], chosen: Sequence[list[Choice]]
+) -> list[Row]:
     """Every target with every choice, side by side."""
-    builder = builder_of_trials(CURRENT.builder)
-    oracle = Oracle(CURRENT.root, builder, _is_built, _tell_progress)
+    builder = builder_of_trials(project.builder)
+    oracle = Oracle(project.root, builder, partial(_is_built, project), _tell_progress)
     with ThreadPoolExecutor(jobs_at_once()) as pool:
         running = [
             (recipe, target, [pool.submit(oracle.cell, recipe, target, one) for one in alike])
@@ -109,9 +114,9 @@ def _build(wanted: Sequence[tuple[Recipe, Target]], chosen: Sequence[list[Choice
         ]
 
 
-def _is_built(recipe: Recipe, target: Target) -> bool:
-    steps = CURRENT.plan.of(recipe.model, target.name)
-    return all(CURRENT.builder.is_up_to_date(step) for step in steps)
+def _is_built(project: Project, recipe: Recipe, target: Target) -> bool:
+    steps = project.plan.of(recipe.model, target.name)
+    return all(project.builder.is_up_to_date(step) for step in steps)
 
 
 def _tell_progress(name: str, choice: Choice, result: Result) -> None:
@@ -119,10 +124,10 @@ def _tell_progress(name: str, choice: Choice, result: Result) -> None:
     console.say(f"  built {what:>8}  {name} with {choice.name}")
 
 
-def _told(rows: Sequence[Row], arguments: argparse.Namespace) -> int:
+def _told(project: Project, rows: Sequence[Row], arguments: argparse.Namespace) -> int:
     if arguments.html:
         data = {"rows": upgrade.as_data(rows), "meanings": _MEANINGS}
-        one_page.write("upgrade", data, arguments.html)
+        one_page.write(project, "upgrade", data, arguments.html)
     if arguments.json:
         console.tell(json.dumps(upgrade.as_data(rows), indent=1))
     else:

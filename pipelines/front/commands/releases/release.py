@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.releases import releasing
@@ -38,13 +38,13 @@ class Release(OwnCommand):
 
     def act(self, arguments: argparse.Namespace) -> int:
         if arguments.check:
-            return _check(STARTED_IN / arguments.check)
+            return _check(self.project, STARTED_IN / arguments.check)
         if arguments.list:
-            return _list(arguments.model)
-        return _release(arguments)
+            return _list(self.project, arguments.model)
+        return _release(self.project, arguments)
 
 
-def _release(arguments: argparse.Namespace) -> int:
+def _release(project: Project, arguments: argparse.Namespace) -> int:
     if not arguments.model or not arguments.version:
         raise UsageError(
             "a release has a model and a version", "./doit release MODEL --version 1.2.0"
@@ -54,26 +54,26 @@ def _release(arguments: argparse.Namespace) -> int:
         raise UsageError(f"`{arguments.version}` is no version", "MAJOR.MINOR.PATCH, as 1.2.0")
     if stage is not None and not _STAGE.fullmatch(stage):
         raise UsageError(f"`{stage}` is no stage", "a word of a-z, 0-9 and -, as prod")
-    if broken := CURRENT.broken.get(arguments.model):
+    if broken := project.broken.get(arguments.model):
         raise broken
-    recipe = CURRENT.recipes.get(arguments.model)
+    recipe = project.recipes.get(arguments.model)
     if recipe is None:
-        raise unknown("model", arguments.model, CURRENT.recipes, "models")
-    place = releasing.release(recipe, number[1], stage)
+        raise unknown("model", arguments.model, project.recipes, "models")
+    place = releasing.release(project, recipe, number[1], stage)
     if place is None:
         return FAILURE
-    console.tell(f"{place.relative_to(CURRENT.root)}  {place.stat().st_size:,} bytes")
+    console.tell(f"{place.relative_to(project.root)}  {place.stat().st_size:,} bytes")
     console.tell(f"SHA-256 {sha256_of(place)}")
     return 0
 
 
-def _list(model: str | None) -> int:
+def _list(project: Project, model: str | None) -> int:
     rows = [["release", "stages", "commit", "archive"]]
-    for one in versions(CURRENT.root):
+    for one in versions(project.root):
         if "/" in one.name or model not in (None, one.name):
             continue
-        archive = releasing.place_of(one.name, one.number)
-        where = str(archive.relative_to(CURRENT.root)) if archive.is_file() else "not here"
+        archive = releasing.place_of(project, one.name, one.number)
+        where = str(archive.relative_to(project.root)) if archive.is_file() else "not here"
         rows.append([one.tag, ", ".join(one.stages) or "-", one.commit[:12], where])
     if len(rows) == 1:
         console.tell("no releases yet")
@@ -83,9 +83,9 @@ def _list(model: str | None) -> int:
     return 0
 
 
-def _check(place: Path) -> int:
+def _check(project: Project, place: Path) -> int:
     try:
-        found = check.check(place, CURRENT.root if shutil.which("git") else None)
+        found = check.check(place, project.root if shutil.which("git") else None)
     except OSError as error:
         raise UsageError(f"{place}: {error.strerror}", "name a .tar.gz of a release") from None
     for line in found.notes:

@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.building.builder import Outcome
 from pipelines.building.done import Done
 from pipelines.building.dvc_yaml import registered
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.files.engine import CODE
 from pipelines.files.git import git
@@ -33,34 +33,34 @@ DIST = "dist"
 _MOST = 5  # files or reasons that are told
 
 
-def place_of(model: str, number: str) -> Path:
-    return CURRENT.root / DIST / f"{model}-{number}.tar.gz"
+def place_of(project: Project, model: str, number: str) -> Path:
+    return project.root / DIST / f"{model}-{number}.tar.gz"
 
 
-def release(recipe: Recipe, number: str, stage: str | None) -> Path | None:
+def release(project: Project, recipe: Recipe, number: str, stage: str | None) -> Path | None:
     """The archive, written and tagged; None where a step beside the plan failed, which is told.
 
     Raises UsageError on what must not be released.
     """
-    steps = list(CURRENT.plan.of(recipe.model))
-    _require_clean(recipe)
-    _require_fresh(steps)
-    _require_gates(steps)
-    revision = git(CURRENT.root, "rev-parse", "HEAD").strip()
-    _require_free(recipe, number, revision)
+    steps = list(project.plan.of(recipe.model))
+    _require_clean(project, recipe)
+    _require_fresh(project, steps)
+    _require_gates(project, steps)
+    revision = git(project.root, "rev-parse", "HEAD").strip()
+    _require_free(project, recipe, number, revision)
     with tempfile.TemporaryDirectory(prefix="npumake-release-") as folder:
-        members = _members(recipe, steps, number, revision, Path(folder))
+        members = _members(project, recipe, steps, number, revision, Path(folder))
         if members is None:
             return None
-        place = place_of(recipe.model, number)
-        time = int(git(CURRENT.root, "log", "-1", "--format=%ct", revision))
+        place = place_of(project, recipe.model, number)
+        time = int(git(project.root, "log", "-1", "--format=%ct", revision))
         archive.write(place, f"{recipe.model}-{number}", members, time)
-    _tag(recipe, number, stage, place)
+    _tag(project, recipe, number, stage, place)
     return place
 
 
-def _require_clean(recipe: Recipe) -> None:
-    told = git(CURRENT.root, "status", "--porcelain", "--", ".", f":!{DIST}").splitlines()
+def _require_clean(project: Project, recipe: Recipe) -> None:
+    told = git(project.root, "status", "--porcelain", "--", ".", f":!{DIST}").splitlines()
     if told:
         more = [f"  and {len(told) - _MOST} more"] if len(told) > _MOST else []
         raise UsageError(
@@ -74,12 +74,12 @@ def _require_clean(recipe: Recipe) -> None:
             )
         )
     lock = f"{recipe.folder}/dvc.lock"
-    if not git(CURRENT.root, "ls-files", "--", lock):
+    if not git(project.root, "ls-files", "--", lock):
         raise UsageError(f"git does not track {lock}, which tells what is built", f"git add {lock}")
 
 
-def _require_fresh(steps: list[Step]) -> None:
-    stale = [(step, why) for step, why in reasons({step.name for step in steps}) if why]
+def _require_fresh(project: Project, steps: list[Step]) -> None:
+    stale = [(step, why) for step, why in reasons(project, {step.name for step in steps}) if why]
     if stale:
         rows = [f"  {step.name}: {why[0]}" for step, why in stale[:_MOST]]
         model = steps[0].model
@@ -87,15 +87,15 @@ def _require_fresh(steps: list[Step]) -> None:
         raise UsageError("\n".join(["steps are stale:", *rows, advice]))
 
 
-def _require_gates(steps: list[Step]) -> None:
+def _require_gates(project: Project, steps: list[Step]) -> None:
     done = {step.name: Done(Outcome.UP_TO_DATE, (), 0.0) for step in steps}
-    failed = [said for _, said in gates.failures(CURRENT, Run(list(done), done))]
+    failed = [said for _, said in gates.failures(project, Run(list(done), done))]
     if failed:
         raise UsageError("\n".join(["gates fail:", *failed]))
 
 
-def _require_free(recipe: Recipe, number: str, revision: str) -> None:
-    for one in versions(CURRENT.root):
+def _require_free(project: Project, recipe: Recipe, number: str, revision: str) -> None:
+    for one in versions(project.root):
         if (one.name, one.number) == (recipe.model, number) and one.commit != revision:
             raise UsageError(
                 f"{one.tag} is commit {one.commit[:12]} already, and this is {revision[:12]}",
@@ -104,14 +104,14 @@ def _require_free(recipe: Recipe, number: str, revision: str) -> None:
 
 
 def _members(
-    recipe: Recipe, steps: list[Step], number: str, revision: str, aside: Path
+    project: Project, recipe: Recipe, steps: list[Step], number: str, revision: str, aside: Path
 ) -> dict[str, Path | bytes] | None:
     """Path in the archive -> file or content; None where a step beside the plan failed."""
-    members = _built(recipe, steps)
+    members = _built(project, recipe, steps)
     for target in recipe.targets.values():
         if target.backend == "rknn":
             folder = aside / "handoff" / target.name
-            if not handoff.write(recipe, target, folder):
+            if not handoff.write(project, recipe, target, folder):
                 return None
             members |= _below(folder, f"handoff/{target.name}")
     told: dict[str, Any] = {
@@ -120,19 +120,19 @@ def _members(
         "version": number,
         "git": {
             "revision": revision,
-            "date": git(CURRENT.root, "log", "-1", "--format=%cI", revision).strip(),
+            "date": git(project.root, "log", "-1", "--format=%cI", revision).strip(),
         },
         "npumake": version_of(),
-        "recipe_sha256": sha256_of(CURRENT.root / recipe.file),
+        "recipe_sha256": sha256_of(project.root / recipe.file),
         "targets": {
-            name: manifest.target(CURRENT.root, recipe, target)
+            name: manifest.target(project.root, recipe, target)
             for name, target in recipe.targets.items()
         },
         "toolchains": manifest.toolchains(steps),
         "stages": {step.name: step.version for step in steps},
     }
-    members["MODEL_CARD.md"] = card.text(CURRENT.root, recipe, told).encode()
-    bill = _bill(recipe, told, members, revision)
+    members["MODEL_CARD.md"] = card.text(project.root, recipe, told).encode()
+    bill = _bill(project, recipe, told, members, revision)
     if bill is None:
         return None
     members["sbom.cdx.json"] = bill
@@ -144,13 +144,13 @@ def _members(
     return members
 
 
-def _built(recipe: Recipe, steps: list[Step]) -> dict[str, Path | bytes]:
+def _built(project: Project, recipe: Recipe, steps: list[Step]) -> dict[str, Path | bytes]:
     """All but what only the next step wants: artifacts, reports, the recipe and the records."""
     found: dict[str, Path | bytes] = {}
     base = f"{recipe.folder}/{recipe.build}/"
     for step in steps:
         for path in step.outputs.values():
-            place = CURRENT.root / path
+            place = project.root / path
             if place.suffix == ".onnx" and step.stage in ("export", "simplify"):
                 continue
             if step.stage == "quantize":
@@ -158,7 +158,7 @@ def _built(recipe: Recipe, steps: list[Step]) -> dict[str, Path | bytes]:
             name = path.removeprefix(base)
             found |= _below(place, name) if place.is_dir() else {name: place}
     for name in ("recipe.yaml", "dvc.yaml", "dvc.lock"):
-        found[name] = CURRENT.root / recipe.folder / name
+        found[name] = project.root / recipe.folder / name
     for name in sorted({name for step in steps for name in step.toolchains}):
         found[f"toolchains/{name}.txt"] = CODE / "toolchains" / f"{name}.txt"
     return found
@@ -170,7 +170,11 @@ def _below(folder: Path, name: str) -> dict[str, Path | bytes]:
 
 
 def _bill(
-    recipe: Recipe, told: Mapping[str, Any], members: Mapping[str, Path | bytes], revision: str
+    project: Project,
+    recipe: Recipe,
+    told: Mapping[str, Any],
+    members: Mapping[str, Path | bytes],
+    revision: str,
 ) -> bytes | None:
     """The bill of materials, by the toolchain sbom."""
     used: dict[tuple[str, str], list[str]] = {}
@@ -181,7 +185,7 @@ def _bill(
         "model": recipe.model,
         "version": told["version"],
         "description": recipe.description,
-        "time": int(git(CURRENT.root, "log", "-1", "--format=%ct", revision)),
+        "time": int(git(project.root, "log", "-1", "--format=%ct", revision)),
         "files": [
             {"name": name, "sha256": row["sha256"]} for name, row in manifest.files(members).items()
         ],
@@ -204,17 +208,17 @@ def _bill(
         toolchains=("sbom",),
         work=lambda: (Work("sbom", "pipelines.release.jobs.sbom", params),),
     )
-    with run_aside(step) as out:
+    with run_aside(project, step) as out:
         return None if out is None else (out / "sbom.cdx.json").read_bytes()
 
 
-def _tag(recipe: Recipe, number: str, stage: str | None, place: Path) -> None:
+def _tag(project: Project, recipe: Recipe, number: str, stage: str | None, place: Path) -> None:
     names = [recipe.model]
     for target in recipe.targets.values():
         names += [name for name, _ in registered(recipe, target)]
     told = {"archive": place.name, "sha256": sha256_of(place), "machine": machine()}
-    made = tags.register(CURRENT.root, names, number, told)
+    made = tags.register(project.root, names, number, told)
     if stage is not None:
-        made += [f"{name} is {stage}" for name in tags.assign(CURRENT.root, names, number, stage)]
+        made += [f"{name} is {stage}" for name in tags.assign(project.root, names, number, stage)]
     for line in made:
         console.say(f"tagged {line}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from pipelines.building.project import CURRENT, Project
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.files.git import git
 from pipelines.front.commands.building.why import reasons
@@ -29,54 +29,56 @@ class Verify(OwnCommand):
         parser.add_argument("models", nargs="*", metavar="MODEL")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        models = arguments.models or list(CURRENT.recipes)
+        models = arguments.models or list(self.project.recipes)
         for model in models:
-            if model not in CURRENT.recipes:
-                raise unknown("model", model, CURRENT.recipes, "models")
-            _require_built(model)
-        return max([0, *map(_verify, models)])
+            if model not in self.project.recipes:
+                raise unknown("model", model, self.project.recipes, "models")
+            _require_built(self.project, model)
+        return max([0, *(_verify(self.project, model) for model in models)])
 
 
-def _require_built(model: str) -> None:
+def _require_built(project: Project, model: str) -> None:
     """What is not recorded can't be held against anything."""
-    stale = [step.name for step, why in reasons({s.name for s in CURRENT.plan.of(model)}) if why]
+    stale = [
+        step.name for step, why in reasons(project, {s.name for s in project.plan.of(model)}) if why
+    ]
     if stale:
         raise UsageError(f"{stale[0]} is not up to date", f"run: ./doit {model}")
 
 
-def _verify(model: str) -> int:
-    steps = list(CURRENT.plan.of(model))
-    Environments(CURRENT.root).make({name for step in steps for name in step.toolchains})
-    with rebuild.clean_folder(CURRENT, steps) as again:
+def _verify(project: Project, model: str) -> int:
+    steps = list(project.plan.of(model))
+    Environments(project.root).make({name for step in steps for name in step.toolchains})
+    with rebuild.clean_folder(project, steps) as again:
         try:
             rebuild.build(again, model, lambda step: console.say(f"building {step.name} again"))
         except Failed as error:
             console.say(f"{model} can't be built again: {error}", "red")
             return FAILURE
-        others = [(step, path) for step in steps for path in _others(step, again)]
+        others = [(step, path) for step in steps for path in _others(project, step, again)]
         count = sum(len(step.outputs) for step in steps)
         console.tell(f"{model}: {count - len(others)} of {count} outputs are the same")
         for step, path in others:
             console.tell(f"  {path} is another ({step.name})")
-            for line in differences.between(CURRENT.root / path, again.root / path):
+            for line in differences.between(project.root / path, again.root / path):
                 console.tell(f"    {line}")
     if others:
-        for line in _machines(model):
+        for line in _machines(project, model):
             console.tell(f"  {line}")
     return FAILURE if others else 0
 
 
-def _others(step: Step, again: Project) -> list[str]:
+def _others(project: Project, step: Step, again: Project) -> list[str]:
     """Outputs whose digest is not the recorded one."""
-    old, new = CURRENT.builder.locks.entry(step), again.builder.locks.entry(step)
+    old, new = project.builder.locks.entry(step), again.builder.locks.entry(step)
     assert old is not None, "it is up to date"
     assert new is not None, "it was built"
     return [path for path, content in old.outs.items() if new.outs[path].md5 != content.md5]
 
 
-def _machines(model: str) -> list[str]:
+def _machines(project: Project, model: str) -> list[str]:
     """How this machine differs from the one that released this very build."""
-    now, then = machine(), _recorded(model)
+    now, then = machine(), _recorded(project, model)
     if not then:
         told = ", ".join(f"{key} {value}" for key, value in now.items())
         return [f"no release tells on which machine it was built; this one: {told}"]
@@ -87,12 +89,12 @@ def _machines(model: str) -> list[str]:
     ] or ["this machine is as the one that released it"]
 
 
-def _recorded(model: str) -> Mapping[str, str]:
+def _recorded(project: Project, model: str) -> Mapping[str, str]:
     try:
-        lock = git(CURRENT.root, "hash-object", f"models/{model}/dvc.lock").strip()
-        for one in versions(CURRENT.root):
-            if one.name == model and one.lock_of(CURRENT.root, model) == lock:
-                told = tags.told_in(CURRENT.root, one.tag).get("machine")
+        lock = git(project.root, "hash-object", f"models/{model}/dvc.lock").strip()
+        for one in versions(project.root):
+            if one.name == model and one.lock_of(project.root, model) == lock:
+                told = tags.told_in(project.root, one.tag).get("machine")
                 return told if isinstance(told, dict) else {}
     except Fault:  # no repository
         pass

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.backends.rknn.file import inspection
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import FAILURE, STARTED_IN, UsageError
@@ -29,13 +29,13 @@ class Which(OwnCommand):
         parser.add_argument("what", metavar="FILE|DIGEST")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        history = History(CURRENT.root)
+        history = History(self.project.root)
         digest, builds = _found(arguments.what, history)
         if not builds:
             _tell_unknown(arguments.what, digest, history)
             return FAILURE
         console.tell(f"{arguments.what}: {digest or 'has no digest, and was found by its MD5'}")
-        for line in _lines(builds, versions(CURRENT.root)):
+        for line in _lines(self.project, builds, versions(self.project.root)):
             console.tell(line)
         return 0
 
@@ -77,7 +77,7 @@ def _tell_unknown(what: str, digest: str | None, history: History) -> None:
         )
 
 
-def _lines(builds: Sequence[Build], known: Sequence[Version]) -> Iterator[str]:
+def _lines(project: Project, builds: Sequence[Build], known: Sequence[Version]) -> Iterator[str]:
     """A paragraph a model and target."""
     for model, target in dict.fromkeys((b.model, b.target) for b in builds):
         own = [b for b in builds if (b.model, b.target) == (model, target)]
@@ -92,10 +92,12 @@ def _lines(builds: Sequence[Build], known: Sequence[Version]) -> Iterator[str]:
         if not commits:
             yield "  revision  none yet: not committed"
         for version in known:
-            if version.name in (model, f"{model}/{target}") and _holds(version, model, own):
+            if version.name in (model, f"{model}/{target}") and _holds(
+                project, version, model, own
+            ):
                 stages = f" ({', '.join(version.stages)})" if version.stages else ""
                 yield f"  release   {version.tag}{stages}"
 
 
-def _holds(version: Version, model: str, builds: Sequence[Build]) -> bool:
-    return version.lock_of(CURRENT.root, model) in {b.blob for b in builds} - {None}
+def _holds(project: Project, version: Version, model: str, builds: Sequence[Build]) -> bool:
+    return version.lock_of(project.root, model) in {b.blob for b in builds} - {None}

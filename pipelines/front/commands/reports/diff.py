@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands import one_page
 from pipelines.front.commands.building.why import reasons
@@ -33,9 +33,9 @@ class Diff(OwnCommand):
         parser.add_argument("--html", metavar="FILE", help="as a page, one file")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        told = compare(*alike(_side(arguments.a), _side(arguments.b)))
+        told = compare(*alike(_side(self.project, arguments.a), _side(self.project, arguments.b)))
         if arguments.html:
-            one_page.write("diff", told, arguments.html)
+            one_page.write(self.project, "diff", told, arguments.html)
         if arguments.json:
             console.tell(json.dumps(told, indent=1))
         elif not arguments.html:
@@ -44,40 +44,40 @@ class Diff(OwnCommand):
         return 0
 
 
-def _side(word: str) -> Side:
+def _side(project: Project, word: str) -> Side:
     """What A or B means: a file that is there, else a target. Raises UsageError."""
     path = Path(STARTED_IN, word)
     try:
         if path.is_file():
             return of_file(word, path)
         commit, _, name = word.rpartition(":")
-        return _recorded(commit, name) if commit else _present(name)
+        return _recorded(project, commit, name) if commit else _present(project, name)
     except Fault as fault:
         raise UsageError(f"{word}: {fault.what}", fault.advice) from fault
 
 
-def _present(name: str) -> Side:
-    known = all_named()
+def _present(project: Project, name: str) -> Side:
+    known = all_named(project)
     if name not in known:
         raise unknown("file and no target", name, known, "targets")
     recipe, target = known[name]
-    own = {step.name for step in CURRENT.plan.of(recipe.model, target.name)}
-    if any(why for _, why in reasons(own)):
+    own = {step.name for step in project.plan.of(recipe.model, target.name)}
+    if any(why for _, why in reasons(project, own)):
         raise UsageError(f"{name} is not up to date", f"run: ./doit {name}")
 
     def find(below: str) -> Path | None:
-        place = CURRENT.root / built(recipe, f"{target.name}/{below}")
+        place = project.root / built(recipe, f"{target.name}/{below}")
         return place if place.is_file() else None
 
     return _whole(name, of_target(name, find))
 
 
-def _recorded(commit: str, name: str) -> Side:
+def _recorded(project: Project, commit: str, name: str) -> Side:
     model, _, target = name.partition("@")
     if not (model and target) or "/" in name:
         raise UsageError(f"`{commit}:{name}` names no target", "write COMMIT:MODEL@TARGET")
-    objects = Path(CURRENT.builder.store.objects)
-    find = revision.files(CURRENT.root, objects, commit, model, target)
+    objects = Path(project.builder.store.objects)
+    find = revision.files(project.root, objects, commit, model, target)
     return _whole(name, of_target(f"{commit}:{name}", find))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import atomic, console
 from pipelines.front.commands.building.why import reasons
 from pipelines.front.commands.command import OwnCommand
@@ -35,23 +35,23 @@ class Report(OwnCommand):
         parser.add_argument("--open", action="store_true", help="show it in the browser")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        chosen = _models(arguments.models)
+        chosen = _models(self.project, arguments.models)
         given = arguments.output
-        folder = Path(STARTED_IN, given) if given else CURRENT.root / _DEFAULT
+        folder = Path(STARTED_IN, given) if given else self.project.root / _DEFAULT
         made_by = ", ".join(overview.version_lines())
-        stale = _stale()
+        stale = _stale(self.project)
         data = {
-            name: {**_page(recipe, stale.get(name, {})), "made_by": made_by}
-            for name, recipe in CURRENT.recipes.items()
+            name: {**_page(self.project, recipe, stale.get(name, {})), "made_by": made_by}
+            for name, recipe in self.project.recipes.items()
         }
         pages = [Page("report", data[name], folder / name / "report.html") for name in chosen]
         pages.append(Page("index", _index(data, chosen, folder, made_by), folder / "index.html"))
         try:
-            render.write(CURRENT.root, pages)
+            render.write(self.project.root, pages)
         except RenderError as error:
             raise UsageError("the pages can't be written", str(error)) from error
         for name in chosen:
-            _write_node_data(CURRENT.recipes[name], data[name], folder / name)
+            _write_node_data(self.project, self.project.recipes[name], data[name], folder / name)
         _tell(data, chosen)
         for page in pages:
             console.tell(str(page.place))
@@ -60,28 +60,28 @@ class Report(OwnCommand):
         return 0
 
 
-def _page(recipe: Recipe, stale: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    toolchains = {name for step in CURRENT.plan.of(recipe.model) for name in step.toolchains}
-    return model_page.make(CURRENT.root, recipe, stale, toolchains)
+def _page(project: Project, recipe: Recipe, stale: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    toolchains = {name for step in project.plan.of(recipe.model) for name in step.toolchains}
+    return model_page.make(project.root, recipe, stale, toolchains)
 
 
-def _models(names: Sequence[str]) -> list[str]:
+def _models(project: Project, names: Sequence[str]) -> list[str]:
     for name in names:
-        if name not in CURRENT.recipes:
-            raise unknown("model", name, CURRENT.recipes, "models")
-    return list(dict.fromkeys(names)) or list(CURRENT.recipes)
+        if name not in project.recipes:
+            raise unknown("model", name, project.recipes, "models")
+    return list(dict.fromkeys(names)) or list(project.recipes)
 
 
-def _stale() -> dict[str, dict[str, list[str]]]:
+def _stale(project: Project) -> dict[str, dict[str, list[str]]]:
     """Model -> target -> why what is recorded is not of the present recipe."""
     found: dict[str, dict[str, list[str]]] = {}
     shared: dict[str, list[str]] = {}
-    for step, why in reasons(set(CURRENT.plan.steps)):
+    for step, why in reasons(project, set(project.plan.steps)):
         told = [f"{step.name}: {reason}" for reason in why]
         if step.target is None:
             shared.setdefault(step.model, []).extend(told)
             continue
-        for target in CURRENT.recipes[step.model].targets.values():
+        for target in project.recipes[step.model].targets.values():
             if step.target in (target.name, target.family):
                 own = found.setdefault(step.model, {}).setdefault(target.name, [])
                 own += [*shared.get(step.model, ()), *told]
@@ -101,9 +101,11 @@ def _index(
     return {"rows": rows, "made_by": made_by}
 
 
-def _write_node_data(recipe: Recipe, page: Mapping[str, Any], folder: Path) -> None:
+def _write_node_data(
+    project: Project, recipe: Recipe, page: Mapping[str, Any], folder: Path
+) -> None:
     """For Model Explorer: TARGET.QUANTITY.json beside the page."""
-    network = CURRENT.root / built(recipe, "simplify/model.onnx")
+    network = project.root / built(recipe, "simplify/model.onnx")
     names: dict[str, str] = {}
     if network.is_file():
         nodes = parse(network, network.name).graph.node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipelines.building.project import CURRENT
+from pipelines.building.project import Project
 from pipelines.files import atomic, console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -30,7 +30,7 @@ class Table(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        found, missing = _collect(_targets(arguments.models))
+        found, missing = _collect(self.project, _targets(self.project, arguments.models))
         for name in missing:
             console.say(f"{name} is not analyzed: ./doit {name}", "yellow")
         if not found:
@@ -46,7 +46,7 @@ class Table(OwnCommand):
             for line in text(panel):
                 console.tell(line)
         given = arguments.output
-        folder = Path(STARTED_IN, given) if given else CURRENT.root / _DEFAULT
+        folder = Path(STARTED_IN, given) if given else self.project.root / _DEFAULT
         try:
             for name, content in (("table.csv", to_csv(found)), ("table.svg", svg(shown))):
                 atomic.write(folder / name, content.encode())
@@ -57,24 +57,26 @@ class Table(OwnCommand):
         return 0
 
 
-def _targets(models: list[str]) -> list[tuple[Recipe, Target]]:
-    recipes = CURRENT.recipes
+def _targets(project: Project, models: list[str]) -> list[tuple[Recipe, Target]]:
+    recipes = project.recipes
     for name in models:
         if name not in recipes:
             raise unknown("model", name, recipes, "models")
     return [
         (recipe, target)
-        for recipe, target in CURRENT.plan.targets()
+        for recipe, target in project.plan.targets()
         if target.backend == "fixed_point" and (not models or recipe.model in models)
     ]
 
 
-def _collect(targets: list[tuple[Recipe, Target]]) -> tuple[list[Point], list[str]]:
+def _collect(
+    project: Project, targets: list[tuple[Recipe, Target]]
+) -> tuple[list[Point], list[str]]:
     """All points, and the targets that have labelled data but no report."""
     found: list[Point] = []
     missing: list[str] = []
     for recipe, target in targets:
-        these = points(CURRENT.root, recipe, target)
+        these = points(project.root, recipe, target)
         if these is None and recipe.evaluate is not None:
             missing.append(f"{recipe.model}@{target.name}")
         found += these or ()
