@@ -29,9 +29,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.backends import recipes
 from pipelines.building import plan as plans
 from pipelines.building.plan import Plan
-from pipelines.recipe import parse
 from pipelines.record import seal
 from tests.fake_project import FakeProject
 
@@ -128,7 +128,7 @@ def make_project(root: Path, count: int) -> Plan:
             make_another(models / "m0000" / "build", models / f"m{number:04}" / "build", number)
         once([sys.executable, "-m", "benchmarks.record", root], ROOT, {})
     once([sys.executable, "doit"], root, {})
-    return plans.make(parse.load_all(root), root)
+    return plans.make(recipes.load_all(root), root)
 
 
 def make_another(build: Path, to: Path, number: int) -> None:

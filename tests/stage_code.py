@@ -26,8 +26,8 @@ from typing import Any
 
 import yaml
 
-from pipelines.recipe.define import definitions, model
-from pipelines.recipe.kinds.section import Section
+from pipelines.backends.table import DEFINITIONS
+from pipelines.recipe.define import model
 from pipelines.stages.stage import plain
 from tests.conftest import ROOT
 from tests.test_floors import MODULES, imports
@@ -36,7 +36,7 @@ NOTED = ROOT / "tests" / "data" / "stage_code.json"
 VERSIONS = ROOT / "pipelines" / "stages" / "versions.yaml"
 DEFAULTS = "defaults of a recipe"  # a row beside those of files
 _RKNN, _FIXED = "pipelines.backends.rknn", "pipelines.backends.fixed_point"
-_RECIPE = ("pipelines.recipe.resolve", "pipelines.recipe.define.sweep")
+_RECIPE = ("pipelines.recipe.resolve",)
 
 
 def _jobs(folder: str, *names: str) -> tuple[str, ...]:
@@ -44,6 +44,8 @@ def _jobs(folder: str, *names: str) -> tuple[str, ...]:
 
 
 _EXPORT, _SIMPLIFY = "pipelines.stages.export", "pipelines.stages.simplify"
+_RKNN_GIVEN = (f"+{_RKNN}.steps", f"+{_RKNN}.recipe.resolve")
+_FIXED_GIVEN = (f"+{_FIXED}.steps", *(f"+{_FIXED}.recipe.{name}" for name in ("resolve", "sweep")))
 _SAMPLES = _jobs("pipelines.stages.samples", "samples")
 # Version key -> modules that it runs, and (after "+") that only say what those are given.
 STAGES: Mapping[str, tuple[str, ...]] = {
@@ -52,21 +54,22 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         f"+{_EXPORT}.step",
     ),
     "simplify": (*_SAMPLES, *_jobs(_SIMPLIFY, "simplify"), f"+{_SIMPLIFY}.step"),
-    "rknn.quantize": (*_SAMPLES, *_jobs(_RKNN, "quantize"), f"+{_RKNN}.steps"),
-    "rknn.build": (*_SAMPLES, *_jobs(_RKNN, "build"), f"+{_RKNN}.steps"),
+    "rknn.quantize": (*_SAMPLES, *_jobs(_RKNN, "quantize"), *_RKNN_GIVEN),
+    "rknn.build": (*_SAMPLES, *_jobs(_RKNN, "build"), *_RKNN_GIVEN),
     "rknn.analyze": (
         *_jobs("pipelines.stages.samples", "samples", "calibration"),
         *_jobs(_RKNN, "analyze", "infer", "board", "handoff", "measure"),
-        *(f"+{_RKNN}.steps", f"+{_RKNN}.tune_steps"),
+        *_RKNN_GIVEN,
+        f"+{_RKNN}.tune_steps",
     ),
-    "rknn.runtime": (*_jobs(_RKNN, "runtime"), f"+{_RKNN}.steps"),
+    "rknn.runtime": (*_jobs(_RKNN, "runtime"), *_RKNN_GIVEN),
     "rknn.tune": (*_SAMPLES, *_jobs(_RKNN, "tune"), f"+{_RKNN}.tune_steps"),
-    "fixed_point.quantize": (*_SAMPLES, *_jobs(_FIXED, "quantize"), f"+{_FIXED}.steps"),
-    "fixed_point.build": (*_jobs(_FIXED, "build", "file"), f"+{_FIXED}.steps"),
+    "fixed_point.quantize": (*_SAMPLES, *_jobs(_FIXED, "quantize"), *_FIXED_GIVEN),
+    "fixed_point.build": (*_jobs(_FIXED, "build", "file"), *_FIXED_GIVEN),
     "fixed_point.analyze": (
         *_SAMPLES,
         *_jobs(_FIXED, "analyze", "infer"),
-        f"+{_FIXED}.steps",
+        *_FIXED_GIVEN,
     ),
 }
 # No Python of ours, and decide all the same: stages -> files.
@@ -138,13 +141,12 @@ def _docstrings(tree: ast.AST) -> Iterator[tuple[int, int]]:
 
 def _defaults() -> dict[str, Any]:
     """Section or dataclass -> what a key is where no recipe says it."""
-    sections = [each for each in vars(definitions).values() if isinstance(each, Section)]
     classes = [
         each
         for each in vars(model).values()
         if isinstance(each, type) and dataclasses.is_dataclass(each)
     ]
-    told = {f"section {each.name}": plain(each.defaults) for each in sections}
+    told = {f"section {each.name}": plain(each.defaults) for each in DEFINITIONS.sections}
     return told | {
         each.__name__: {
             field.name: repr(field.default)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.backends.recipes import load
 from pipelines.doctor import search, trial
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 from pipelines.recipe.define.model import Recipe
-from pipelines.recipe.parse import load
 from tests.small_models import conv_net, recipe, samples
 from tests.workspace import Workspace
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 import yaml
 
+from pipelines.backends.rknn.recipe.vendor import TOOLCHAINS
 from pipelines.front.doit.cli import OWN
 from pipelines.recipe.check.recipe import COMMANDS
-from pipelines.recipe.define.vendor import TOOLCHAINS
 from pipelines.report import rows
 from tests.conftest import ROOT
 

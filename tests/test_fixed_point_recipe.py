@@ -8,12 +8,12 @@ import jsonschema
 import pytest
 import yaml
 
+from pipelines.backends import json_schema
+from pipelines.backends.recipes import load
 from pipelines.building import dvc_yaml, plan
 from pipelines.building.plan import Plan
 from pipelines.files.where import Problems
-from pipelines.recipe import json_schema
 from pipelines.recipe.define.model import Evaluate, FixedPoint, Gates, Quantize, Recipe, Samples
-from pipelines.recipe.parse import load
 from pipelines.recipe.yaml.tree import compose
 from tests.test_recipe import JUNK, places
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.backends.recipes import load
 from pipelines.recipe.define.model import Target
-from pipelines.recipe.parse import load
 from pipelines.report import gates
 from pipelines.report.summary import Outputs, Summary
 

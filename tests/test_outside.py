@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.backends import recipes
 from pipelines.building import plan
 from pipelines.building.builder import Builder, Outcome
 from pipelines.files.where import Problems
-from pipelines.recipe import parse
 from pipelines.run.worker import Failed
 from tests.fake_steps import make_step, write_job
 
@@ -59,10 +59,10 @@ def lead_away(root: Path, path: str) -> None:
 )
 def test_a_path_that_leads_out_is_told_where_it_stands(place: Path, path: str, line: int) -> None:
     write(place)
-    parse.load_all(place)
+    recipes.load_all(place)
     lead_away(place, f"{M}/{path}")
     with pytest.raises(Problems) as told:
-        parse.load_all(place)
+        recipes.load_all(place)
     there = (place / M / path).resolve()
     what = f"`{path}` leads out of the project by a link, to {there}"
     advice = f"copy the data into {M}, or say so: `outside: [{path}]`"
@@ -70,7 +70,7 @@ def test_a_path_that_leads_out_is_told_where_it_stands(place: Path, path: str, l
     assert (problem.what, problem.advice, problem.where.line) == (what, advice, line)
 
     write(place, outside=[path])
-    made = plan.make(parse.load_all(place), place)
+    made = plan.make(recipes.load_all(place), place)
     assert {step.outside for step in made.steps.values()} == {(f"{M}/{path}",)}
 
 
@@ -80,14 +80,14 @@ def test_a_link_inside_the_project_is_no_matter(place: Path) -> None:
     (place / M / "data").rmdir()
     (place / M / "data").symlink_to("../../shared")
     write(place)
-    parse.load_all(place)
+    recipes.load_all(place)
 
 
 def test_what_dvc_keeps_may_be_a_link_into_its_cache(place: Path) -> None:
     lead_away(place, f"{M}/net.onnx")
     (place / M / "net.onnx.dvc").write_text("outs: []\n")
     write(place)
-    parse.load_all(place)
+    recipes.load_all(place)
 
 
 def to_a_file(root: Path) -> dict[str, str]:

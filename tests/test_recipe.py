@@ -17,9 +17,14 @@ import jsonschema
 import pytest
 import yaml
 
+from pipelines.backends import document, json_schema
+from pipelines.backends.fixed_point.recipe import keys as fixed_point
+from pipelines.backends.recipes import load, load_all
+from pipelines.backends.rknn.recipe import keys as rknn
+from pipelines.backends.rknn.recipe import vendor
+from pipelines.backends.table import BACKENDS, DEFINITIONS
 from pipelines.files.where import Problems, Where
-from pipelines.recipe import document, json_schema
-from pipelines.recipe.define import definitions, model, vendor
+from pipelines.recipe.define import model, sections
 from pipelines.recipe.define.model import (
     Analyze,
     Build,
@@ -31,7 +36,6 @@ from pipelines.recipe.define.model import (
     Source,
 )
 from pipelines.recipe.kinds.section import Section
-from pipelines.recipe.parse import CHECKS, load, load_all
 from pipelines.recipe.yaml.tree import compose
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -547,7 +551,7 @@ def test_the_schema_refuses_what_a_schema_can(name: str) -> None:
 
 
 def test_every_key_is_documented() -> None:
-    for section in definitions.SECTIONS:
+    for section in DEFINITIONS.sections:
         assert section.doc.endswith("."), section.name
         for name, key in section.keys.items():
             assert len(key.doc) > 4 and key.doc.rstrip("`").endswith((".", ":")), name
@@ -556,34 +560,52 @@ def test_every_key_is_documented() -> None:
 @pytest.mark.parametrize(
     ("section", "of"),
     [
-        (definitions.SOURCE, Source),
-        (definitions.INPUT, Input),
-        (definitions.SIMPLIFY, Simplify),
-        (definitions.QUANTIZE, Quantize),
-        (definitions.BUILD, Build),
-        (definitions.EVALUATE, model.Evaluate),
-        (definitions.GATES, model.Gates),
+        (sections.SOURCE, Source),
+        (sections.INPUT, Input),
+        (sections.SIMPLIFY, Simplify),
+        (rknn.QUANTIZE, Quantize),
+        (rknn.BUILD, Build),
+        (sections.EVALUATE, model.Evaluate),
+        (sections.GATES, model.Gates),
     ],
 )
 def test_every_field_of_the_model_is_a_key(section: Section, of: type) -> None:
     fields = {field.name for field in dataclasses.fields(of)}
     beside = {"name", "kind", "file", "function"}  # the key above, and what `torch:` etc. hold
     beside |= {"value"}  # of an input: model.Constant has it
-    assert fields - beside == set(section.keys) - set(definitions.SOURCES) - beside
+    assert fields - beside == set(section.keys) - set(sections.SOURCES) - beside
 
 
-def test_every_backend_has_its_checks() -> None:
-    assert set(CHECKS) == set(definitions.BACKENDS)
+def test_every_folder_of_a_backend_is_in_the_table() -> None:
+    folders = {path.parent.name for path in (ROOT / "pipelines/backends").glob("*/backend.py")}
+    assert folders == set(BACKENDS) == set(DEFINITIONS.backends)
+
+
+@pytest.mark.parametrize(
+    ("backend", "paths"),
+    [
+        ("rknn", {(key,) for key in fixed_point.KEYS}),
+        (
+            "fixed_point",
+            {
+                *(("quantize", key) for key in rknn.QUANTIZE.keys if key != "calibration"),
+                *(("platform",), ("toolchain",), ("build",), ("rknn",), ("runtime",)),
+            },
+        ),
+    ],
+)
+def test_what_only_other_backends_read(backend: str, paths: set[tuple[str, ...]]) -> None:
+    assert {path for path, _ in DEFINITIONS.foreign(backend)} == paths
 
 
 def test_rewrites_are_those_of_quant() -> None:
     from quant.rewrites import RULES
 
-    assert set(definitions.REWRITES) == set(RULES)
+    assert set(sections.REWRITES) == set(RULES)
 
 
 def test_reading_recipes_imports_nothing_heavy() -> None:
-    code = "import sys, pipelines.recipe.parse; print(*sys.modules)"
+    code = "import sys, pipelines.backends.recipes; print(*sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -727,7 +749,7 @@ def test_the_tables_are_the_sdk_s(sdk: tuple[str, Path], tiny: Path) -> None:
     assert has | set(vendor.OWNED) == set(answer["accepts"])
     loaders = {vendor.LOADER_NAMES[kind]: sorted(names) for kind, names in vendor.LOADERS.items()}
     assert loaders == answer["loaders"]
-    step1 = {"dataset", "rknn_batch_size", *definitions.HYBRID.keys}
+    step1 = {"dataset", "rknn_batch_size", *rknn.HYBRID.keys}
     assert step1 == set(answer["hybrid"])
     assert [n for n, v in vendor.rules().items() if version in v] == answer["rules"]
     disagreements = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.backends import recipes
 from pipelines.building import plan as plans
-from pipelines.recipe import parse
 from tests import stage_code
 from tests.conftest import ROOT
 from tests.test_floors import MODULES
@@ -41,7 +41,7 @@ def test_every_job_belongs_to_a_stage() -> None:
 
 
 def test_the_plan_runs_what_is_listed() -> None:
-    plan = plans.make(parse.load_all(ROOT), ROOT)
+    plan = plans.make(recipes.load_all(ROOT), ROOT)
     assert {step.version_key for step in plan.steps.values()} >= {"export", "rknn.analyze"}
     for step in plan.steps.values():
         modules = {work.module for work in step.work()}

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.backends.recipes import load
 from pipelines.doctor import trial
 from pipelines.doctor.applicable import Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.search import plainer_for
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result
-from pipelines.recipe.parse import load
 from tests.detector_parts import distances
 from tests.small_models import recipe, samples
 from tests.test_cures import pooled

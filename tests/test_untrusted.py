@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.backends import recipes
 from pipelines.building.builder import Builder, Outcome
 from pipelines.dvc import leftovers, lock_text
 from pipelines.dvc import repo as dvc_repo
@@ -21,7 +22,6 @@ from pipelines.dvc.store import Damaged, Store
 from pipelines.files import confined
 from pipelines.files.confined import Refused
 from pipelines.files.where import Problems
-from pipelines.recipe import parse
 from pipelines.record.digest import Content
 from pipelines.record.facts import observe
 from pipelines.record.journal import Journal, Line
@@ -269,7 +269,7 @@ def test_a_model_that_is_a_link_is_refused(place: Path, sibling: Path, link: str
     shutil.move(place / link, sibling / "there")
     (place / link).symlink_to(sibling / "there")
     with pytest.raises(Problems, match=f"{link}: this folder can't be a link"):
-        parse.load_all(place)
+        recipes.load_all(place)
 
 
 def test_what_a_killed_run_left_is_not_looked_for_behind_a_link(place: Path, sibling: Path) -> None:

@@ -1,50 +1,12 @@
-"""Backends: what makes a target's steps, and what they make. A new backend is one entry here."""
+"""All backends, by name. A new one is a folder here, and an entry; the first is the default."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from pipelines.backends.fixed_point.backend import FIXED_POINT
+from pipelines.backends.rknn.backend import RKNN
+from pipelines.recipe.define.definitions import Definitions
+from pipelines.stages.backend import Backend
 
-from pipelines.backends.fixed_point import steps as fixed_point
-from pipelines.backends.rknn import steps as rknn
-from pipelines.backends.rknn.notes import notes
-from pipelines.recipe.define.model import Recipe, Target
-from pipelines.record.step import Step
-
-
-@dataclass(frozen=True)
-class Backend:
-    """steps: a target's, in order; targets of one family may share some.
-
-    artifacts: kind -> name of a built file below build/TARGET; reports count the first.
-    bytes_key: what metrics.json calls that one's bytes. runs, in_words: what runs it, as
-    metrics.json and people call it.
-    notes: build/TARGET and the target's name -> sentences for its row.
-    infer_step: a step outside the plan that writes comparison.json, float.npz and `runs`.npz.
-    board_step: the same on the board that is named last, which writes board.npz; None: no board
-    runs its files.
-    """
-
-    steps: Callable[[Recipe, Target, Path], list[Step]]
-    artifacts: Callable[[Recipe, Target], Mapping[str, str]]
-    infer_step: Callable[[Recipe, Target, str, Sequence[str]], Step]
-    bytes_key: str
-    runs: str
-    in_words: str
-    notes: Callable[[Path, str], Iterable[str]] = lambda folder, target: ()
-    board_step: Callable[[Recipe, Target, str, Sequence[str], str], Step] | None = None
-
-
-BACKENDS: dict[str, Backend] = {
-    "rknn": Backend(
-        *(rknn.steps, rknn.artifacts, rknn.infer_step),
-        *("rknn", "simulator", "the simulator"),
-        notes,
-        rknn.infer_step,
-    ),
-    "fixed_point": Backend(
-        *(fixed_point.steps, fixed_point.artifacts, fixed_point.infer_step),
-        *("artifact", "integer", "int8"),
-    ),
-}
+_ALL = (RKNN, FIXED_POINT)
+BACKENDS: dict[str, Backend] = {backend.keys.name: backend for backend in _ALL}
+DEFINITIONS = Definitions(backend.keys for backend in _ALL)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePath
 
+from pipelines.backends import recipes
 from pipelines.building import plan
 from pipelines.building.builder import Builder
 from pipelines.building.done import Invocation
 from pipelines.building.plan import Plan
 from pipelines.files.where import Problems
-from pipelines.recipe import parse
 from pipelines.recipe.define.model import Recipe
 from pipelines.record.whole import Memory, Whole
 
@@ -36,7 +36,7 @@ class Project:
 
     @cached_property
     def _read(self) -> tuple[dict[str, Recipe], dict[str, Problems]]:
-        return parse.load_each(self.root, self.spared)
+        return recipes.load_each(self.root, self.spared)
 
     @property
     def recipes(self) -> dict[str, Recipe]:

@@ -7,13 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.backends.rknn.recipe.vendor import MULTI_CORE, PLATFORM_ALIASES
 from pipelines.building.builder import Builder
 from pipelines.doctor import trial
 from pipelines.doctor.applicable import Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.recipe.define.vendor import MULTI_CORE, PLATFORM_ALIASES
 
 # A cosine may be lower by this much, which is what calibrating anew gives and takes.
 COSINE_SLACK = 0.0005

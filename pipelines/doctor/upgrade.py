@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends import recipes
 from pipelines.building.builder import Builder
 from pipelines.doctor import trial
 from pipelines.doctor.applicable import applicable
@@ -20,7 +21,6 @@ from pipelines.doctor.search import COSINE_SLACK, options_for, plainer_for
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Result
 from pipelines.files.where import Problems
-from pipelines.recipe import parse
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.recipe.edit import set_value
 from pipelines.stages.stage import built
@@ -92,7 +92,7 @@ def varied(root: Path, recipe: Recipe, target: Target, choice: Choice) -> tuple[
     text = (root / recipe.file).read_text(encoding="utf-8")
     for key, value in choice.of(target).items():
         text = set_value(text, ("targets", target.name, key), value)
-    found = parse.load(root / recipe.file, root, text)
+    found = recipes.load(root / recipe.file, root, text)
     return found, found.targets[target.name]
 
 

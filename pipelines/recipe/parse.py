@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.files.where import Problem, Problems, Where
 from pipelines.recipe import resolve
 from pipelines.recipe.check import constants as check_constants
-from pipelines.recipe.check import fixed_point as check_fixed_point
+from pipelines.recipe.check import foreign
 from pipelines.recipe.check import recipe as check_recipe
-from pipelines.recipe.check import rknn as check_rknn
-from pipelines.recipe.define.definitions import RECIPE, TARGET
+from pipelines.recipe.define.definitions import Definitions
 from pipelines.recipe.define.model import Recipe
 from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.paths import Paths
 from pipelines.recipe.yaml.reading import BAD, Reader
 from pipelines.recipe.yaml.tree import Tree, compose
 
-CHECKS: Mapping[str, Callable[[View], None]] = {  # of each backend
-    "rknn": check_rknn.check,
-    "fixed_point": check_fixed_point.check,
-}
 MODELS = "models"
 RECIPE_FILE = "recipe.yaml"
 
 
-def load(file: Path, root: Path, text: str | None = None) -> Recipe:
+def load(known: Definitions, file: Path, root: Path, text: str | None = None) -> Recipe:
     """The recipe in `file`, below the project `root`. Raises Problems with all that is wrong.
 
     text: what it would say, in place of what it says.
     """
     folder = file.parent.relative_to(root).as_posix()
     tree = compose(file, f"{folder}/{file.name}", text)
-    values = RECIPE.read(tree.root, "", Reader(tree, Paths(root, folder, _outside(tree))))
+    reader = Reader(tree, Paths(root, folder, _outside(tree)), known.unknown)
+    values = known.recipe.read(tree.root, "", reader)
     values, constants = check_constants.divided(tree, values)
-    views = _views(tree, values)
+    views = _views(known, tree, values)
     check_recipe.check(tree, values, file.parent.name)
     for view in views:
-        CHECKS[view.get("backend") or TARGET.defaults["backend"]](view)
+        known.backends[view.backend].check(view, foreign.check(view))
     if tree.problems:
         raise Problems(tree.problems)
     return resolve.recipe(tree, values, views, constants)
@@ -52,26 +48,26 @@ def _outside(tree: Tree) -> tuple[str, ...]:
     return tuple(path for path in given if isinstance(path, str)) if type(given) is list else ()
 
 
-def _views(tree: Tree, values: dict[str, Any]) -> list[View]:
+def _views(known: Definitions, tree: Tree, values: dict[str, Any]) -> list[View]:
     targets = values.get("targets", BAD)
     if targets is BAD:
         return []
-    return [View(tree, name, values, own) for name, own in targets.items() if own is not BAD]
+    return [View(known, tree, name, values, own) for name, own in targets.items() if own is not BAD]
 
 
-def load_all(root: Path) -> dict[str, Recipe]:
+def load_all(known: Definitions, root: Path) -> dict[str, Recipe]:
     """Model -> recipe, for every folder of models/ that has one, sorted by name.
 
     Raises Problems with all that is wrong in all of them.
     """
-    recipes, broken = load_each(root)
+    recipes, broken = load_each(known, root)
     if broken:
         raise Problems(problem for found in broken.values() for problem in found.problems)
     return recipes
 
 
 def load_each(
-    root: Path, left_out: Collection[str] = ()
+    known: Definitions, root: Path, left_out: Collection[str] = ()
 ) -> tuple[dict[str, Recipe], dict[str, Problems]]:
     """The sound recipes by model, and folder of models/ -> what is wrong with the others.
 
@@ -84,7 +80,7 @@ def load_each(
     for folder in (models / name for name in sorted(names)):
         try:
             if (file := _recipe_file(folder)) is not None:
-                recipes[folder.name] = load(file, root)
+                recipes[folder.name] = load(known, file, root)
         except Problems as found:
             broken[folder.name] = found
     return recipes, broken

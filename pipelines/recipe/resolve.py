@@ -7,25 +7,20 @@ from typing import Any
 
 from pipelines.recipe.check.data import has_source
 from pipelines.recipe.check.recipe import channels
-from pipelines.recipe.define import sweep
-from pipelines.recipe.define.definitions import DATA_SOURCES, FIXED_POINT, RKNN, SOURCES
 from pipelines.recipe.define.model import (
     Analyze,
-    Build,
     Constant,
     Evaluate,
-    FixedPoint,
     Gates,
     Input,
     Limits,
-    Quantize,
     Recipe,
-    Runtime,
     Samples,
     Simplify,
     Source,
     Target,
 )
+from pipelines.recipe.define.sections import DATA_SOURCES, SOURCES
 from pipelines.recipe.define.view import Values, View
 from pipelines.recipe.yaml.tree import Tree
 
@@ -48,7 +43,7 @@ def recipe(tree: Tree, values: Values, views: list[View], constants: Values) -> 
         evaluate=None if evaluate is None else Evaluate(**evaluate),
         gates=Gates(**values.get("gates", {})),
         limits=Limits(**values.get("limits", {})),
-        targets={target.name: target for view in views for target in targets(view)},
+        targets={target.name: target for view in views for target in _targets(view)},
         raw=tree.raw,
         outside=tuple(values.get("outside", ())),
         marks=tree.marks,
@@ -96,69 +91,8 @@ def simplify(values: Values) -> Simplify:
     return Simplify(**given)
 
 
-def targets(view: View) -> list[Target]:
-    """One, or those that a sweep makes of it."""
-    if view.get("backend") == "fixed_point":
-        return [fixed_point(view, point) for point in sweep.points(view)]
-    return [target(view)]
-
-
-def fixed_point(view: View, point: sweep.Point) -> Target:
-    choices = {key: view.get(key) for key in FIXED_POINT if key not in sweep.SWEPT}
-    return Target(
-        name=point.name,
-        family=view.name,
-        backend="fixed_point",
-        platform=None,
-        toolchain="core",
-        quantize=Quantize(calibration=samples(view.get("quantize", "calibration"))),
-        build=Build(),
-        analyze=analyze(view),
-        rknn={},
-        where=view.target,
-        gates=Gates(**view.section("gates")),
-        is_baseline=view.get("baseline"),
-        fixed_point=FixedPoint(point.input_scale, point.bias_mode, **choices),
-    )
-
-
-def target(view: View) -> Target:
-    return Target(
-        name=view.name,
-        family=view.name,
-        backend=view.get("backend"),
-        platform=view.platform,
-        toolchain=view.get("toolchain"),
-        quantize=quantize(view),
-        build=build(view),
-        analyze=analyze(view),
-        rknn={**RKNN.defaults, **_without_null(view.section("rknn"))},
-        where=view.target,
-        gates=Gates(**view.section("gates")),
-        runtime=runtime(view),
-        is_baseline=view.get("baseline"),
-    )
-
-
-def runtime(view: View) -> Runtime | None:
-    is_asked = "runtime" in view.recipe or "runtime" in view.own
-    return Runtime(**view.section("runtime")) if is_asked else None
-
-
-def quantize(view: View) -> Quantize:
-    values = dict(view.section("quantize"))
-    values["calibration"] = samples(values.get("calibration"))
-    values["rknn"] = _without_null(values.get("rknn", {}))
-    values["hybrid"] = dict(values.get("hybrid", {})) if view.is_quantized else {}
-    return Quantize(**values)
-
-
-def build(view: View) -> Build:
-    """A float target inherits no hybrid layers: all of its layers are float."""
-    values = dict(view.section("build"))
-    if not view.is_quantized:
-        values |= {"layers": {}, "auto_hybrid": False}
-    return Build(**values)
+def _targets(view: View) -> list[Target]:
+    return view.definitions.backends[view.backend].resolve(view)
 
 
 def analyze(view: View) -> Analyze:
@@ -190,8 +124,3 @@ def samples(values: Values | None) -> Samples | None:
     elif isinstance(given["npy"], list):
         given["npy"] = tuple(given["npy"])
     return Samples(**given)
-
-
-def _without_null(values: Values) -> dict[str, Any]:
-    """null takes an inherited option back to the SDK's own default."""
-    return {key: value for key, value in values.items() if value is not None}

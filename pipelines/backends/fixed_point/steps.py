@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe.define import sweep
-from pipelines.recipe.define.definitions import FIXED_POINT
+from pipelines.backends.fixed_point.recipe import sweep
+from pipelines.backends.fixed_point.recipe.keys import KEYS as FIXED_POINT
 from pipelines.recipe.define.model import FixedPoint, Recipe, Samples, Target
 from pipelines.stages.stage import (
     Step,

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.recipe.define.definitions import CUTS
 from pipelines.recipe.define.model import Recipe, Runtime, Samples, Target
+from pipelines.recipe.define.sections import CUTS
 from pipelines.stages.stage import (
     Step,
     Work,

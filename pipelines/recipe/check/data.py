@@ -7,31 +7,11 @@ from functools import partial
 from typing import Any
 
 from pipelines.files.where import Where, did_you_mean
-from pipelines.recipe.define import vendor
-from pipelines.recipe.define.definitions import DATA_SOURCES
+from pipelines.recipe.define.sections import DATA_SOURCES
 from pipelines.recipe.define.view import Values, View
 from pipelines.recipe.yaml.reading import BAD
 from pipelines.recipe.yaml.tree import Tree
 from quant.samples import pixel_units
-
-
-def check(view: View) -> None:
-    check_calibration(view)
-    check_analysis(view)
-    check_sources(view)
-
-
-def check_calibration(view: View) -> None:
-    """A quantized dtype needs data."""
-    dtype, data = view.get("quantize", "dtype"), view.get("quantize", "calibration")
-    if BAD in (dtype, data) or not vendor.is_calibrated(dtype) or has_source(data):
-        return
-    path = ("quantize", "calibration") if data is not None else ("quantize",)
-    what = f"dtype `{dtype}` needs calibration data"
-    advice = (
-        "add `calibration: {images: FOLDER, samples: 20}` (or list:, or npy:), or `dtype: float16`"
-    )
-    view.tree.add(view.key(*path), what, advice)
 
 
 def check_analysis(view: View) -> None:

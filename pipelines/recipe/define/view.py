@@ -9,31 +9,12 @@ from typing import Any
 from yaml.nodes import Node
 
 from pipelines.files.where import Where
-from pipelines.recipe.define import vendor
-from pipelines.recipe.define.definitions import (
-    ANALYZE,
-    BUILD,
-    DATA_SOURCES,
-    GATES,
-    QUANTIZE,
-    RKNN,
-    RUNTIME,
-    SOURCES,
-    TARGET,
-)
-from pipelines.recipe.kinds.section import Section
+from pipelines.recipe.define.definitions import Definitions
+from pipelines.recipe.define.sections import DATA_SOURCES, SOURCES
 from pipelines.recipe.yaml.reading import BAD
 from pipelines.recipe.yaml.tree import Tree
 
 Values = Mapping[str, Any]
-_SECTIONS: Mapping[str, Section] = {
-    "quantize": QUANTIZE,
-    "build": BUILD,
-    "analyze": ANALYZE,
-    "rknn": RKNN,
-    "runtime": RUNTIME,
-    "gates": GATES,
-}
 
 
 @dataclass(frozen=True)
@@ -44,6 +25,7 @@ class View:
     was refused; what depends on it is not judged.
     """
 
+    definitions: Definitions
     tree: Tree
     name: str
     recipe: Values
@@ -52,14 +34,15 @@ class View:
 
     def get(self, *path: str) -> Any:
         """The value at a path such as ("quantize", "dtype"): written, or the default; or BAD."""
-        value: Any = self.section(path[0]) if path[0] in _SECTIONS else self.own
-        for key in path[1:] if path[0] in _SECTIONS else path:
+        sections = self.definitions.overrides
+        value: Any = self.section(path[0]) if path[0] in sections else self.own
+        for key in path[1:] if path[0] in sections else path:
             if value is BAD:
                 return BAD
             value = value.get(key) if isinstance(value, Mapping) else None
         if value is not None:
             return value
-        section = _SECTIONS.get(path[0], TARGET)
+        section = sections.get(path[0], self.definitions.target)
         return section.defaults.get(path[-1])
 
     def section(self, name: str) -> Any:
@@ -93,17 +76,9 @@ class View:
         return self.tree.marks[f"targets.{self.name}"]
 
     @property
-    def platform(self) -> str | None:
-        """As the SDK calls it: written, or the target's name. None if the SDK does not know it."""
-        named = self.own.get("platform") or self.name
-        named = vendor.PLATFORM_ALIASES.get(named, named)
-        return named if named in vendor.PLATFORMS else None
-
-    @property
-    def toolchain(self) -> vendor.Toolchain | None:
-        """The toolchain; None if its name was refused."""
-        name = self.get("toolchain")
-        return None if name is BAD else vendor.TOOLCHAINS[name]
+    def backend(self) -> str:
+        """The backend's name; the default where it names none, or one that was refused."""
+        return self.own.get("backend") or self.definitions.default
 
     @property
     def source_kind(self) -> str:
@@ -112,12 +87,6 @@ class View:
         kinds = [kind for kind in SOURCES if source and kind in source]
         return kinds[0] if len(kinds) == 1 else ""
 
-    @property
-    def is_quantized(self) -> bool:
-        """Whether the SDK calibrates. A dtype that was refused counts as quantized."""
-        dtype = self.get("quantize", "dtype")
-        return dtype is BAD or vendor.is_calibrated(dtype)
-
     def refuse(self, path: tuple[str, ...], what: str, advice: str) -> None:
         """A problem at the value of a path."""
         self.tree.add(self.where(*path), what, advice)
@@ -125,15 +94,6 @@ class View:
     def refuse_key(self, path: tuple[str, ...], what: str, advice: str) -> None:
         """A problem at the key of a path."""
         self.tree.add(self.key(*path), what, advice)
-
-    def require_extra(self, path: tuple[str, ...], extra: str, what: str) -> None:
-        """Ask for a toolchain with `extra`: at the toolchain, if it is the target's own."""
-        if self.toolchain is None or extra in self.toolchain.extras:
-            return
-        real = sorted(name for name, tools in vendor.TOOLCHAINS.items() if extra in tools.extras)
-        what = f"{what} needs the real {extra}, which toolchain `{self.get('toolchain')}` lacks"
-        advice = f"set `toolchain: {' or '.join(real)}` for target `{self.name}`"
-        self.refuse(("toolchain",) if self.is_own("toolchain") else path, what, advice)
 
     def _own_path(self, path: tuple[str, ...]) -> str:
         return ".".join(("targets", self.name, *path))

@@ -32,19 +32,19 @@ UnknownKey = Callable[["Section", str], "tuple[str, str]"]
 class Section(Kind):
     """A mapping with known keys.
 
-    name: how messages and the reference call it. unknown: what to say of a key it does not have.
-    defaults: key -> value where it is not written. one_of: exactly one of these must be written;
-    at_most_one_of: no two of these.
+    name: how messages and the reference call it. defaults: key -> value where it is not written.
+    one_of: exactly one of these must be written; at_most_one_of: no two of these. unknown: what
+    to say of a key it does not have; the reader says it where left out.
     """
 
     name: str
     doc: str
     example: str
     keys: Mapping[str, Key]
-    unknown: UnknownKey
     defaults: Mapping[str, Any] = field(default_factory=dict)
     one_of: tuple[str, ...] = ()
     at_most_one_of: tuple[str, ...] = ()
+    unknown: UnknownKey | None = None
 
     def read(self, node: Node, label: str, reader: Reader) -> Any:
         """Key -> value of the keys that are written, BAD where a value was refused."""
@@ -72,7 +72,8 @@ class Section(Kind):
         if near is not None:
             found.setdefault(near, BAD)
         if key.value and key.value not in FORBIDDEN_KEYS:  # the tree refused those already
-            reader.refuse(key, *self.unknown(self, key.value))
+            unknown = self.unknown or reader.unknown
+            reader.refuse(key, *unknown(self, key.value))
 
     def _check_required(
         self, node: Node, found: Mapping[str, Any], label: str, reader: Reader

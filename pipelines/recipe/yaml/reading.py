@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,10 +28,14 @@ BAD: Final = _Bad()
 
 @dataclass
 class Reader:
-    """What reading needs: the file's tree, and the folder that paths start from."""
+    """What reading needs: the file's tree, and the folder that paths start from.
+
+    unknown: what to say of a key that a section does not have.
+    """
 
     tree: Tree
     paths: Paths
+    unknown: Callable[[Any, str], tuple[str, str]]
 
     def refuse(self, node: Node, what: str, advice: str) -> _Bad:
         self.tree.add(self.tree.where(node), what, advice)

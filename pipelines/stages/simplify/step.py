@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.recipe.define.definitions import CUTS
 from pipelines.recipe.define.model import Recipe, Samples
+from pipelines.recipe.define.sections import CUTS
 from pipelines.stages.stage import Step, Work, built, data_inputs, plain, sections, version
 
 # Enough to see a difference that random inputs don't show; each costs two runs of the network.

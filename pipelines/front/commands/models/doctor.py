@@ -19,8 +19,8 @@ from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import find
 from pipelines.front.doit.cli import dispatch, jobs_at_once, unknown
 from pipelines.front.doit.run_lock import RunLock
-from pipelines.recipe.define.definitions import CUTS, REWRITES
 from pipelines.recipe.define.model import Recipe, Target
+from pipelines.recipe.define.sections import CUTS, REWRITES
 
 _HEAD = ("artifact", "ratio", "Mcycles", "layer", "output", "exact", "remedy")
 _RIGHT = range(len(_HEAD) - 1)

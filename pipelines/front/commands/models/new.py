@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.recipes import load
+from pipelines.backends.rknn.recipe import vendor
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
@@ -17,11 +19,9 @@ from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit import cli
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
 from pipelines.recipe.check.recipe import COMMANDS, NAME
-from pipelines.recipe.define import vendor
 from pipelines.recipe.new import data, inputs, model_folder, network, recipe_text, vendor_config
 from pipelines.recipe.new.network import Network
 from pipelines.recipe.new.vendor_config import VendorConfig
-from pipelines.recipe.parse import load
 from pipelines.record.step import Step, Work
 
 _PLATFORM = "rk3588"

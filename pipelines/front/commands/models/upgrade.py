@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from pipelines.backends.rknn.recipe.vendor import ALL_PLATFORMS
 from pipelines.building.project import Project
 from pipelines.doctor import upgrade
 from pipelines.doctor.trial import Result, builder_of_trials
@@ -20,7 +21,6 @@ from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import UsageError, dispatch, jobs_at_once, unknown
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.recipe.define.vendor import ALL_PLATFORMS
 from pipelines.run.toolchain import toolchain
 from pipelines.run.toolchain.toolchain import Environments
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pipelines.backends.rknn.recipe import check_load, check_options, known_mistakes, vendor
+from pipelines.backends.rknn.recipe.view import (
+    is_quantized,
+    platform_of,
+    require_extra,
+    toolchain_of,
+)
 from pipelines.files.where import nearest
 from pipelines.recipe.check import data as check_data
-from pipelines.recipe.check import fixed_point as check_fixed_point
-from pipelines.recipe.check import load as check_load
-from pipelines.recipe.check import options as check_options
-from pipelines.recipe.define import known_mistakes, vendor
 from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD
 
 
-def check(view: View) -> None:
+def check(view: View, is_alone: bool) -> None:
     """Every check that applies. Problems go to the view's tree."""
-    if check_fixed_point.refuse_on_rknn(view) and not view.platform:
+    if not is_alone and not platform_of(view):
         return  # the backend was forgotten, not the platform
     check_platform(view)
     check_dtype(view)
@@ -26,14 +29,16 @@ def check(view: View) -> None:
     check_prequantized(view)
     check_options.check(view)
     check_load.check(view)
-    check_data.check(view)
+    check_calibration(view)
+    check_data.check_analysis(view)
+    check_data.check_sources(view)
     check_runtime(view)
 
 
 def check_runtime(view: View) -> None:
     """The platform's runtime must be librknnrt; a gate is judged by the user's own copy alone."""
     is_asked = "runtime" in view.recipe or "runtime" in view.own
-    platform = view.platform or ""
+    platform = platform_of(view) or ""
     if is_asked and platform in vendor.OTHER_RUNTIME:
         what = f"{platform} has a runtime of its own, which npumake can't load"
         view.refuse_key(("runtime",), what, "delete `runtime`, or write it in the other targets")
@@ -50,7 +55,7 @@ def _either(values: Collection[str]) -> str:
 
 def check_platform(view: View) -> None:
     """A target without a platform is named after one."""
-    if "platform" in view.own or view.platform:
+    if "platform" in view.own or platform_of(view):
         return
     near = nearest(view.name, vendor.PLATFORMS)
     is_misspelt = near and len(near) == len(view.name)
@@ -66,7 +71,7 @@ def check_platform(view: View) -> None:
 
 def check_dtype(view: View) -> None:
     """The toolkit's version has the dtype, and the platform takes it."""
-    dtype, tools, chip = view.get("quantize", "dtype"), view.toolchain, view.platform
+    dtype, tools, chip = view.get("quantize", "dtype"), toolchain_of(view), platform_of(view)
     if dtype is BAD or tools is None:
         return
     known = vendor.DTYPES[tools.version]
@@ -95,7 +100,7 @@ def check_algorithm(view: View) -> None:
         what = f"algorithm `{algorithm}` is not for dtype `{dtype}`"
         view.refuse(path, what, f"write `dtype: {_either(dtypes)}`, or another algorithm")
     elif algorithm == "gdq":
-        view.require_extra(path, "torch", "algorithm `gdq`")
+        require_extra(view, path, "torch", "algorithm `gdq`")
 
 
 def check_method(view: View) -> None:
@@ -115,7 +120,7 @@ def check_hybrid(view: View) -> None:
     layers = view.get("build", "layers")
     is_auto = view.get("build", "auto_hybrid") is True
     step1 = view.get("quantize", "hybrid")
-    if not view.is_quantized:
+    if not is_quantized(view):
         for path in _written_hybrid(view):
             what = f"`{path[-1]}` mixes types in a quantized model, and this one is not quantized"
             advice = f"delete it, or write `dtype: w8a8` for target `{view.name}`"
@@ -164,3 +169,16 @@ def check_prequantized(view: View) -> None:
     elif kind == "tflite" and view.get("rknn", "load") == "convert":
         what = "a quantized TFLite file can't be converted to ONNX"
         view.refuse(path, what, "add `rknn: {load: direct}`: the SDK reads the file itself")
+
+
+def check_calibration(view: View) -> None:
+    """A quantized dtype needs data."""
+    dtype, data = view.get("quantize", "dtype"), view.get("quantize", "calibration")
+    if BAD in (dtype, data) or not vendor.is_calibrated(dtype) or check_data.has_source(data):
+        return
+    path = ("quantize", "calibration") if data is not None else ("quantize",)
+    what = f"dtype `{dtype}` needs calibration data"
+    advice = (
+        "add `calibration: {images: FOLDER, samples: 20}` (or list:, or npy:), or `dtype: float16`"
+    )
+    view.tree.add(view.key(*path), what, advice)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.recipe.define import vendor
+from pipelines.backends.rknn.recipe import vendor
+from pipelines.backends.rknn.recipe.view import require_extra
 from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD, count
 
@@ -23,9 +24,9 @@ def check_direct(view: View) -> None:
         what = f"`load: direct` is for torchscript and tflite sources; this one is {kind}"
         view.refuse(path, what, "delete it; the SDK then loads the simplified ONNX file")
     elif kind == "torchscript":
-        view.require_extra(path, "torch", "the SDK's load_pytorch")
+        require_extra(view, path, "torch", "the SDK's load_pytorch")
     else:
-        view.require_extra(path, "tensorflow", "the SDK's load_tflite")
+        require_extra(view, path, "tensorflow", "the SDK's load_tflite")
         if not view.recipe.get("inputs"):
             what = "the SDK's load_tflite does not tell the network's inputs"
             advice = "add `inputs: {NAME: {shape: [1, HEIGHT, WIDTH, 3]}}`, as the file has them"

@@ -1,12 +1,12 @@
-"""The JSON Schema of a recipe, for editors. `python -m pipelines.recipe.json_schema` writes it."""
+"""The JSON Schema of a recipe for editors. `python -m pipelines.backends.json_schema` writes it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from pipelines.backends.table import DEFINITIONS
 from pipelines.files.engine import CODE
-from pipelines.recipe.define.definitions import RECIPE, SECTIONS
 
 FILE = "models/recipe.schema.json"
 
@@ -16,8 +16,10 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "npumake recipe",
-        **RECIPE.body(),
-        "definitions": {section.slug: section.body() for section in SECTIONS if section.name},
+        **DEFINITIONS.recipe.body(),
+        "definitions": {
+            section.slug: section.body() for section in DEFINITIONS.sections if section.name
+        },
     }
 
 

@@ -7,57 +7,22 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from pipelines.backends.fixed_point.recipe import sweep
 from pipelines.files.where import did_you_mean
 from pipelines.recipe.check import data as check_data
 from pipelines.recipe.check.data import has_source
-from pipelines.recipe.define import sweep
-from pipelines.recipe.define.definitions import FIXED_POINT, QUANTIZE
 from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD
 
-BACKEND = "fixed_point"
-_OF_RKNN = ("platform", "toolchain", "build", "rknn", "runtime")
-_QUANTIZE_OF_RKNN = tuple(key for key in QUANTIZE.keys if key != "calibration")
 
-
-def check(view: View) -> None:
+def check(view: View, is_alone: bool) -> None:
     """Every check that applies. Problems go to the view's tree."""
-    check_keys(view)
     check_input_scale(view)
     check_names(view)
     check_calibration(view)
     check_activations(view)
     check_data.check_analysis(view)
     check_data.check_sources(view)
-
-
-def refuse_on_rknn(view: View) -> bool:
-    """Refuse fixed_point's keys on a target of the backend rknn. Returns whether there are any."""
-    found = [key for key in FIXED_POINT if key in view.own]
-    for key in found:
-        what = f"`{key}` has no effect with `backend: rknn`"
-        if not view.is_own("backend"):
-            what += ", which a target has where it names none"
-        view.refuse_key((key,), what, f"delete it, or write `backend: {BACKEND}`")
-    return bool(found)
-
-
-def check_keys(view: View) -> None:
-    """Keys of the backend rknn: the target's own, and the recipe's where no target has it."""
-    paths = [(key,) for key in _OF_RKNN] + [("quantize", key) for key in _QUANTIZE_OF_RKNN]
-    for path in paths:
-        if view.is_own(*path):
-            what = f"`{path[-1]}` has no effect with `backend: {BACKEND}`"
-            view.refuse_key(path, what, "delete it, or write `backend: rknn`")
-        elif not _has_rknn(view) and ".".join(path) in view.tree.marks:
-            what = f"`{path[-1]}` is read by the backend rknn, and no target has it"
-            view.refuse_key(path, what, "delete it, or add a target such as `rk3588: {}`")
-
-
-def _has_rknn(view: View) -> bool:
-    """Whether a target of the recipe is of the backend rknn, or was refused."""
-    targets = view.recipe["targets"].values()
-    return any(own is BAD or (own.get("backend") or "rknn") != BACKEND for own in targets)
 
 
 def check_input_scale(view: View) -> None:

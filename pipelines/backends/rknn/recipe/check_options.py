@@ -6,8 +6,9 @@ from typing import Any
 
 from yaml.nodes import SequenceNode
 
-from pipelines.recipe.define import vendor
-from pipelines.recipe.define.vendor import Option
+from pipelines.backends.rknn.recipe import vendor
+from pipelines.backends.rknn.recipe.vendor import Option
+from pipelines.backends.rknn.recipe.view import is_quantized, platform_of, toolchain_of
 from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD, count
 
@@ -21,7 +22,7 @@ def check(view: View) -> None:
 
 def check_versions(view: View) -> None:
     """The toolkit's version has each option, and the platform takes its value."""
-    options, tools = view.get("quantize", "rknn"), view.toolchain
+    options, tools = view.get("quantize", "rknn"), toolchain_of(view)
     if options in (None, BAD) or tools is None:
         return
     for name, value in options.items():
@@ -43,7 +44,7 @@ def _refuse_version(view: View, name: str, version: str, option: Option) -> None
 
 
 def _check_platform_of(view: View, name: str, value: Any, option: Option) -> None:
-    chip = view.platform
+    chip = platform_of(view)
     chips = option.platforms.get(value) if isinstance(value, bool) else None
     if chip and chips and chip not in chips:
         what = f"{chip} does not take `{name}`, which is for {', '.join(sorted(chips))}"
@@ -53,7 +54,7 @@ def _check_platform_of(view: View, name: str, value: Any, option: Option) -> Non
 def check_rules(view: View) -> None:
     """The toolkit's version has the rules to disable; it ignores others in silence."""
     path = ("quantize", "rknn", "disable_rules")
-    names, node, tools = view.get(*path), view.node(*path), view.toolchain
+    names, node, tools = view.get(*path), view.node(*path), toolchain_of(view)
     if names in (None, BAD) or not isinstance(node, SequenceNode) or tools is None:
         return
     for item, name in zip(node.value, names, strict=True):
@@ -100,6 +101,6 @@ def check_yuv(view: View) -> None:
         what = f"`inputs_yuv_fmt` has {count(len(formats), 'format')} for "
         what += count(len(inputs), "input")
         view.refuse(path, what, "write one an input: nv12, nv21 or null")
-    elif not view.is_quantized:
+    elif not is_quantized(view):
         what = "the SDK ignores `inputs_yuv_fmt` in a network that it does not quantize"
         view.refuse_key(path, what, f"delete it, or write `dtype: w8a8` for `{view.name}`")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipelines.backends.rknn.recipe import vendor
 from pipelines.files.where import nearest
-from pipelines.recipe.define import vendor
 
 _TOOLKIT_1 = "an option of RKNN-Toolkit 1 (rk1808, rv1126); rknn-toolkit2 has none"
 

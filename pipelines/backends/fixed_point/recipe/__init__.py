@@ -1,0 +1,1 @@
+"""What a recipe says for fixed_point: keys, sweeps and checks."""

@@ -1,0 +1,33 @@
+"""Targets of fixed_point, which passed every check, as plain data."""
+
+from __future__ import annotations
+
+from pipelines.backends.fixed_point.recipe import sweep
+from pipelines.backends.fixed_point.recipe.keys import KEYS
+from pipelines.recipe.define.model import Build, FixedPoint, Gates, Quantize, Target
+from pipelines.recipe.define.view import View
+from pipelines.recipe.resolve import analyze, samples
+
+
+def resolve(view: View) -> list[Target]:
+    """One, or those that a sweep makes of it."""
+    return [_target(view, point) for point in sweep.points(view)]
+
+
+def _target(view: View, point: sweep.Point) -> Target:
+    choices = {key: view.get(key) for key in KEYS if key not in sweep.SWEPT}
+    return Target(
+        name=point.name,
+        family=view.name,
+        backend=view.backend,
+        platform=None,
+        toolchain="core",
+        quantize=Quantize(calibration=samples(view.get("quantize", "calibration"))),
+        build=Build(),
+        analyze=analyze(view),
+        rknn={},
+        where=view.target,
+        gates=Gates(**view.section("gates")),
+        is_baseline=view.get("baseline"),
+        fixed_point=FixedPoint(point.input_scale, point.bias_mode, **choices),
+    )

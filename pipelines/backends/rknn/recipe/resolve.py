@@ -1,0 +1,60 @@
+"""A target of rknn, which passed every check, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.backends.rknn.recipe.keys import RKNN
+from pipelines.backends.rknn.recipe.view import is_quantized, platform_of
+from pipelines.recipe.define.model import Build, Gates, Quantize, Runtime, Target
+from pipelines.recipe.define.view import Values, View
+from pipelines.recipe.resolve import analyze, samples
+
+
+def resolve(view: View) -> list[Target]:
+    """The one that it stands for."""
+    return [target(view)]
+
+
+def target(view: View) -> Target:
+    return Target(
+        name=view.name,
+        family=view.name,
+        backend=view.backend,
+        platform=platform_of(view),
+        toolchain=view.get("toolchain"),
+        quantize=quantize(view),
+        build=build(view),
+        analyze=analyze(view),
+        rknn={**RKNN.defaults, **_without_null(view.section("rknn"))},
+        where=view.target,
+        gates=Gates(**view.section("gates")),
+        runtime=runtime(view),
+        is_baseline=view.get("baseline"),
+    )
+
+
+def runtime(view: View) -> Runtime | None:
+    is_asked = "runtime" in view.recipe or "runtime" in view.own
+    return Runtime(**view.section("runtime")) if is_asked else None
+
+
+def quantize(view: View) -> Quantize:
+    values = dict(view.section("quantize"))
+    values["calibration"] = samples(values.get("calibration"))
+    values["rknn"] = _without_null(values.get("rknn", {}))
+    values["hybrid"] = dict(values.get("hybrid", {})) if is_quantized(view) else {}
+    return Quantize(**values)
+
+
+def build(view: View) -> Build:
+    """A float target inherits no hybrid layers: all of its layers are float."""
+    values = dict(view.section("build"))
+    if not is_quantized(view):
+        values |= {"layers": {}, "auto_hybrid": False}
+    return Build(**values)
+
+
+def _without_null(values: Values) -> dict[str, Any]:
+    """null takes an inherited option back to the SDK's own default."""
+    return {key: value for key, value in values.items() if value is not None}

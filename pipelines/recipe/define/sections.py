@@ -1,0 +1,285 @@
+"""Sections of a recipe that every backend reads: kind, default and documentation of each key.
+
+Defaults are those of the dataclasses in model.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.recipe.define import model
+from pipelines.recipe.kinds.containers import Array, Data, Either, ListOf, MapOf, Nullable
+from pipelines.recipe.kinds.scalars import (
+    Choice,
+    ChoiceOrFunction,
+    Flag,
+    Integer,
+    Number,
+    PathTo,
+    Scalar,
+)
+from pipelines.recipe.kinds.section import Key, Section
+from quant.samples.image_names import COLORS, RESIZES
+
+SOURCES = ("torch", "torchscript", "onnx", "tflite", "keras", "saved_model")
+DATA_SOURCES = ("images", "list", "npy")
+REWRITES = (
+    "fold_batch_norm",
+    "drop_dead_channels",
+    "slice_before_concat",
+    "concat_on_spatial_axis",
+    "merge_groups",
+    "split_depthwise_multiplier",
+    "split_average_pool",
+    "pool_as_convolution",
+    "resize_as_convolution",
+    "cut_postprocessing",
+    "split_concat",
+)
+# Those that end the network earlier: simplify makes a tail.onnx of the rest.
+CUTS = ("cut_postprocessing", "split_concat")
+ELEMENT_TYPES = (
+    "float32",
+    "float16",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+)
+
+
+def _element_type(value: str) -> tuple[str, str] | None:
+    """`float` and `int`, which are nearest to several."""
+    meant = {"float": "float32", "double": "float64", "half": "float16", "int": "int64"}.get(value)
+    return (f"no element type `{value}`", f"write {meant}") if meant else None
+
+
+def defaults_of(of: type) -> dict[str, Any]:
+    """Field -> default of a dataclass, for the fields that have one."""
+    fields = dataclasses.fields(of)
+    return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+
+
+_BY_INPUT = MapOf("input", PathTo("file", ".npy"), at_least=1)
+_PER_CHANNEL = Either(Number(), ListOf(Number(), at_least=1))
+
+DATA_KEYS: Mapping[str, Key] = {
+    "images": Key(
+        PathTo("folder"), "Folder of images (jpg, png, bmp, ppm, webp), for a model of one input."
+    ),
+    "list": Key(
+        PathTo("file"), "Text file with one sample a line, as the SDK's dataset.txt: images or npy."
+    ),
+    "npy": Key(
+        Either(PathTo("file", ".npy"), ListOf(PathTo("file", ".npy"), at_least=1), _BY_INPUT),
+        "An npy file, a list of them, or an npy file an input.",
+    ),
+}
+
+CALIBRATION = Section(
+    "quantize: calibration",
+    "The data that ranges are measured on. A target's images, list or npy replaces the model's.",
+    "{images: FOLDER, samples: 20}",
+    {
+        **DATA_KEYS,
+        "samples": Key(Integer(1), "How many: the first N, in sorted order. All where left out."),
+    },
+    at_most_one_of=DATA_SOURCES,
+)
+
+ANALYZE = Section(
+    "analyze",
+    "The data of the accuracy analysis; the calibration data where it names none, random inputs "
+    "where there is none at all.",
+    "{samples: 4}",
+    {
+        **DATA_KEYS,
+        "samples": Key(
+            Integer(1),
+            "How many: the first N, in sorted order. Left out: 4, or the calibration's if fewer.",
+        ),
+        "sdk": Key(
+            Flag(),
+            "The SDK's own accuracy_analysis too, where our simulation is equal to it: "
+            "`error_analysis.txt` then stands beside the report.",
+        ),
+    },
+    at_most_one_of=DATA_SOURCES,
+)
+
+GATES = Section(
+    "gates",
+    "Limits on the reports; a passed one makes ./doit exit non-zero. In a target `null` lifts one.",
+    "{min_cosine: 0.99}",
+    {
+        "min_cosine": Key(Nullable(Number(-1, 1)), "Least cosine of any layer."),
+        "min_output_cosine": Key(
+            Nullable(Number(-1, 1)), "Least cosine of any output that is more than one number."
+        ),
+        "max_output_error": Key(
+            Nullable(Number(0)), "Largest difference of any output, as a share of its range."
+        ),
+        "max_size_ratio": Key(
+            Nullable(Number(0, low_open=True)), "Largest artifact bytes / ONNX bytes."
+        ),
+        "max_cpu_layers": Key(Nullable(Integer(0)), "Most layers that run on the CPU."),
+        "max_float_layers": Key(Nullable(Integer(0)), "Most layers in floating point."),
+        "min_accuracy": Key(
+            Nullable(Number(0, 1)), "Least accuracy by `evaluate`, for the built file."
+        ),
+        "runtime": Key(
+            Nullable(Choice("verdict", ("information only", "loads", "runs"))),
+            "Least verdict of the runtime. Needs `runtime: {librknnrt: FILE}`: a newer one "
+            "may take what the pinned one refuses.",
+        ),
+    },
+)
+
+LIMITS = Section(
+    "limits",
+    "How much a step may take. A change of it makes nothing stale.",
+    "{minutes: 30}",
+    {
+        "minutes": Key(
+            Nullable(Number(0, low_open=True)),
+            "How long one step may run; then it is stopped, and fails. Left out: as long as it "
+            "takes.",
+        ),
+    },
+)
+
+_RUNS_CODE = "only the exporters of torch, TorchScript, Keras and SavedModel write a chosen opset"
+
+SOURCE = Section(
+    "source",
+    "Where the network comes from: exactly one of torch, torchscript, onnx, tflite, keras and "
+    "saved_model.",
+    "{onnx: FILE}",
+    {
+        "torch": Key(PathTo(function=True), "A function that returns a torch.nn.Module."),
+        "torchscript": Key(PathTo(), "A file saved by torch.jit.save."),
+        "onnx": Key(PathTo(), "An ONNX file."),
+        "tflite": Key(PathTo(), "A TFLite file."),
+        "keras": Key(PathTo(), "A .keras or .h5 file."),
+        "saved_model": Key(PathTo("folder"), "A TensorFlow SavedModel."),
+        "weights": Key(
+            PathTo("file", ".safetensors"),
+            "Weights for the torch network's state_dict.",
+            only_with=("torch",),
+            reason="only a torch source takes weights from another file",
+        ),
+        "arguments": Key(
+            MapOf("argument", Data()),
+            "Keyword arguments of the torch function.",
+            only_with=("torch",),
+            reason="only a torch source calls a function",
+        ),
+        "exporter": Key(
+            Choice("exporter", ("torchscript", "dynamo")),
+            "torch's exporter to ONNX.",
+            only_with=("torch", "torchscript"),
+            reason="only torch and TorchScript sources go through torch's exporter",
+        ),
+        "opset": Key(
+            Integer(7, 19),
+            "The ONNX operator set to export.",
+            only_with=("torch", "torchscript", "keras", "saved_model"),
+            reason=_RUNS_CODE,
+        ),
+        "dependencies": Key(
+            ListOf(PathTo("file"), unique=True),
+            "Further files that the source reads: modules it imports, external ONNX weights.",
+        ),
+    },
+    defaults_of(model.Source),
+    one_of=SOURCES,
+)
+
+INPUT = Section(
+    "inputs: NAME",
+    "One network input, as the ONNX model has it.",
+    "{shape: [1, 3, 224, 224], color: rgb}",
+    {
+        "shape": Key(
+            ListOf(Integer(1), example="[1, 3, 224, 224]"),
+            "Shape with its batch; images are [batch, channels, height, width]; `[]`: one number.",
+        ),
+        "value": Key(
+            Either(Scalar(), Array()),
+            "Makes the input a constant, as `sr: {value: 16000}`: it is folded into the network, "
+            "with the branches (If) that it decides, and needs no data. Of an ONNX source.",
+        ),
+        "dtype": Key(Choice("element type", ELEMENT_TYPES, _element_type), "Element type."),
+        "mean": Key(_PER_CHANNEL, "Subtracted, in pixel units: one number, or one a channel."),
+        "std": Key(
+            Either(Number(nonzero=True), ListOf(Number(nonzero=True), at_least=1)),
+            "Divided by after `mean`: one number, or one a channel.",
+        ),
+        "color": Key(Choice("color order", COLORS), "Channel order that the network expects."),
+        "resize": Key(
+            Choice("way to resize", RESIZES),
+            "How images of another size are fitted. Left out: they are refused.",
+        ),
+        "pad": Key(
+            Integer(0, 255),
+            "Gray value around a letterboxed image.",
+            only_with=("resize",),
+            reason="only `resize: letterbox` pads",
+        ),
+    },
+    defaults_of(model.Input),
+)
+
+SIMPLIFY = Section(
+    "simplify",
+    "How the ONNX graph is simplified.",
+    "{tool: onnxsim}",
+    {
+        "tool": Key(
+            Choice("tool", ("auto", "onnxsim", "onnxslim", "none")),
+            "The simplifier. `auto`: onnxsim; onnxslim above 3,000 nodes or where onnxsim fails or "
+            "spoils the graph; none where both do.",
+        ),
+        "rewrite": Key(
+            ListOf(Choice("rewrite", REWRITES), unique=True), "Exact graph rewrites, in order."
+        ),
+        "tolerance": Key(
+            Number(0),
+            "Largest output difference that passes, relative to the output's largest magnitude. "
+            "Left out: 1e-4, and 1e-2 for a float16 graph.",
+        ),
+    },
+    defaults_of(model.Simplify) | {"rewrite": list(model.Simplify().rewrite)},
+)
+
+EVALUATE = Section(
+    "evaluate",
+    "Labelled data for accuracy.",
+    "{inputs: FILE.npy, labels: FILE.npy}",
+    {
+        "inputs": Key(
+            Either(PathTo("file", ".npy"), None, _BY_INPUT),
+            "An npy file with all samples, or one an input.",
+            required=True,
+        ),
+        "labels": Key(
+            Either(PathTo("file", ".npy"), None, MapOf("output", PathTo("file", ".npy"), 1)),
+            "An npy file of class indices for the first output, or one an output.",
+            required=True,
+        ),
+        "metric": Key(
+            ChoiceOrFunction(Choice("metric", ("top1",))),
+            "What is measured; a function gets outputs and labels, and returns numbers.",
+        ),
+        "samples": Key(Integer(1), "The first N. All where left out."),
+    },
+    defaults_of(model.Evaluate),
+)
