@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -13,6 +12,7 @@ from pipelines.backends.rknn.recipe.vendor import TOOLCHAINS
 from pipelines.front.doit.cli import OWN
 from pipelines.recipe.check.recipe import COMMANDS
 from pipelines.report import rows
+from tests import warm
 from tests.conftest import ROOT
 
 ENGLISH = (ROOT / "README.md").read_text()
@@ -68,19 +68,12 @@ def test_the_first_table_is_as_printed() -> None:
 
 @pytest.mark.parametrize("name", ["", *commands_of_doit()])
 def test_every_command_has_help(name: str) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-s", "dodo.py", "help", *name.split()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert len(ran.stdout.splitlines()) >= 3
+    ran = warm.doit(ROOT, ["help", *name.split()], os.environ, timeout_s=60)
+    assert (ran.code, ran.err) == (0, "")
+    assert len(ran.out.splitlines()) >= 3
 
 
 def test_the_help_of_run_tells_of_pull() -> None:
-    command = [sys.executable, "-s", "dodo.py", "help", "run"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    told = warm.doit(ROOT, ["help", "run"], os.environ, timeout_s=60).out
     assert "--always-execute" in told
     assert "--pull\n" in told

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,29 @@ import pytest
 
 from pipelines.backends.rknn.file.inspection import inspect
 from quant.fault import Fault
+from tests import warm
 from tests.conftest import ROOT
 from tests.test_ledger import built_diseases as built_diseases
 from tests.test_ledger import file_bytes, report
 from tests.workspace import Workspace
 
 
-def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-s", str(ROOT / "dodo.py"), "inspect", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+def run(*words: str, cwd: Path) -> warm.Said:
+    return warm.capture([str(ROOT / "dodo.py"), "inspect", *words], cwd, os.environ, timeout_s=60)
 
 
 def test_every_byte_of_a_small_file(tmp_path: Path) -> None:
     (tmp_path / "m.rknn").write_bytes(file_bytes())
     ran = run("m.rknn", "--json", cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
     assert told["file_bytes"] == sum(told["kinds"].values()) == len(file_bytes())
     assert [end["name"] for end in told["inputs"]] == ["x"]
     assert told["inputs"][0]["shape"] == [1, 3, 8, 8]
     assert [(one["op"], one["name"]) for one in told["layers"]] == [("Conv", "conv")]
     plain = run("m.rknn", cwd=tmp_path)
-    assert "[1, 3, 8, 8]" in plain.stdout
-    assert "m.rknn" in run("m.rknn", "m.rknn", cwd=tmp_path).stdout.splitlines()[0]
+    assert "[1, 3, 8, 8]" in plain.out
+    assert "m.rknn" in run("m.rknn", "m.rknn", cwd=tmp_path).out.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -56,10 +55,10 @@ def test_files_that_are_none(tmp_path: Path, data: bytes, told: str) -> None:
     assert told in str(error.value)
     (tmp_path / "good.rknn").write_bytes(file_bytes())
     ran = run("m.rknn", "good.rknn", cwd=tmp_path)
-    assert ran.returncode == 3
-    assert told in ran.stderr
-    assert "Traceback" not in ran.stderr
-    assert "good.rknn" in ran.stdout  # the others are told
+    assert ran.code == 3
+    assert told in ran.err
+    assert "Traceback" not in ran.err
+    assert "good.rknn" in ran.out  # the others are told
 
 
 def test_a_damaged_file_is_never_a_traceback(tmp_path: Path) -> None:
@@ -78,8 +77,8 @@ def test_a_damaged_file_is_never_a_traceback(tmp_path: Path) -> None:
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     ran = run("no.rknn", cwd=tmp_path)
-    assert (ran.returncode, ran.stderr) == (3, "no.rknn: No such file or directory\n")
-    assert run("--jsn", "no.rknn", cwd=tmp_path).returncode == 3
+    assert (ran.code, ran.err) == (3, "no.rknn: No such file or directory\n")
+    assert run("--jsn", "no.rknn", cwd=tmp_path).code == 3
 
 
 @pytest.mark.toolchain
