@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipelines.backends.rknn.recipe import vendor
 from pipelines.recipe.new import vendor_config
 from tests.small_models import conv_net, npy, samples
 from tests.workspace import Ran, Workspace
@@ -340,5 +341,6 @@ def test_a_vendors_config_that_no_recipe_can_say(
 
     (tmp_path / "net.onnx").write_bytes(b"")
     (tmp_path / "c.yml").write_text(CONFIG.replace(old, new_))
+    known = {name: option.default for name, option in vendor.CONFIG.items()}
     with pytest.raises(Fault, match=told):
-        vendor_config.read(tmp_path / "c.yml", "c.yml")
+        vendor_config.read(tmp_path / "c.yml", "c.yml", known)

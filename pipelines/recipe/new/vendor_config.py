@@ -13,7 +13,6 @@ from typing import Any
 
 import yaml
 
-from pipelines.recipe.define import vendor
 from quant.fault import Fault
 
 _FILES = {"onnx": ".onnx", "tflite": ".tflite", "pytorch": ".pt"}  # what a recipe can read
@@ -39,8 +38,11 @@ class VendorConfig:
     outputs: list[str] = field(default_factory=list)
 
 
-def read(path: Path, name: str) -> VendorConfig:
-    """Raises Fault on a file that rknn_convert would not take, or whose network we don't read."""
+def read(path: Path, name: str, known: Mapping[str, Any]) -> VendorConfig:
+    """known: option of RKNN.config -> its default.
+
+    Raises Fault on a file that rknn_convert would not take, or whose network we don't read.
+    """
     model = _model(path, name)
     configs = {key: _flag(value) for key, value in (model.get("configs") or {}).items()}
     platform = model.get("platform")
@@ -64,7 +66,7 @@ def read(path: Path, name: str) -> VendorConfig:
         stds,
         bool(configs.get("quant_img_RGB2BGR")),
         _quantize(configs),
-        _options(configs, name),
+        _options(configs, known, name),
         [_size(text) for text in graph.get("input_size_list", graph.get("input-size-list")) or ()],
         [str(output) for output in graph.get("outputs") or ()],
     )
@@ -114,15 +116,15 @@ def _quantize(configs: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _options(configs: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _options(configs: Mapping[str, Any], known: Mapping[str, Any], name: str) -> dict[str, Any]:
     """RKNN.config's other options that are not its default."""
     found = {}
     for key, value in configs.items():
         if key in _OWN:
             continue
-        if key not in vendor.CONFIG:
+        if key not in known:
             raise Fault(f"{name}: configs has `{key}`, which no recipe has", "delete it there")
-        if value != vendor.CONFIG[key].default:
+        if value != known[key]:
             found[key] = value
     return found
 

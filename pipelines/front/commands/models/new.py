@@ -134,7 +134,8 @@ def _given(word: str) -> tuple[Network, VendorConfig | None, Path | None]:
     """The network that the word means, by itself, by a vendor's config or by a list beside it."""
     path = Path(STARTED_IN, word)
     if path.suffix.lower() in _CONFIGS and path.is_file():
-        config = vendor_config.read(path, word)
+        known = {name: option.default for name, option in vendor.CONFIG.items()}
+        config = vendor_config.read(path, word, known)
         return network.find(str(config.file), STARTED_IN), config, config.dataset
     if path.suffix.lower() in _LISTS and path.is_file():
         return network.find(str(_beside(path, word)), STARTED_IN), None, path
