@@ -1,4 +1,7 @@
-"""A repository of one's own, made by `npumake init` of an installed wheel, in an empty folder."""
+"""A repository of one's own, made by `npumake init` of an installed wheel, in an empty folder.
+
+Its toolchains have been started before.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 import venv
 from pathlib import Path
 
+from tests import warm_toolchains
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc, git
 from tests.workspace import Ran
@@ -88,7 +92,7 @@ class OwnRepository:
 
 def run(command: list[str | Path], folder: Path) -> Ran:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    home = os.environ.get("NPUMAKE_HOME", str(ROOT / ".npumake"))
+    home = os.environ.get("NPUMAKE_HOME") or str(warm_toolchains.shared())
     done = subprocess.run(
         command,
         cwd=folder,

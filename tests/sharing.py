@@ -8,8 +8,8 @@ import pytest
 _TOGETHER = ("module", "package", "session")
 # Those take no time: a folder, a look at what is there.
 _LIGHT = {"toolchain_python", "realworld", "tmp_path_factory", "fake_toolchain"}
-# Fixtures of that name are one and the same in several files.
-_ACROSS_FILES = {"built_diseases"}
+# Fixtures that are one and the same in several files -> where their tests go.
+_ACROSS_FILES = {"built_diseases": "built", "built_ultraface": "built"}
 
 
 def group(item: pytest.Item) -> str | None:
@@ -24,8 +24,8 @@ def group(item: pytest.Item) -> str | None:
     }
     if not shared:
         return None
-    if across := shared & _ACROSS_FILES:
-        return min(across)
+    if across := shared & _ACROSS_FILES.keys():
+        return _ACROSS_FILES[min(across)]
     return "-".join([item.path.stem, *_wide_parameters(item)])
 
 

@@ -24,11 +24,10 @@ from quant.graph.file import read
 from quant.graph.types import input_types
 from quant.rewrites import RULES
 from tests.conftest import ROOT, real_models
-from tests.test_ledger import built_diseases
-from tests.test_realworld import ULTRAFACE
+from tests.test_ledger import built_diseases, built_ultraface
 from tests.workspace import Ran, Workspace
 
-__all__ = ["built_diseases"]
+__all__ = ["built_diseases", "built_ultraface"]
 pytestmark = pytest.mark.toolchain
 
 # compress_weight takes over a minute on hundreds of split convolutions, and saves a twentieth; of
@@ -155,10 +154,13 @@ def visits(
     """A visit of each case that a test of this run wants, some at once in workspaces apart."""
     calls = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = {call.params.get("visited") for call in calls if call}
+    built = dict.fromkeys(CASES, built_diseases)
+    if "ultraface" in wanted and real_models().is_dir():
+        built["ultraface"] = request.getfixturevalue("built_ultraface")
 
     def start(name: str) -> Visit:
         folder = tmp_path_factory.mktemp("visit")
-        return visit(admit(CASES[name], folder, built_diseases), CASES[name])
+        return visit(admit(CASES[name], folder, built[name]), CASES[name])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {
@@ -178,13 +180,6 @@ def visited(request: pytest.FixtureRequest, visits: dict[str, Future[Visit]]) ->
 def admit(case: Case, folder: Path, built: Workspace) -> Workspace:
     """A workspace with the case's model alone, as it was built or not built yet."""
     workspace = Workspace(folder)
-    if case.model == "ultraface":
-        recipe = {**ULTRAFACE, "targets": {"rk3588": {}}}
-        source = real_models() / "ultraface"
-        workspace.add(
-            "ultraface", recipe, rfb320__onnx=source / "rfb320.onnx", faces=source / "faces"
-        )
-        return workspace
     home = folder / "models" / case.model
     if case.model == "ssd_detector":  # of this repository, its cure taken out of the recipe
         ignored = shutil.ignore_patterns("build", "dvc.*")

@@ -373,6 +373,24 @@ def build_all(folder: Path) -> Workspace:
     return workspace
 
 
+@pytest.fixture(scope="session")
+def built_ultraface(realworld: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Once a session too."""
+    return build_ultraface(tmp_path_factory.getbasetemp() / "ultraface", realworld / "ultraface")
+
+
+@functools.cache
+def build_ultraface(root: Path, source: Path) -> Workspace:
+    root.mkdir()
+    workspace = Workspace(root)
+    recipe = {**ULTRAFACE, "targets": {"rk3588": {}}}
+    files = {"rfb320__onnx": source / "rfb320.onnx", "faces": source / "faces"}
+    workspace.add("ultraface", recipe, **files)
+    ran = workspace.doit()
+    assert ran.code == 0, ran.err
+    return workspace
+
+
 def report(workspace: Workspace, name: str, target: str) -> dict[str, Any]:
     place = workspace.built(name, f"{target}/report/bytes.json")
     found: dict[str, Any] = json.loads(place.read_text())
@@ -505,14 +523,8 @@ def test_weights_of_a_recurrent_layer(built_diseases: Workspace, target: str) ->
 
 
 @pytest.mark.toolchain
-def test_ultraface(realworld: Path, tmp_path: Path) -> None:
-    workspace, folder = Workspace(tmp_path), realworld / "ultraface"
-    recipe = {**ULTRAFACE, "targets": {"rk3588": {}}}
-    files = {"rfb320__onnx": folder / "rfb320.onnx", "faces": folder / "faces"}
-    workspace.add("ultraface", recipe, **files)
-    ran = workspace.doit()
-    assert ran.code == 0, ran.err
-    found = check(workspace, "ultraface", "rk3588")
+def test_ultraface(built_ultraface: Workspace) -> None:
+    found = check(built_ultraface, "ultraface", "rk3588")
     assert found["unexplained"] <= found["file_bytes"] // 100
     hidden = {
         (one["name"], one["node"], one["bytes"]) for one in found["tensors"] if one["bytes"] > 10**7

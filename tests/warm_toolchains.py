@@ -82,6 +82,15 @@ def home() -> Path:
     return place
 
 
+@cache
+def shared() -> Path:
+    """A folder for NPUMAKE_HOME that has these toolchains."""
+    place = Path(tempfile.mkdtemp(prefix="warm-home-"))
+    (place / "toolchains").symlink_to(home())
+    atexit.register(shutil.rmtree, place)
+    return place
+
+
 def start(name: str) -> None:
     """Have a toolchain's process started, and wait until it has imported its packages."""
     place = home() / name
