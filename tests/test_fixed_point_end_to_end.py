@@ -133,7 +133,10 @@ def test_reports(built: tuple[Workspace, Ran]) -> None:
         assert accuracy["integer"] == pytest.approx(sum(tasks) / 2)
         layers = report(workspace, f"{target}/report/layers.json")
         assert {"c", "r"} & {row["tensor"] for row in layers["layers"]}
-        files = report(workspace, f"{target}/report/bytes.json")["files"]
+        held = report(workspace, f"{target}/report/bytes.json")
+        assert held["file_bytes"] == sum(node["bytes"] for node in held["nodes"])
+        assert held["file_bytes"] == sum(held["kinds"].values())
+        files = held["files"]
         for name, told in files.items():
             size = workspace.built("m", f"{target}/{name}").stat().st_size
             assert told["file_bytes"] == size == sum(told["kinds"].values())
@@ -181,10 +184,26 @@ def test_why_and_plan_and_bad_names(built: tuple[Workspace, Ran]) -> None:
         "m:build@int8-s8-b8  stale\n  param targets.int8.weights (none) -> channel\n"
     )
     workspace.edit("m", "    weights: channel\n", "")
-    refused = workspace.doit("doctor", "m")
+    refused = workspace.doit("tune", "m")
     assert refused.code == 3
     assert "every target of m is of the backend fixed_point" in refused.err
     assert "did you mean `m@int8-s8-b8`?" in workspace.doit("m@int8-s8-b9").err
+
+
+def test_the_doctor_tells_where_the_bytes_are(built: tuple[Workspace, Ran]) -> None:
+    workspace, _ = built
+    ran = workspace.doit("doctor", "m@int8-s8-b16")
+    assert ran.code == 0, ran.err
+    size = workspace.built("m", "int8-s8-b16/m_quant.onnx").stat().st_size
+    told = ran.out.splitlines()
+    assert (
+        sum(line.startswith("m@int8-s8-b16: ") and "of ONNX became" in line for line in told) == 1
+    )
+    (artifact,) = (line.split()[2:5] for line in told if line.startswith("  = artifact "))
+    assert artifact == [f"{size / 1e3:.1f}", "KB", "100.0%"]
+    rows = {line.split()[1] for line in told if line.strip().startswith("+ ")}
+    assert rows == {"constants", "operators", "interface", "structure"}
+    assert "by node of the ONNX file:" in told
 
 
 def test_gates_are_judged_where_they_stand(built: tuple[Workspace, Ran]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pipelines.files import console
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.stage import built
-from quant.report import layer_error
+from quant.report import bytes_report, layer_error
 
 _BAR = 24
 _OWN = "payload"
@@ -20,23 +19,22 @@ _TOP = 8
 def lines(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
     """A waterfall of kinds, the nodes that take most, and the findings."""
     place = root / built(recipe, f"{target.name}/report/bytes.json")
-    ledger: dict[str, Any] = json.loads(place.read_text())
-    total = ledger["file_bytes"]
-    source = ledger["source_bytes"]
+    report = bytes_report.read(place)
+    total, source = report.file_bytes, report.source_bytes
     yield (
         f"{recipe.model}@{target.name}: {console.quantity(source)} of ONNX became "
         f"{console.quantity(total)} ({total / source:.1f}x)"
     )
     yield ""
-    yield from _waterfall(ledger["kinds"], source, total)
+    yield from _waterfall(report.kinds, source, total)
     yield ""
     yield "by node of the ONNX file:"
-    nodes = [[_name(node), *_row("", node["bytes"], total)[1:]] for node in ledger["nodes"]]
+    nodes = [[_name(node), *_row("", node["bytes"], total)[1:]] for node in report.nodes]
     yield from console.table(nodes[:_TOP], right=(1, 2))
     if len(nodes) > _TOP:
         yield f"  and {len(nodes) - _TOP} more; all in {place.relative_to(root)}"
     yield ""
-    for finding in ledger["findings"]:
+    for finding in report.findings:
         yield from _finding(finding)
     yield from accuracy(root, recipe, target)
 
@@ -48,7 +46,7 @@ def accuracy(root: Path, recipe: Recipe, target: Target) -> Iterator[str]:
         yield from _finding(finding)
 
 
-def _waterfall(kinds: dict[str, int], source: int, total: int) -> list[str]:
+def _waterfall(kinds: Mapping[str, int], source: int, total: int) -> list[str]:
     """From the ONNX file to the artifact: the network's own numbers, then all that came to them."""
     added = sorted((kind for kind in kinds if kinds[kind]), key=lambda kind: -kinds[kind])
     ordered = sorted(added, key=lambda kind: kind != _OWN)
@@ -72,7 +70,7 @@ def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
             yield from console.wrap(sentence, "    ")
 
 
-def _name(node: dict[str, Any]) -> str:
+def _name(node: Mapping[str, Any]) -> str:
     """Bytes that belong to no node are the file's own."""
     return f"  {node['op']} {node['node']}" if node["node"] else "  (the file itself)"
 

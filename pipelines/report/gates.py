@@ -13,7 +13,7 @@ from pipelines.report import summary
 from pipelines.report.rows import Run, trouble
 from pipelines.report.summary import Outputs, Summary
 from pipelines.stages.stage import built
-from quant.report import layer_error
+from quant.report import bytes_report, layer_error
 
 _ACCURACY = ("min_cosine", "min_output_cosine", "max_output_error", "min_accuracy", "finite")
 _MOST_CAUSES = 2  # told of one gate
@@ -50,7 +50,7 @@ def _cause(report: Path, gate: str) -> list[str]:
         rows = layer_error.read(report / "layers.json").causes
         causes = [row for row in rows if row["is_cause"]][:_MOST_CAUSES]
         return [line for row in causes for line in (row["message"], row["remedy"])]
-    findings = json.loads((report / "bytes.json").read_text())["findings"]
+    findings = bytes_report.read(report / "bytes.json").findings
     if gate == "max_size_ratio":
         causes = [finding for finding in findings if finding["is_cause"]]
         told = sorted(causes, key=lambda finding: -finding["bytes"])[:1]

@@ -52,6 +52,16 @@ def report(entries: Iterable[Entry], file_bytes: int) -> dict[str, Any]:
     return {"file_bytes": file_bytes, "kinds": dict(kinds), "nodes": told}
 
 
+def with_rest(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A report's rows of nodes, with one for what is no node's: they add up to the file."""
+    rest = Counter(told["kinds"])
+    for node in told["nodes"]:
+        rest.subtract(node["kinds"])
+    kinds = {kind: size for kind, size in rest.items() if size}
+    row = {"node": None, "op": None, "bytes": sum(kinds.values()), "kinds": kinds}
+    return sorted([*told["nodes"], row], key=lambda one: -one["bytes"])
+
+
 def of_onnx(data: bytes) -> dict[str, Any]:
     """The report of an ONNX file without side files."""
     graph = onnx.ModelProto.FromString(data).graph

@@ -31,5 +31,6 @@ RKNN = Backend(
     in_words="the simulator",
     notes=notes,
     board_step=steps.infer_step,
+    has_remedies=True,
     reference=reference.text,
 )

@@ -27,8 +27,8 @@ def by_name(project: Project, name: str, backend: str) -> tuple[Recipe, Target]:
     return known[name]
 
 
-def find(project: Project, name: str, target: str | None, who: str) -> tuple[Recipe, list[Target]]:
-    """The .rknn targets that MODEL or MODEL@TARGET means. who: the command that asks."""
+def find(project: Project, name: str, target: str | None) -> tuple[Recipe, list[Target]]:
+    """The targets that MODEL or MODEL@TARGET means."""
     model, _, named = name.partition("@")
     recipes = project.recipes
     if model not in recipes:
@@ -37,12 +37,20 @@ def find(project: Project, name: str, target: str | None, who: str) -> tuple[Rec
     if wanted and wanted not in recipe.targets:
         advice = did_you_mean(wanted, recipe.targets, "targets")
         raise UsageError(f"{model} has no target `{wanted}`", advice)
-    chosen = [recipe.targets[wanted]] if wanted else list(recipe.targets.values())
-    able = [target for target in chosen if target.backend == "rknn"]
+    return recipe, [recipe.targets[wanted]] if wanted else list(recipe.targets.values())
+
+
+def find_rknn(
+    project: Project, name: str, target: str | None, who: str
+) -> tuple[Recipe, list[Target]]:
+    """Those of .rknn files. who: the command that asks."""
+    recipe, chosen = find(project, name, target)
+    able = [one for one in chosen if one.backend == "rknn"]
     if not able:
-        what = f"{model}@{wanted}" if wanted else f"every target of {model}"
+        is_one = target or "@" in name
+        what = f"{recipe.model}@{chosen[0].name}" if is_one else f"every target of {recipe.model}"
         raise UsageError(
             f"{what} is of the backend {chosen[0].backend}",
-            f"{who} examines .rknn files; report/bytes.json tells this one's bytes",
+            f"{who} examines .rknn files; ./doit doctor tells this one's bytes",
         )
     return recipe, able

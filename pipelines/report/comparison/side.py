@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.backends.rknn.file import inspection
 from quant.fault import Fault
-from quant.report import layer_error, target_metrics
+from quant.report import bytes_report, layer_error, target_metrics
 from quant.report.layer_error import Row as Layer
 
 Row = Mapping[str, Any]
@@ -74,20 +74,19 @@ def of_target(name: str, find: Find) -> Side | None:
     if built is None or layers is None or held_in is None or measured is None:
         return None
     made, metrics = layer_error.read(layers), target_metrics.read(measured)
-    held = _json(held_in)
+    held = bytes_report.read(held_in)
     build = _json(built)
-    ledger = next(iter(held["files"].values())) if "files" in held else held
-    causes = [row for row in (*held["findings"], *made.causes) if row["is_cause"]]
+    causes = [row for row in (*held.findings, *made.causes) if row["is_cause"]]
     artifact = find("model.rknn")
     base = of_file(name, artifact) if artifact is not None else None
     rows = {row.tensor: row for row in made.rows if row.tensor}
     return Side(
         name=name,
-        file_bytes=ledger["file_bytes"],
+        file_bytes=held.file_bytes,
         about=base.about if base else {"backend": made.backend, **_options(build)},
         ends=base.ends if base else {f"output {output}": "" for output in metrics.outputs},
         layers=tuple(_measured(row, rows) for row in base.layers) if base else _alone(rows),
-        kinds=ledger["kinds"],
+        kinds=held.kinds,
         rules=Counter(rule["rule"] for rule in build.get("rules", ())),
         findings={row["name"]: row["message"] for row in causes},
         errors={output: one["relative_error"] for output, one in metrics.outputs.items()},

@@ -44,9 +44,8 @@ def _told(row: Layer) -> dict[str, Any]:
     }
 
 
-def ledgers(held: Row, artifact: str) -> dict[str, dict[str, Any]]:
-    """bytes.json as file -> its bytes, kinds and nodes. A backend may make several files."""
-    files = held.get("files") or {artifact: held}
+def ledgers(files: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
+    """File -> its bytes, kinds and nodes. A backend may make several."""
     return {name: _ledger(one) for name, one in files.items()}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from pipelines.report import summary
 from pipelines.report.page import layers
 from pipelines.report.summary import Summary
 from pipelines.stages.stage import built
-from quant.report import layer_error, target_metrics
+from quant.report import bytes_report, layer_error, target_metrics
+from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport
 from quant.report.target_metrics import Metrics
 
@@ -39,7 +39,7 @@ def make(root: Path, recipe: Recipe, target: Target, stale: Sequence[str]) -> di
     if found is None:
         return told
     report = root / built(recipe, f"{target.name}/report")
-    made, held = layer_error.read(report / "layers.json"), _json(report / "bytes.json")
+    made, held = layer_error.read(report / "layers.json"), bytes_report.read(report / "bytes.json")
     metrics = target_metrics.read(report / "metrics.json")
     files = BACKENDS[target.backend].artifacts(recipe, target).values()
     paths = [root / built(recipe, f"{target.name}/{name}") for name in files]
@@ -53,13 +53,9 @@ def make(root: Path, recipe: Recipe, target: Target, stale: Sequence[str]) -> di
         "findings": list(_findings(held, made)),
         "notes": list(made.findings),
         "layers": layers.columns(made.rows),
-        "ledgers": layers.ledgers(held, next(iter(files))),
+        "ledgers": layers.ledgers(held.by_file(next(iter(files)))),
         "files": [_file(path) for path in paths if path.is_file()],
     }
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _figures(found: Summary, metrics: Metrics) -> dict[str, Any]:
@@ -115,9 +111,9 @@ def _output(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _findings(held: Mapping[str, Any], made: LayerReport) -> Iterator[dict[str, Any]]:
+def _findings(held: BytesReport, made: LayerReport) -> Iterator[dict[str, Any]]:
     """Of bytes and of accuracy; causes first, those of most bytes first."""
-    both = [("bytes", row) for row in held["findings"]]
+    both = [("bytes", row) for row in held.findings]
     both += [("accuracy", row) for row in made.causes]
     both.sort(key=lambda pair: (not pair[1]["is_cause"], -pair[1].get("bytes", 0)))
     for about, row in both:

@@ -7,7 +7,7 @@ Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe 
 samples where it names none.
 
 Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; against the graph that
-was lowered), bytes.json ({source_bytes, files: {NAME: see quant.report.file_bytes}, findings: []})
+was lowered), bytes.json (see quant.report.bytes_report and, for kinds, quant.report.file_bytes)
 and metrics.json (see quant.report.target_metrics): outputs of NAME_quant.onnx against the float
 network; layers are operations of the network; bytes {onnx, artifact, tflite}: the float network,
 NAME_quant.onnx and .tflite; accuracy {float, integer, agreement, samples}, agreement: share of
@@ -16,7 +16,6 @@ samples with the same class in both.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -34,7 +33,8 @@ from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
 from quant.fixed_point.calibration.ranges import data_free_samples
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.network.network import FloatNode
-from quant.report import file_bytes, layer_error, target_metrics
+from quant.report import bytes_report, file_bytes, layer_error, target_metrics
+from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport, Row
 from quant.report.target_metrics import Metrics
 
@@ -57,6 +57,7 @@ def run(job: Job) -> None:
     )
     operations = opened.files.network.operations
     labelled = prepared_samples.read_labelled(_SAMPLES, opened.inputs)
+    floats = sum(isinstance(one, FloatNode) for one in operations)
     sizes = _bytes(job)
     metrics = Metrics(
         samples=len(feeds),
@@ -64,13 +65,13 @@ def run(job: Job) -> None:
         outputs=outputs,
         **worst_output(outputs),
         layers=len(operations),
-        float_layers=sum(isinstance(one, FloatNode) for one in operations),
+        float_layers=floats,
         compared_values=prove(opened.files, feeds),
         sizes=sizes,
         size_ratio=sizes["artifact"] / sizes["onnx"],
         **(_evaluation(job, labelled, opened) if labelled else {}),
     )
-    _write(job.out / "report", report, metrics, _bytes_report(job, opened.files))
+    _write(job.out / "report", report, metrics, _bytes_report(job, opened.files, not floats))
     for sentence in report.findings:
         print(f"finding: {sentence}")
 
@@ -83,12 +84,12 @@ def _feeds(opened: Opened) -> list[Outputs]:
     return [opened.feeds(arrays) for arrays in samples.arrays()]
 
 
-def _write(folder: Path, report: LayerReport, metrics: Metrics, bytes_json: Any) -> None:
+def _write(folder: Path, report: LayerReport, metrics: Metrics, held: BytesReport) -> None:
     folder.mkdir(parents=True)
     (folder / "layers.json").write_text(layer_error.to_json(report))
     (folder / "layers.csv").write_text(layer_error.to_csv(report))
     (folder / "metrics.json").write_text(target_metrics.to_json(metrics))
-    (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
+    (folder / "bytes.json").write_text(bytes_report.to_json(held))
 
 
 def _not_finite(rows: Sequence[Row]) -> list[str]:
@@ -106,16 +107,23 @@ def _bytes(job: Job) -> dict[str, int]:
     return sizes
 
 
-def _bytes_report(job: Job, files: Files) -> dict[str, Any]:
+def _bytes_report(job: Job, files: Files, is_integer: bool) -> BytesReport:
+    """Of NAME_quant.onnx, the artifact; `files` has the other one too."""
     read = {"onnx": file_bytes.of_onnx, "tflite": file_bytes.of_tflite}
     name = job.params["name"]
-    return {
-        "source_bytes": job.inputs["float"].stat().st_size,
-        "files": {
-            f"{name}_quant.{kind}": read[kind](data) for kind, data in files.by_kind().items()
-        },
-        "findings": [],
-    }
+    held = {kind: read[kind](data) for kind, data in files.by_kind().items()}
+    own = held["onnx"]
+    return BytesReport(
+        file_bytes=own["file_bytes"],
+        source_bytes=job.inputs["float"].stat().st_size,
+        container="onnx",
+        weight_bits=8,
+        is_integer=is_integer,
+        kinds=own["kinds"],
+        unexplained=0,
+        nodes=file_bytes.with_rest(own),
+        files={f"{name}_quant.{kind}": one for kind, one in held.items()},
+    )
 
 
 def _evaluation(job: Job, labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:

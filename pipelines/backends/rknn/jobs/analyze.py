@@ -48,7 +48,8 @@ from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 from quant.graph import file as graph_file
-from quant.report import layer_error, source_network_onnx, target_metrics
+from quant.report import bytes_report, layer_error, source_network_onnx, target_metrics
+from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport
 from quant.report.sums import total
 from quant.report.target_metrics import Metrics
@@ -104,8 +105,8 @@ def run(job: Job) -> None:
     (folder / "layers.csv").write_text(layer_error.to_csv(report))
     (folder / "error_analysis.txt").write_text(found.text)
     (folder / "metrics.json").write_text(target_metrics.to_json(metrics))
-    bytes_json = _bytes_report(job, build, metrics.sizes["onnx"])
-    (folder / "bytes.json").write_text(json.dumps(bytes_json, indent=1, allow_nan=False) + "\n")
+    held = _bytes_report(job, build, metrics.sizes["onnx"])
+    (folder / "bytes.json").write_text(bytes_report.to_json(held))
     for sentence in report.findings:
         print(f"finding: {sentence}")
     for cause in report.causes:
@@ -194,7 +195,7 @@ def _bytes(job: Job) -> dict[str, int]:
     }
 
 
-def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict[str, Any]:
+def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> BytesReport:
     told = ledger.Build(
         source_bytes=source_bytes,
         dtype=job.params["quantize"]["dtype"],
@@ -204,4 +205,4 @@ def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> dict
     if job.params["source_kind"] == "onnx":
         source = source_network_onnx.read(graph_file.parse(job.inputs["model"], "model"))
     bytes_json = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
-    return {**bytes_json, "findings": findings_of(bytes_json, build)}
+    return BytesReport(**bytes_json, findings=findings_of(bytes_json, build))

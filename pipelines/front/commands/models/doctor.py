@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pipelines.backends.table import BACKENDS
 from pipelines.building.project import Project
 from pipelines.doctor import accuracy, explanation, search, trial
 from pipelines.doctor.applicable import applicable
@@ -73,7 +74,7 @@ class Doctor(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, targets = find(self.project, arguments.model, arguments.target, "the doctor")
+        recipe, targets = find(self.project, arguments.model, arguments.target)
         _require_known(arguments.without)
         best: dict[str, Remedy] = {}
         failed = 0
@@ -81,6 +82,12 @@ class Doctor(OwnCommand):
             code = dispatch(self.project, [f"{recipe.model}@{target.name}"])
             *_, last = self.project.plan.of(recipe.model, target.name)
             is_stale = not self.project.builder.is_up_to_date(last)
+            if not BACKENDS[target.backend].has_remedies:
+                if is_stale:
+                    failed = code or 1
+                else:
+                    _explain(self.project, recipe, target)
+                continue
             if is_stale and _is_shared_stale(self.project, recipe):
                 return code or 1
             with RunLock(self.project.root):
@@ -119,13 +126,18 @@ def _apply(project: Project, recipe: Recipe, best: Mapping[str, Remedy]) -> None
     console.say(f"wrote {recipe.file}; ./doit {recipe.model} takes what was tried from the cache")
 
 
+def _explain(project: Project, recipe: Recipe, target: Target) -> None:
+    """Where the bytes of a build are; all there is to tell of a backend without remedies."""
+    for line in explanation.lines(project.root, recipe, target):
+        console.tell(line)
+    console.tell()
+
+
 def _examine(
     project: Project, recipe: Recipe, target: Target, left_out: Collection[str]
 ) -> Result | None:
     """Explain the build, try remedies, and tell the best."""
-    for line in explanation.lines(project.root, recipe, target):
-        console.tell(line)
-    console.tell()
+    _explain(project, recipe, target)
     found = applicable(project.root, recipe, left_out).for_bytes()
     trials = Clinic(
         project.root,
