@@ -3,13 +3,15 @@
     .venv/bin/python -m benchmarks.processors [--project DIR] [--processors NAME,NAME] MODEL ...
 
 Each model must be up to date: its outputs are this machine's. Every toolchain's Python is started
-as `qemu-x86_64-static -cpu NAME`; analyze is left out. Prints of each step which files differ.
+as `qemu-x86_64-static -cpu NAME`; analyze is left out. Each step is given what this machine made of
+the steps before it: what differs is its own doing. Prints which files do.
 Debian, Ubuntu: apt install qemu-user-static.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -54,6 +56,14 @@ def others(project: Project, again: Project, step: Step) -> list[str]:
     )
 
 
+def _bring_back(project: Project, again: Project, step: Step) -> None:
+    """This machine's outputs in place of the other processor's."""
+    for path in step.outputs.values():
+        for name, file in files(project.root, path):
+            (again.root / name).unlink(missing_ok=True)
+            shutil.copyfile(file, again.root / name)
+
+
 def _require_no_new_process(project: Project, step: Step) -> None:
     """Such a job becomes a new process, which the kernel would start on the real processor."""
     if step.target and step.stage == "build":
@@ -80,6 +90,7 @@ def compare(project: Project, model: str, processor: str, folder: Path) -> dict[
             try:
                 again.builder.bring(step)
                 found[step.name] = others(project, again, step)
+                _bring_back(project, again, step)
                 print(f"{processor}: {step.name}: {found[step.name] or 'identical'}", flush=True)
             except Failed as error:
                 found[step.name] = [f"failed: {str(error).splitlines()[0]}"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,11 +17,16 @@ from onnx import numpy_helper
 
 from pipelines.run.jobs.job import Job
 from pipelines.stages.export.jobs import from_tflite as export_tflite
+from pipelines.stages.export.jobs.look import at_tflite
 from quant.fault import Fault
 from quant.tflite import ops
 from quant.tflite.export import export
+from quant.tflite.metadata import read_metadata
+from tests.conftest import ROOT
+from tests.job_runner import Told, Work, run_here, source
 from tests.tflite_builder import Network, options
 
+DATA = ROOT / "tests" / "data"
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 RELU = schema.ActivationFunctionType.RELU
 RELU6 = schema.ActivationFunctionType.RELU6
@@ -972,3 +979,67 @@ def test_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "output `first` is channels first: [1, 5, 7, 6] for [1, 7, 6, 5]",
     ]
     assert notes["maximum_difference"]["first"] in (0, 1e-5)
+
+
+def with_metadata(told: bytes, labels: str) -> bytes:
+    """A network of one picture and ten classes, as tflite-support's writer leaves it."""
+    n = Network()
+    pooled = pool(n, image(n, 8, 8, 3), "AVERAGE_POOL_2D", 8, 1, VALID)
+    made = dense(n, pooled, 3, 10)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(told, np.uint8)
+    entry.name, entry.buffer = b"TFLITE_METADATA", len(n.model.buffers)
+    n.model.buffers.append(buffer)
+    n.model.metadata = [entry]
+    file = io.BytesIO(n.pack(made))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("digits.txt", labels)
+    return file.getvalue()
+
+
+# Written by tflite-support 0.4.4: mean 128, std 64, rgb, labels in digits.txt.
+METADATA = (DATA / "tflite_metadata.bin").read_bytes()
+SCALED = {"mean": 128.0, "std": 64.0, "color": "rgb", "reason": "by the file's own metadata"}
+LABELLED = (
+    "Output `fully_connected_1`: {} labels in digits.txt, which is inside the file (unzip reads "
+    "it): {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "labels", "pixels", "notes"),
+    [
+        (METADATA, "0\n1\n2\n", SCALED, [LABELLED.format(3, "0, 1, 2")]),
+        (METADATA, "a\nb\nc\nd\ne\n", SCALED, [LABELLED.format(5, "a, b, c, d, ...")]),
+        (METADATA, "\x1b[1m\n", SCALED, [LABELLED.format(1, "?[1m")]),
+        (METADATA, "", SCALED, []),
+        (METADATA.replace(b"digits.txt", b"others.txt"), "0\n", SCALED, []),
+        (METADATA.replace(b"M001", b"M009"), "0\n", {}, []),
+        (METADATA[:300], "0\n", {}, []),
+        (METADATA.replace(np.float32(64).tobytes(), bytes(4)), "0\n", {}, [LABELLED.format(1, 0)]),
+    ],
+    ids=["few", "many", "control", "none", "missing", "another", "cut", "std 0"],
+)
+def test_a_files_own_metadata(
+    tmp_path: Path, told: bytes, labels: str, pixels: object, notes: list[str]
+) -> None:
+    file = tmp_path / "net.tflite"
+    file.write_bytes(with_metadata(told, labels))
+    work = Work.lay_out(tmp_path / "work", {"source": file, f"model/{file.name}": file})
+    assert run_here(work, at_tflite.__name__, {"source": source("tflite", file.name)}) == Told()
+    look = work.json("look.json")
+    assert (look["pixels"], look["notes"]) == (pixels, notes)
+
+
+def test_damaged_metadata_says_nothing(tmp_path: Path) -> None:
+    """Whatever its bytes, the network is looked at."""
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(METADATA)
+        for place in random.integers(8, len(damaged), 4):
+            damaged[place] = random.integers(256)
+        model = schema.ModelT()
+        entry, buffer = schema.MetadataT(), schema.BufferT()
+        entry.name, entry.buffer, buffer.data = b"TFLITE_METADATA", 0, list(damaged)
+        model.metadata, model.buffers = [entry], [buffer]
+        read_metadata(model)

@@ -90,7 +90,14 @@ def _parts(
         _leave_out_scaling(settled, scaled)
     dependencies = [*(module.name for module in found.modules), *look["sides"]]
     parts = recipe_text.Parts(
-        name, found, look["about"], settled, samples, platform, dependencies, notes=notes
+        name,
+        found,
+        look["about"],
+        settled,
+        samples,
+        platform,
+        dependencies,
+        notes=[*look["notes"], *notes],
     )
     return _with_config(parts, config), look["sides"]
 
