@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, Layer, Operation, Range
-from pipelines.backends.rknn.findings.accuracy.table import CAUSES, findings
+from pipelines.backends.rknn.findings.accuracy.table import SUSPECTS, findings
 from pipelines.doctor import accuracy
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
@@ -148,13 +148,13 @@ def test_a_cause_is_one_only_where_it_is(name: str) -> None:
 def test_every_module_is_in_the_table_and_has_a_case() -> None:
     folder = ROOT / "pipelines/backends/rknn/findings/accuracy"
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "evidence", "table"}
-    assert {cause.name for cause in CAUSES} == modules
+    assert {cause.name for cause in SUSPECTS} == modules
     told = {(name, is_cause) for _, said in CASES.values() for name, is_cause in said.items()}
     assert {name for name, is_cause in told if is_cause} == modules
 
 
 def test_the_documentation_is_current() -> None:
-    assert (ROOT / "docs/accuracy.md").read_text().endswith("\n" + described(CAUSES))
+    assert (ROOT / "docs/accuracy.md").read_text().endswith("\n" + described(SUSPECTS))
 
 
 # Real builds.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.backends.rknn.findings.bytes.table import CAUSES, Entry, findings
+from pipelines.backends.rknn.findings.bytes.table import SUSPECTS, Suspect, findings
 from pipelines.backends.rknn.findings.finding import Report, listed, megabytes
 from quant.report.ledger import KINDS
 from tests.conftest import ROOT
@@ -16,7 +16,7 @@ from tests.workspace import Workspace
 
 __all__ = ["built_diseases"]
 
-SUSPECTS = {"global_pooling", "missing_relu", "alignment"}
+USUAL = {"global_pooling", "missing_relu", "alignment"}
 MODULES = {path.stem for path in (ROOT / "pipelines/backends/rknn/findings/bytes").glob("*.py")}
 
 
@@ -83,7 +83,7 @@ PLAIN = [node("c", "Conv")]
 
 def test_nothing_but_the_suspects_in_a_plain_network() -> None:
     rows = found(CONV, PLAIN)
-    assert set(rows) == SUSPECTS
+    assert set(rows) == USUAL
     assert not any(row["is_cause"] for row in rows.values())
     assert rows["global_pooling"]["message"].startswith("global pooling is not the cause")
 
@@ -227,18 +227,18 @@ def test_words() -> None:
 
 
 def test_every_module_of_a_cause_is_in_the_table() -> None:
-    named = {cause.name for cause in CAUSES}
+    named = {cause.name for cause in SUSPECTS}
     assert named == MODULES - {"__init__", "finding", "grouped", "table"}
-    assert len(named) == len(CAUSES)
+    assert len(named) == len(SUSPECTS)
 
 
 def documentation() -> str:
     """The generated part of docs/ledger.md."""
     kinds = "\n".join(f"| {kind} | {text} |" for kind, text in KINDS.items())
-    return f"## Kinds\n\n| kind | what it is |\n|---|---|\n{kinds}\n\n{described(CAUSES)}"
+    return f"## Kinds\n\n| kind | what it is |\n|---|---|\n{kinds}\n\n{described(SUSPECTS)}"
 
 
-def described(causes: Sequence[Entry]) -> str:
+def described(causes: Sequence[Suspect]) -> str:
     """The chapter on findings, of a table of causes."""
     told = "\n".join(
         f"### {cause.name}\n\n{cause.title}.\n\n"

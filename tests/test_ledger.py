@@ -18,7 +18,7 @@ from pipelines.backends.rknn.file.provenance import Provenance
 from pipelines.backends.rknn.findings.bytes.table import findings
 from quant.fault import Fault
 from quant.report import source_network_onnx
-from quant.report.ledger import KINDS, Entry, Ledger, LedgerError, split
+from quant.report.ledger import KINDS, Ledger, LedgerEntry, LedgerError, split
 from quant.rknn import commands as rknn_commands
 from quant.rknn import file as rknn_file
 from quant.rknn import layout as rknn_layout
@@ -179,16 +179,16 @@ def test_one_byte_behind_the_end_is_unexplained() -> None:
 
 @pytest.mark.parametrize("difference", [-1, 1])
 def test_a_ledger_off_by_one_byte_fails(difference: int) -> None:
-    entries = [Entry("payload", 60, "conv"), Entry("metadata", 40 + difference)]
+    entries = [LedgerEntry("payload", 60, "conv"), LedgerEntry("metadata", 40 + difference)]
     with pytest.raises(LedgerError, match="the ledger adds up to"):
         Ledger(100, entries)
 
 
 def test_a_ledger_refuses_kinds_that_nobody_explains() -> None:
     with pytest.raises(LedgerError, match="magic"):
-        Ledger(1, [Entry("magic", 1)])
+        Ledger(1, [LedgerEntry("magic", 1)])
     with pytest.raises(LedgerError, match="less than nothing"):
-        Ledger(0, [Entry("payload", 1), Entry("metadata", -1)])
+        Ledger(0, [LedgerEntry("payload", 1), LedgerEntry("metadata", -1)])
 
 
 @pytest.mark.parametrize(

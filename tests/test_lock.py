@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.dvc import leftovers, lock_text
-from pipelines.dvc.lock import Entry, Locks, to_stage
+from pipelines.dvc.lock import LockEntry, Locks, to_stage
 from pipelines.record import journal
 from pipelines.record.digest import Content
 from pipelines.record.facts import Facts, changes
@@ -199,7 +199,7 @@ def test_splitting_keeps_every_byte(stages: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("text", ODD)
 def test_text_that_yaml_1_1_reads_otherwise_is_read_back(project: Path, text: str) -> None:
     facts = dataclasses.replace(entry().facts, params={"models/m/recipe.yaml": {"value": [text]}})
-    record(project, Entry(facts, entry().outs))
+    record(project, LockEntry(facts, entry().outs))
     found = Locks(project).entry(STEP)
     assert found is not None
     assert changes(found.facts, facts) == []
@@ -210,8 +210,8 @@ def test_what_two_stages_share_is_written_twice(project: Path) -> None:
     shared = {"shape": [1, 3, 4, 4]}
     facts = dataclasses.replace(entry().facts, params={"models/m/recipe.yaml": {"a": shared}})
     locks = Locks(project)
-    locks.record(STEP, Entry(facts, entry().outs))
-    locks.record(make_step("two", {}), Entry(facts, entry().outs))
+    locks.record(STEP, LockEntry(facts, entry().outs))
+    locks.record(make_step("two", {}), LockEntry(facts, entry().outs))
     locks.flush()
     assert "&" not in (project / LOCK).read_text()
     assert (project / LOCK).read_text().count("shape:") == 2
@@ -228,14 +228,14 @@ def test_aliases_of_an_older_lock_are_understood(project: Path) -> None:
     assert lock_text.load(text)["b"] == {"cmd": "y", "outs": [{"path": "o"}]}
 
 
-def entry(md5: str = "d41d8cd98f00b204e9800998ecf8427e") -> Entry:
+def entry(md5: str = "d41d8cd98f00b204e9800998ecf8427e") -> LockEntry:
     content = Content(md5, 3)
     params = {"models/m/recipe.yaml": {"value": 1}}
     facts = Facts(STEP.command, {"models/m/a.txt": content}, params)
-    return Entry(facts, {"models/m/build/one/out.txt": content})
+    return LockEntry(facts, {"models/m/build/one/out.txt": content})
 
 
-def record(project: Path, what: Entry, step: Step = STEP) -> None:
+def record(project: Path, what: LockEntry, step: Step = STEP) -> None:
     locks = Locks(project)
     locks.record(step, what)
     locks.flush()
@@ -298,7 +298,7 @@ def test_a_journal_whose_process_lives_is_left_alone(project: Path) -> None:
     assert recorded(project) == NEW
 
 
-def write_lock(project: Path, what: Entry) -> None:
+def write_lock(project: Path, what: LockEntry) -> None:
     stage = lock_text.dump_stage(STEP.lock_name, to_stage(what, STEP.folder))
     (project / LOCK).write_text(lock_text.join([stage]))
 

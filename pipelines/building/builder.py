@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.building.status import NOTHING, Records, Restore, Status, UpToDate
-from pipelines.dvc.lock import Entry, Locks, Order
+from pipelines.dvc.lock import LockEntry, Locks, Order
 from pipelines.dvc.repo import cache
 from pipelines.dvc.store import Damaged, Store, Taken, replace
 from pipelines.files.confined import link_above, way_out
@@ -75,7 +75,7 @@ class Builder:
         self.locks.begin()
         if isinstance(found, Restore) and self._restore(found.entry):
             self._cache_again(step, found.entry)
-            self.locks.record(step, Entry(found.facts, found.entry.outs))
+            self.locks.record(step, LockEntry(found.facts, found.entry.outs))
             return Outcome.RESTORED
         self._run(step, found.facts)
         return Outcome.RAN
@@ -101,7 +101,7 @@ class Builder:
         self.locks.flush()
         self.contents.save()
 
-    def _cache_again(self, step: Step, entry: Entry) -> None:
+    def _cache_again(self, step: Step, entry: LockEntry) -> None:
         for path, content in entry.outs.items():
             if not self.store.has(content):
                 self._require_no_link(step)  # it may become a link to the cache itself
@@ -110,7 +110,7 @@ class Builder:
                 except OSError:  # a cache that can't be written; what is in place is right
                     return
 
-    def _restore(self, entry: Entry) -> bool:
+    def _restore(self, entry: LockEntry) -> bool:
         """Put the entry's outputs back from the cache. False where it lost one meanwhile."""
         try:
             for path, content in entry.outs.items():
@@ -175,7 +175,7 @@ class Builder:
         """Note what the step made. taken: output path -> what the cache took, in place by now."""
         for path, what in taken.items():
             self.contents.learn(path, what.reads)
-        entry = Entry(facts, {path: what.content for path, what in taken.items()})
+        entry = LockEntry(facts, {path: what.content for path, what in taken.items()})
         self.store.remember(step, entry)
         self.locks.record(step, entry)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipelines.dvc.lock import Entry, Locks
+from pipelines.dvc.lock import LockEntry, Locks
 from pipelines.dvc.store import Store
 from pipelines.record.digest import Content, Contents
 from pipelines.record.facts import Change, Facts, changes, observe
@@ -24,7 +24,7 @@ class UpToDate:
     """
 
     facts: Facts
-    entry: Entry
+    entry: LockEntry
     why: tuple[Change, ...] = ()
 
     @property
@@ -38,7 +38,7 @@ class Restore:
     """The outputs for these facts are in place or whole in the cache, but not all as recorded."""
 
     facts: Facts
-    entry: Entry
+    entry: LockEntry
     why: tuple[Change, ...]
     is_idle: ClassVar[bool] = False
 
@@ -48,7 +48,7 @@ class Run:
     """The step has to run. entry: what these facts gave before, and this cache lost; or None."""
 
     facts: Facts
-    entry: Entry | None
+    entry: LockEntry | None
     why: tuple[Change, ...]
     is_idle: ClassVar[bool] = False
 
@@ -77,7 +77,7 @@ class Records:
             return Run(facts, found.entry, () if isinstance(found, UpToDate) else found.why)
         return found
 
-    def _found(self, step: Step, entry: Entry | None, facts: Facts) -> Status:
+    def _found(self, step: Step, entry: LockEntry | None, facts: Facts) -> Status:
         if entry is None:
             return self._recalled(step, facts, tuple(changes(None, facts)))
         if other := changes(entry.facts, facts):
@@ -96,14 +96,14 @@ class Records:
         """By what the run-cache tells of these facts."""
         if None in facts.deps.values():
             return Run(facts, None, why)
-        lacking: Entry | None = None
+        lacking: LockEntry | None = None
         for entry in self.store.known(step, facts):
             if self._is_at_hand(entry):
                 return Restore(facts, entry, why)
             lacking = lacking or entry
         return Run(facts, lacking, why)
 
-    def _is_at_hand(self, entry: Entry) -> bool:
+    def _is_at_hand(self, entry: LockEntry) -> bool:
         """Whether each output is in place, or can be put there from the cache."""
         return all(
             self.is_in_place(path, content) or self.store.is_whole(content)
@@ -114,7 +114,7 @@ class Records:
         now = self.contents.of(path)
         return now is not None and now.md5 == content.md5
 
-    def lacking(self, entry: Entry) -> set[str]:
+    def lacking(self, entry: LockEntry) -> set[str]:
         """MD5s of the entry's outputs that are neither in place nor in the cache."""
         return {
             md5
@@ -123,7 +123,7 @@ class Records:
             for md5 in self.store.lacks(content)
         }
 
-    def _is_same_pictures(self, step: Step, entry: Entry, facts: Facts) -> bool:
+    def _is_same_pictures(self, step: Step, entry: LockEntry, facts: Facts) -> bool:
         """Whether all that differs is a file among photographs that is none.
 
         DVC counts a folder whole, so dvc.lock has to tell of it; no job reads it.
@@ -138,7 +138,7 @@ class Records:
         as_before = Facts(facts.command, {**facts.deps, path: old}, facts.params)
         return not changes(entry.facts, as_before)
 
-    def _lost(self, entry: Entry) -> tuple[Change, ...]:
+    def _lost(self, entry: LockEntry) -> tuple[Change, ...]:
         """Outputs that are not, or no longer, what was recorded."""
         found = []
         for path, content in entry.outs.items():
@@ -152,14 +152,14 @@ class Records:
                 found.append(Change("output", f"{path} {what}"))
         return tuple(found)
 
-    def _uncached(self, entry: Entry) -> tuple[Change, ...]:
+    def _uncached(self, entry: LockEntry) -> tuple[Change, ...]:
         """Outputs that a new or emptied cache lacks: DVC would run their step again."""
         lacking = (path for path, content in entry.outs.items() if not self.store.has(content))
         return tuple(Change("output", f"{path} is not in the cache") for path in lacking)
 
 
 def _known(
-    entry: Entry | None, foreseen: Mapping[str, Content | None]
+    entry: LockEntry | None, foreseen: Mapping[str, Content | None]
 ) -> Mapping[str, Content | None]:
     """`foreseen`, with what is recorded for what nobody can know."""
     if None not in foreseen.values():
@@ -171,7 +171,7 @@ def _known(
     }
 
 
-def _unrecorded(step: Step, entry: Entry) -> list[Change]:
+def _unrecorded(step: Step, entry: LockEntry) -> list[Change]:
     """Outputs that a damaged dvc.lock does not tell of."""
     paths = (path for path in step.outputs.values() if path not in entry.outs)
     return [Change("output", f"{path} is not recorded") for path in paths]

@@ -16,7 +16,7 @@ import yaml
 from pipelines.backends.table import BACKENDS
 from pipelines.building.builder import Builder
 from pipelines.doctor.remedy import Remedy, rewrites_of
-from pipelines.dvc.lock import Entry, Locks
+from pipelines.dvc.lock import LockEntry, Locks
 from pipelines.dvc.store import Store
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.record.digest import Content
@@ -79,7 +79,7 @@ class NoLocks(Locks):
     def begin(self) -> None:
         """No run of ours to note."""
 
-    def record(self, step: Step, entry: Entry) -> None:
+    def record(self, step: Step, entry: LockEntry) -> None:
         """The run-cache has it as a trial's; here as the model's."""
         model, _, key = step.model.rpartition(_INFIX)
         trial, own = f"{step.folder}/{_TRIALS}/{key}/", f"{step.folder}/build/"
@@ -90,7 +90,7 @@ class NoLocks(Locks):
         as_model = replace(step, model=model)
         outs: dict[str, Content] = renamed(entry.outs)
         facts = Facts(as_model.command, renamed(entry.facts.deps), entry.facts.params)
-        self._store.remember(as_model, Entry(facts, outs))
+        self._store.remember(as_model, LockEntry(facts, outs))
 
     def flush(self) -> None:
         """Nothing was recorded."""

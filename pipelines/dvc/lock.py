@@ -24,7 +24,7 @@ from pipelines.record.step import Step
 
 
 @dataclass(frozen=True)
-class Entry:
+class LockEntry:
     """What a step stood on, and what it made: path relative to the project -> content."""
 
     facts: Facts
@@ -41,7 +41,7 @@ class Entry:
         return self._stages[key]
 
 
-def to_stage(entry: Entry, folder: str) -> dict[str, Any]:
+def to_stage(entry: LockEntry, folder: str) -> dict[str, Any]:
     """An entry in DVC's form: paths relative to the model's folder, lists sorted by path."""
     deps = {path: content for path, content in entry.facts.deps.items() if content}
     stage = {
@@ -59,7 +59,7 @@ def to_stage(entry: Entry, folder: str) -> dict[str, Any]:
     return {key: value for key, value in stage.items() if value}
 
 
-def from_stage(stage: Mapping[str, Any], folder: str) -> Entry:
+def from_stage(stage: Mapping[str, Any], folder: str) -> LockEntry:
     """Inverse of `to_stage`. The text is anybody's: what is no path and no MD5 is refused.
 
     Raises KeyError, TypeError or AttributeError where the stage lacks a part, or Refused.
@@ -68,7 +68,7 @@ def from_stage(stage: Mapping[str, Any], folder: str) -> Entry:
     facts = Facts(stage["cmd"], _contents(stage.get("deps", []), folder), params)
     outs = stage["outs"]
     confined.require_apart([confined.require_below(row["path"]) for row in outs])
-    return Entry(facts, _contents(outs, folder))
+    return LockEntry(facts, _contents(outs, folder))
 
 
 def outs_in(text: str, folder: str) -> dict[str, Content]:
@@ -84,7 +84,7 @@ def outs_in(text: str, folder: str) -> dict[str, Content]:
     }
 
 
-def read_entry(stage: Mapping[str, Any], step: Step) -> Entry:
+def read_entry(stage: Mapping[str, Any], step: Step) -> LockEntry:
     """A stage that tells of this step's outputs and of no others. Raises as `from_stage`."""
     entry = from_stage(stage, step.folder)
     others = sorted(entry.outs.keys() - set(step.outputs.values()))
@@ -120,7 +120,7 @@ class Locks:
         self._stages: dict[str, dict[str, Any]] = {}
         self._texts: dict[str, str | None] = {}  # of the files that were read
         self._parts: dict[str, dict[str, str]] = {}  # the same, by stage
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._entries: dict[tuple[str, str], LockEntry] = {}
         self._edits: dict[str, dict[str, _Edit]] = {}
         self._parsed = ParsedFiles(root / ".npumake" / "locks.txt")
         self._journal = Journal(root / ".npumake" / "journal")
@@ -130,7 +130,7 @@ class Locks:
         self.refused: set[str] = set()  # of these files, those that can be read
         self.unwritten: str | None = None  # why the last flush left all in the journal
 
-    def entry(self, step: Step) -> Entry | None:
+    def entry(self, step: Step) -> LockEntry | None:
         """What was recorded for the step; None where nothing (readable) was."""
         key = (step.folder, step.lock_name)
         entry = self._entries.get(key)
@@ -149,7 +149,7 @@ class Locks:
         """Steps are about to run: from now on a later process can tell that this one died."""
         self._journal.begin()
 
-    def record(self, step: Step, entry: Entry) -> None:
+    def record(self, step: Step, entry: LockEntry) -> None:
         """Note in the journal what the step made; `flush` writes it to dvc.lock."""
         stage = entry.stage(step)
         text = stage.text

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipelines.dvc import lock, lock_text
-from pipelines.dvc.lock import Entry
+from pipelines.dvc.lock import LockEntry
 from pipelines.dvc.repo import Cache
 from pipelines.dvc.stage import DvcStage
 from pipelines.files import atomic, confined, console
@@ -150,7 +150,7 @@ class Store:
             folder_mode=self._folder_mode,
         )
 
-    def remember(self, step: Step, entry: Entry) -> None:
+    def remember(self, step: Step, entry: LockEntry) -> None:
         """Note in the run-cache that these facts gave these outputs."""
         stage = entry.stage(step)
         # Not synced: what a power cut tore is not read as an entry, and the step runs again.
@@ -163,14 +163,14 @@ class Store:
             folder_mode=self._folder_mode,
         )
 
-    def forget(self, step: Step, entry: Entry) -> None:
+    def forget(self, step: Step, entry: LockEntry) -> None:
         """Drop from the run-cache what these facts gave."""
         shutil.rmtree(self._run_folder(entry.stage(step).key), ignore_errors=True)
 
-    def known(self, step: Step, facts: Facts) -> Iterator[Entry]:
+    def known(self, step: Step, facts: Facts) -> Iterator[LockEntry]:
         """All that these facts gave before, whether or not its objects are here."""
         outs = {path: Content("", 0) for path in step.outputs.values()}
-        folder = self._run_folder(Entry(facts, outs).stage(step).key)
+        folder = self._run_folder(LockEntry(facts, outs).stage(step).key)
         for file in sorted(Path(folder).glob("*")):
             try:
                 entry = _run_of(step, file)
@@ -341,7 +341,7 @@ def _copied(path: str, copy: int | None) -> Read:
     return Read(digest.hexdigest(), status, asked_ns)
 
 
-def _run_of(step: Step, file: Path) -> Entry:
+def _run_of(step: Step, file: Path) -> LockEntry:
     """An entry of the run-cache. Raises Refused, or what a damaged one raises."""
     text = file.read_text(encoding="utf-8")
     stage = lock_text.load_document(text)

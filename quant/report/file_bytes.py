@@ -20,30 +20,30 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class FilePart:
     """Bytes of one kind. node: what they serve, None where they are no node's."""
 
     kind: str
-    bytes: int
+    size_bytes: int
     node: str | None = None
     op: str | None = None
 
 
-def report(entries: Iterable[Entry], file_bytes: int) -> dict[str, Any]:
+def report(entries: Iterable[FilePart], file_bytes: int) -> dict[str, Any]:
     """Sums by kind and by node, the largest node first; what is left is `structure`.
 
     Raises ValueError where the entries exceed the file.
     """
     known = list(entries)
-    left = file_bytes - sum(entry.bytes for entry in known)
+    left = file_bytes - sum(entry.size_bytes for entry in known)
     if left < 0:
         raise ValueError(f"the entries exceed the file's {file_bytes} bytes by {-left}")
     kinds = Counter(dict.fromkeys(KINDS, 0))
     nodes: dict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
-    for entry in (*known, Entry("structure", left)):
-        kinds[entry.kind] += entry.bytes
+    for entry in (*known, FilePart("structure", left)):
+        kinds[entry.kind] += entry.size_bytes
         if entry.node is not None:
-            nodes[entry.node, entry.op][entry.kind] += entry.bytes
+            nodes[entry.node, entry.op][entry.kind] += entry.size_bytes
     told: list[dict[str, Any]] = [
         {"node": node, "op": op, "bytes": found.total(), "kinds": dict(found)}
         for (node, op), found in nodes.items()
@@ -67,13 +67,13 @@ def of_onnx(data: bytes) -> dict[str, Any]:
     graph = onnx.ModelProto.FromString(data).graph
     readers = _readers((node, node.input) for node in graph.node)
     entries = [
-        Entry("constants", _message(tensor), *_served(readers, tensor.name))
+        FilePart("constants", _message(tensor), *_served(readers, tensor.name))
         for tensor in graph.initializer
     ]
     for node in graph.node:
-        entries.append(Entry("operators", _message(node), label(node), operator(node)))
+        entries.append(FilePart("operators", _message(node), label(node), operator(node)))
     for value in (*graph.input, *graph.output, *graph.value_info):
-        entries.append(Entry("interface", _message(value)))
+        entries.append(FilePart("interface", _message(value)))
     return report(entries, len(data))
 
 
@@ -128,5 +128,5 @@ def of_tflite(data: bytes) -> dict[str, Any]:
         if one is not None and kind(one) == "DEQUANTIZE":
             one = readers.get(one.Outputs(0), one)
         owner = (None, None) if one is None else (names[one.Outputs(0)], kind(one))
-        entries.append(Entry("constants", size_bytes, *owner))
+        entries.append(FilePart("constants", size_bytes, *owner))
     return report(entries, len(data))

@@ -27,14 +27,14 @@ class LedgerError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """Bytes of one kind. node: of the network that was loaded, None where they are no node's.
 
     offset: of the tensor whose data they are part of; several graphs may hold tensors of one name.
     """
 
     kind: str
-    bytes: int
+    size_bytes: int
     node: str | None = None
     tensor: str | None = None
     offset: int | None = None
@@ -45,15 +45,15 @@ class Ledger:
     """entries: in any order. file_bytes: what they must add up to."""
 
     file_bytes: int
-    entries: Sequence[Entry]
+    entries: Sequence[LedgerEntry]
 
     def __post_init__(self) -> None:
         unknown = {entry.kind for entry in self.entries} - set(KINDS)
         if unknown:
             raise LedgerError(f"kinds that nobody explains: {', '.join(sorted(unknown))}")
-        if any(entry.bytes < 0 for entry in self.entries):
+        if any(entry.size_bytes < 0 for entry in self.entries):
             raise LedgerError("an entry takes less than nothing")
-        total = sum(entry.bytes for entry in self.entries)
+        total = sum(entry.size_bytes for entry in self.entries)
         if total != self.file_bytes:
             raise LedgerError(
                 f"the ledger adds up to {total:,} bytes, the file has {self.file_bytes:,}"
@@ -66,7 +66,7 @@ class Ledger:
 
     def nodes(self) -> list[dict[str, Any]]:
         """Rows {node, bytes, kinds, tensors}, the largest first; one has node None."""
-        groups: dict[str | None, list[Entry]] = {}
+        groups: dict[str | None, list[LedgerEntry]] = {}
         for entry in self.entries:
             groups.setdefault(entry.node, []).append(entry)
         rows = [_node(name, entries) for name, entries in groups.items()]
@@ -74,27 +74,27 @@ class Ledger:
 
     def tensors(self) -> dict[tuple[str, int | None], dict[str, int]]:
         """Tensor and offset -> kind -> bytes."""
-        groups: dict[tuple[str, int | None], list[Entry]] = {}
+        groups: dict[tuple[str, int | None], list[LedgerEntry]] = {}
         for entry in self.entries:
             if entry.tensor is not None:
                 groups.setdefault((entry.tensor, entry.offset), []).append(entry)
         return {key: _counted(entries) for key, entries in groups.items()}
 
 
-def _node(name: str | None, entries: Sequence[Entry]) -> dict[str, Any]:
+def _node(name: str | None, entries: Sequence[LedgerEntry]) -> dict[str, Any]:
     return {
         "node": name,
-        "bytes": sum(entry.bytes for entry in entries),
+        "bytes": sum(entry.size_bytes for entry in entries),
         "kinds": _counted(entries),
         "tensors": sorted({entry.tensor for entry in entries if entry.tensor is not None}),
     }
 
 
-def _counted(entries: Sequence[Entry]) -> dict[str, int]:
+def _counted(entries: Sequence[LedgerEntry]) -> dict[str, int]:
     """Kind -> bytes, in the order of KINDS, kinds of no bytes left out."""
     counted: Counter[str] = Counter()
     for entry in entries:
-        counted[entry.kind] += entry.bytes
+        counted[entry.kind] += entry.size_bytes
     return {kind: counted[kind] for kind in KINDS if counted[kind]}
 
 

@@ -21,7 +21,7 @@ _MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListLine:
     """One line: its number (from 1), its files as they are written, and where they are."""
 
     line: int
@@ -34,7 +34,7 @@ def list_entries(list_file: Path) -> list[tuple[Path, ...]]:
     return [entry.paths for entry in read_list(list_file)]
 
 
-def read_list(list_file: Path, name: str = "") -> list[Entry]:
+def read_list(list_file: Path, name: str = "") -> list[ListLine]:
     """The samples that a list file names, in its order.
 
     Blank lines and lines that start with `#` are passed over; line ends may be Windows's.
@@ -45,7 +45,7 @@ def read_list(list_file: Path, name: str = "") -> list[Entry]:
     name = name or list_file.name
     folder = Path(os.path.realpath(list_file)).parent
     entries = [
-        Entry(number, files, tuple(folder / file for file in files))
+        ListLine(number, files, tuple(folder / file for file in files))
         for number, line in _lines(list_file, name)
         for files in [_split(line, f"{name}:{number}", folder)]
     ]
@@ -83,7 +83,7 @@ def _split(line: str, where: str, folder: Path) -> tuple[str, ...]:
     return files
 
 
-def _require_equal_length(entries: Sequence[Entry], name: str) -> None:
+def _require_equal_length(entries: Sequence[ListLine], name: str) -> None:
     first = entries[0]
     for entry in entries:
         if len(entry.names) != len(first.names):
@@ -94,7 +94,7 @@ def _require_equal_length(entries: Sequence[Entry], name: str) -> None:
             )
 
 
-def _require_files(entries: Sequence[Entry], name: str) -> None:
+def _require_files(entries: Sequence[ListLine], name: str) -> None:
     missing = [
         (f"{name}:{entry.line}", file, path)
         for entry in entries

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.backends.rknn.file.provenance import Provenance
-from quant.report.ledger import KINDS, Entry, Ledger, split
+from quant.report.ledger import KINDS, Ledger, LedgerEntry, split
 from quant.report.source_network import Node, SourceNetwork, Weight
 from quant.rknn import bias as rknn_bias
 from quant.rknn import commands as rknn_commands
@@ -210,12 +210,12 @@ def _elements(tensor: Tensor) -> int:
 
 def _constant(
     tensor: Tensor, shares: Mapping[str, int], build: Build, origin: Provenance
-) -> Iterator[Entry]:
+) -> Iterator[LedgerEntry]:
     node = origin.of_tensor(tensor.name)
     filling = "zero_fill" if node and node.group > 1 else "copies"
     kinds = _kinds(tensor, shares.get(tensor.name), build.weight_bits, filling)
     for kind, size in kinds.items():
-        yield Entry(kind, size, node.name if node else None, tensor.name, tensor.offset)
+        yield LedgerEntry(kind, size, node.name if node else None, tensor.name, tensor.offset)
 
 
 def _kinds(tensor: Tensor, own: int | None, bits: int, filling: str) -> dict[str, int]:
@@ -247,7 +247,7 @@ def _bytes(elements: int, bits: int) -> int:
     return (elements * bits + 7) // 8
 
 
-def _outside(file: RknnFile, origin: Provenance) -> Iterator[Entry]:
+def _outside(file: RknnFile, origin: Provenance) -> Iterator[LedgerEntry]:
     """Header, tables and padding: thousands of parts, added up by kind and node."""
     nodes: dict[rknn_layout.Owner, str | None] = {}
     held: Counter[tuple[str, str | None]] = Counter()
@@ -257,7 +257,7 @@ def _outside(file: RknnFile, origin: Provenance) -> Iterator[Entry]:
             nodes[key] = _owner(key, origin)
         held[what, nodes[key]] += end - start
     for (what, node), size in held.items():
-        yield Entry(what, size, node)
+        yield LedgerEntry(what, size, node)
 
 
 def _owner(owner: rknn_layout.Owner, origin: Provenance) -> str | None:
@@ -273,7 +273,7 @@ def _owner(owner: rknn_layout.Owner, origin: Provenance) -> str | None:
     return node.name if node else None
 
 
-def _commands(file: RknnFile, origin: Provenance) -> Iterator[Entry]:
+def _commands(file: RknnFile, origin: Provenance) -> Iterator[LedgerEntry]:
     seen: set[int] = set()
     for i, tensors in enumerate(file.tensors):
         commands, tasks = _lists(tensors)
@@ -290,7 +290,7 @@ def _commands(file: RknnFile, origin: Provenance) -> Iterator[Entry]:
             for layer, length in held.items():
                 node = origin.of_operator(i, layer) if layer is not None else None
                 name = node.name if node else None
-                yield Entry(kind, length, name, tensor.name, tensor.offset)
+                yield LedgerEntry(kind, length, name, tensor.name, tensor.offset)
 
 
 def _layers(file: RknnFile, origin: Provenance) -> list[dict[str, Any]]:

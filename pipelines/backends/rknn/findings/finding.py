@@ -1,8 +1,8 @@
-"""What a cause looks at, and what it says."""
+"""What a suspect looks at, and what it says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,29 +16,29 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Report:
-    """bytes: bytes.json, see pipelines.backends.rknn.file.ledger. build: build.json."""
+    """ledger: bytes.json, see pipelines.backends.rknn.file.ledger. build: build.json."""
 
-    bytes: Row
+    ledger: Row
     build: Row
 
     @property
     def nodes(self) -> list[Row]:
         """Rows of the network's nodes, those that are no node's left out."""
-        return [row for row in self.bytes["nodes"] if row["node"] is not None]
+        return [row for row in self.ledger["nodes"] if row["node"] is not None]
 
     @property
     def layers(self) -> list[Row]:
         """Compiled layers: build.json's rows with `node`; inputs and outputs left out."""
-        told, held = self.build["layers"], self.bytes["layers"]
+        told, held = self.build["layers"], self.ledger["layers"]
         rows = [{**row, "node": other["node"]} for row, other in zip(told, held, strict=True)]
         return [row for row in rows if row["op_type"] not in ENDS]
 
     def tensors(self, node: str | None) -> list[Row]:
-        return [row for row in self.bytes["tensors"] if row["node"] == node]
+        return [row for row in self.ledger["tensors"] if row["node"] == node]
 
     def share(self, size: int) -> float:
         """Part of the file."""
-        return size / int(self.bytes["file_bytes"])
+        return size / int(self.ledger["file_bytes"])
 
     def is_notable(self, size: int) -> bool:
         return self.share(size) >= NOTABLE
@@ -46,21 +46,18 @@ class Report:
 
 @dataclass(frozen=True)
 class Found:
-    """What a cause found in one build. is_cause: false where it was suspected and is none.
+    """What a suspect comes to in one build. is_cause: false where it was suspected and is none.
 
-    bytes: what it costs. evidence: the numbers behind `message`. because: the name of the cause of
-    which this is a consequence.
+    size_bytes: what it costs. evidence: the numbers behind `message`. because: the name of the
+    cause of which this is a consequence.
     """
 
     message: str
-    bytes: int
+    size_bytes: int
     evidence: Mapping[str, Any]
     nodes: Sequence[str] = ()
     is_cause: bool = True
     because: str | None = None
-
-
-Cause = Callable[[Report], Iterator[Found]]
 
 
 def kind(rows: Sequence[Row], *kinds: str) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.backends.rknn.findings.finding import Found
 from quant.report.target_metrics import Metrics
 
 # Below these an output is taken for hurt.
@@ -78,6 +77,3 @@ class Evidence:
             before, after = self.ranges.get(one.inputs[0]), self.ranges.get(one.outputs[0])
             if before and after and before.scale == after.scale:
                 yield one, before, after
-
-
-Cause = Callable[[Evidence], Iterator[Found]]

@@ -19,11 +19,11 @@ from pipelines.backends.rknn.findings.accuracy import (
     sdk_lines,
 )
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
-from pipelines.backends.rknn.findings.bytes.table import Entry, entry
+from pipelines.backends.rknn.findings.bytes.table import Suspect, described
 
 # What the data is comes first, then what is held wrongly, then where it shows.
-CAUSES: tuple[Entry, ...] = tuple(
-    entry(module)
+SUSPECTS: tuple[Suspect, ...] = tuple(
+    described(module)
     for module in (
         normalized_already,
         deep_pictures,
@@ -41,20 +41,20 @@ CAUSES: tuple[Entry, ...] = tuple(
 
 
 def findings(evidence: Evidence) -> list[dict[str, Any]]:
-    """What all causes say, as data: causes first, in the table's order."""
+    """What all suspects come to, as data: causes first, in the table's order."""
     return sorted(_rows(evidence), key=lambda row: not row["is_cause"])
 
 
 def _rows(evidence: Evidence) -> Iterator[dict[str, Any]]:
-    for cause in CAUSES:
-        for found in cause.find(evidence):
+    for suspect in SUSPECTS:
+        for found in suspect.find(evidence):
             yield {
-                "name": cause.name,
-                "title": cause.title,
+                "name": suspect.name,
+                "title": suspect.title,
                 "is_cause": found.is_cause,
                 "nodes": list(found.nodes),
                 "evidence": dict(found.evidence),
                 "message": found.message,
-                "why": cause.why,
-                "remedy": cause.remedy,
+                "why": suspect.why,
+                "remedy": suspect.remedy,
             }

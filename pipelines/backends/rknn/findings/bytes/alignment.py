@@ -17,7 +17,7 @@ from pipelines.backends.rknn.findings.finding import Found, Report, kind, megaby
 
 
 def find(report: Report) -> Iterator[Found]:
-    size = report.bytes["kinds"]["alignment"]
+    size = report.ledger["kinds"]["alignment"]
     is_cause = report.is_notable(size)
     verdict = "a cause" if is_cause else "not the cause"
     padded = [row for row in report.nodes if row["kinds"].get("alignment")]
@@ -28,7 +28,7 @@ def find(report: Report) -> Iterator[Found]:
         size,
         {
             "share": round(report.share(size), 4),
-            "in_tensors": kind(report.bytes["tensors"], "alignment"),
+            "in_tensors": kind(report.ledger["tensors"], "alignment"),
             "largest": {str(row["node"]): kind([row], "alignment") for row in rows},
         },
         names(rows),

@@ -29,7 +29,7 @@ from quant.report.sums import total
 
 
 def find(report: Report) -> Iterator[Found]:
-    if not report.bytes["is_integer"]:
+    if not report.ledger["is_integer"]:
         return
     layers = fallen_back(report)
     by_node = {row["node"]: row for row in report.nodes}

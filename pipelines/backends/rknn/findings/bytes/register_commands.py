@@ -17,7 +17,7 @@ from pipelines.backends.rknn.findings.finding import Found, Report, counted, kin
 
 
 def find(report: Report) -> Iterator[Found]:
-    size = report.bytes["kinds"]["commands"] + report.bytes["kinds"]["tasks"]
+    size = report.ledger["kinds"]["commands"] + report.ledger["kinds"]["tasks"]
     layers = [layer for layer in report.layers if layer["target"] == "NPU"]
     if not size or not layers or not report.is_notable(size):
         return

@@ -27,8 +27,8 @@ from pipelines.backends.rknn.findings.finding import Found, Report
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A cause with the parts of its docstring."""
+class Suspect:
+    """What may be a cause, with the parts of its docstring."""
 
     name: str
     find: Callable[[Any], Iterator[Found]]
@@ -38,11 +38,11 @@ class Entry:
     remedy: str
 
 
-def entry(module: Any) -> Entry:
-    """Every cause's docstring has a title and these three paragraphs, in this order."""
+def described(module: Any) -> Suspect:
+    """Every suspect's docstring has a title and these three paragraphs, in this order."""
     parts = [" ".join(part.split()) for part in str(module.__doc__).strip().split("\n\n")]
     title, looks, why, remedy = parts
-    return Entry(
+    return Suspect(
         name=module.__name__.rpartition(".")[2],
         find=module.find,
         title=title.removesuffix("."),
@@ -58,8 +58,8 @@ def _after(start: str, text: str) -> str:
     return text[len(start) :]
 
 
-CAUSES = tuple(
-    entry(module)
+SUSPECTS = tuple(
+    described(module)
     for module in (
         unaligned_concat,
         dense_grouped_convolution,
@@ -83,25 +83,25 @@ CAUSES = tuple(
 def findings(
     bytes_json: Mapping[str, Any], build_json: Mapping[str, Any], only: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """What all causes say, as data: causes first, each group by bytes. only: these, where named."""
+    """What all suspects come to: causes first, each group by bytes. only: these, where named."""
     report = Report(bytes_json, build_json)
-    asked = [cause for cause in CAUSES if not only or cause.name in only]
-    found = [(cause, one) for cause in asked for one in cause.find(report)]
-    found.sort(key=lambda pair: (not pair[1].is_cause, -pair[1].bytes))
-    return [_row(cause, one, report) for cause, one in found]
+    asked = [suspect for suspect in SUSPECTS if not only or suspect.name in only]
+    found = [(suspect, one) for suspect in asked for one in suspect.find(report)]
+    found.sort(key=lambda pair: (not pair[1].is_cause, -pair[1].size_bytes))
+    return [_row(suspect, one, report) for suspect, one in found]
 
 
-def _row(cause: Entry, found: Found, report: Report) -> dict[str, Any]:
+def _row(suspect: Suspect, found: Found, report: Report) -> dict[str, Any]:
     return {
-        "name": cause.name,
-        "title": cause.title,
+        "name": suspect.name,
+        "title": suspect.title,
         "is_cause": found.is_cause,
         "because": found.because,
-        "bytes": found.bytes,
-        "share": round(report.share(found.bytes), 4),
+        "bytes": found.size_bytes,
+        "share": round(report.share(found.size_bytes), 4),
         "nodes": list(found.nodes),
         "evidence": dict(found.evidence),
         "message": found.message,
-        "why": cause.why,
-        "remedy": cause.remedy,
+        "why": suspect.why,
+        "remedy": suspect.remedy,
     }

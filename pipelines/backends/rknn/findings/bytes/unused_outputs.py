@@ -17,7 +17,7 @@ from pipelines.backends.rknn.findings.finding import Found, Report, megabytes
 
 
 def find(report: Report) -> Iterator[Found]:
-    outputs = report.bytes["outputs"]
+    outputs = report.ledger["outputs"]
     if len(outputs) < 2:
         return
     told = ", ".join(f"`{one['name']}` {megabytes(one['bytes'])}" for one in outputs)
