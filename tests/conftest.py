@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def realworld() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real models (NPUMAKE_REALWORLD)")
     return folder
+
+
+def pytest_configure() -> None:
+    """A suite in the background of a script ignores SIGINT, and so would all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Pythons(dict[str, Path]):
