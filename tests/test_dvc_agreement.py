@@ -299,6 +299,41 @@ def test_both_front_ends_name_a_changed_toolchain(copy: Checkout) -> None:
     assert "n:simplify  up to date" in why
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told", "stages"),
+    [
+        (
+            "source.opset: 15",
+            "source.opset: 16",
+            "default export.source.opset 15 -> 16",
+            {"export"},
+        ),
+        (
+            "torch_stand_in: ",
+            "torch_stand_in: a",
+            "default toolchains.rknn-2_5_0.pipelines/backends/rknn/torch_stand_in ",
+            {"quantize-rk3588", "build-rk3588", "analyze-rk3588"},
+        ),
+    ],
+)
+def test_both_front_ends_name_a_changed_default(
+    copy: Checkout, old: str, new: str, told: str, stages: set[str]
+) -> None:
+    """Of a recipe, and of what a toolchain puts on its path."""
+    defaults = copy.root / "pipelines/stages/defaults.yaml"
+    text = defaults.read_text()
+    defaults.write_text(text.replace(old, new))
+    seen = json.loads(copy.dvc("status", "--json"))
+    named = {name for name, what in seen.items() if "defaults.yaml" in str(what)}
+    assert {name for name in named if "models/n/" in name} == {
+        f"models/n/dvc.yaml:{stage}" for stage in stages
+    }
+    why = copy.doit("why", "n").out
+    assert why.count(f"  {told}") == len(stages)
+    defaults.write_text(text)
+    assert "stale" not in copy.doit("why", "n").out
+
+
 def test_a_damaged_lock_is_told(copy: Checkout) -> None:
     lock = copy.root / "models/n/dvc.lock"
     whole = lock.read_text()

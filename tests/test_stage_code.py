@@ -29,6 +29,22 @@ def test_code_is_as_noted_or_its_version_was_raised() -> None:
     assert stage_code.noted() == stage_code.present(), how
 
 
+def test_defaults_are_as_jobs_are_given_them() -> None:
+    """By them a changed default makes a step stale, and by the digests a changed stand-in."""
+    how = "run .venv/bin/python -m tests.stage_code"
+    assert stage_code.RESOLVED.read_text() == stage_code.defaults_text(), how
+
+
+def test_a_step_stands_on_its_defaults() -> None:
+    plan = plans.make(recipes.load_all(ROOT), ROOT)
+    for step in plan.steps.values():
+        has_none = step.version_key == "rknn.runtime"
+        assert (step.version_key in step.defaults) is not has_none, step.name
+        held = {name for name in step.toolchains if name.startswith("rknn") and "torch" not in name}
+        told = {name.partition(".")[2] for name in step.defaults if name.startswith("toolchains.")}
+        assert told == {name.replace(".", "_") for name in held}, step.name
+
+
 def test_every_job_belongs_to_a_stage() -> None:
     jobs = {
         name

@@ -7,9 +7,11 @@ import dataclasses
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +19,12 @@ from pipelines.building import dry_run
 from pipelines.building.builder import Builder, Outcome
 from pipelines.building.dry_run import Foreseen
 from pipelines.building.plan import Plan
+from pipelines.building.project import Project
 from pipelines.building.status import Restore, Run
-from pipelines.record import seal
+from pipelines.front.doit.tasks import BringUpToDate
+from pipelines.record import facts, seal
 from pipelines.record.digest import md5_of
+from pipelines.record.facts import Facts
 from pipelines.record.step import Step
 from pipelines.run.toolchain.toolchain import Environments
 from pipelines.run.worker import Failed
@@ -260,6 +265,41 @@ def test_a_forced_step_runs_whatever_it_is(root: Path) -> None:
     assert [named(each) for each in found.steps.values()] == [RUN] * 3
     assert [builder.bring(step) for step in STEPS] == [RAN] * 3
     builder.close()
+
+
+@pytest.mark.parametrize(
+    ("act", "looked_at"),
+    [
+        (lambda root: None, {"one": 1, "two": 1, "three": 1}),
+        # Before the run, at its turn, and after it has run; what follows, at its turn again.
+        (write(A, "ab"), {"one": 3, "two": 2, "three": 2}),
+        (remove(THREE), {"one": 1, "two": 1, "three": 2}),
+    ],
+)
+def test_a_run_looks_once_at_what_is_up_to_date(
+    act: Callable[[Path], object],
+    looked_at: dict[str, int],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    act(root)
+    seen = list[str]()
+
+    def observe(step: Step, *given: Any) -> Facts:
+        seen.append(step.stage)
+        return facts.observe(step, *given)
+
+    monkeypatch.setattr("pipelines.building.status.observe", observe)
+    monkeypatch.setattr("pipelines.building.builder.observe", observe)
+    project = Project(root)
+    vars(project)["plan"] = plan_of(STEPS)
+    names = {step.name for step in STEPS}
+    project.invocation.settled = dry_run.make(project.plan, project.builder, names).settled
+    for step in STEPS:  # as doit does
+        action = BringUpToDate(project, step)
+        assert action.is_idle() or action.execute() is None
+    project.builder.close()
+    assert Counter(seen) == looked_at
 
 
 @pytest.fixture(scope="module")

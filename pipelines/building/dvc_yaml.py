@@ -12,7 +12,7 @@ import yaml
 from pipelines.backends.table import BACKENDS
 from pipelines.building.plan import Plan
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.record.facts import VERSIONS
+from pipelines.record.facts import DEFAULTS, VERSIONS
 from pipelines.record.step import Step
 
 HEAD = "# Generated from recipe.yaml by ./doit; edit that instead.\n"
@@ -96,6 +96,7 @@ def _stage(step: Step) -> dict[str, Any]:
         "deps": sorted(_below(path, step) for path in step.dependencies),
         "params": [
             {_below(VERSIONS, step): [step.version_key]},
+            *([{_below(DEFAULTS, step): sorted(step.defaults)}] if step.defaults else []),
             *([{"recipe.yaml": sorted(step.sections)}] if step.sections else []),
         ],
         **{kind: paths for kind, paths in kinds.items() if paths},

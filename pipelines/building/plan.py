@@ -12,7 +12,7 @@ from pipelines.recipe.define.model import Recipe, Target
 from pipelines.record.step import Step
 from pipelines.stages.export import step as export
 from pipelines.stages.simplify import step as simplify
-from pipelines.stages.stage import as_allowed
+from pipelines.stages.stage import completed
 
 
 @dataclass(frozen=True)
@@ -104,4 +104,4 @@ def _steps(recipe: Recipe, root: Path) -> Iterator[Step]:
             needed |= set(step.inputs.values())
         else:
             shared.remove(step)
-    yield from (as_allowed(step, recipe) for step in (*shared, *own))
+    yield from (completed(step, recipe) for step in (*shared, *own))

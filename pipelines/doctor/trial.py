@@ -24,7 +24,7 @@ from pipelines.record.facts import Facts
 from pipelines.record.step import Step
 from pipelines.run.worker import Failed
 from pipelines.stages.simplify import step as simplify
-from pipelines.stages.stage import as_allowed
+from pipelines.stages.stage import completed
 from quant.report import layer_error, target_metrics
 from quant.report.layer_error import LayerReport
 
@@ -122,7 +122,7 @@ def as_it_is(root: Path, recipe: Recipe, target: Target) -> Result:
 def steps(root: Path, recipe: Recipe, target: Target) -> list[Step]:
     """All but export, which the trial shares with the build itself."""
     own = [simplify.step(recipe, root), *BACKENDS[target.backend].steps(recipe, target, root)]
-    return [as_allowed(step, recipe) for step in own]
+    return [completed(step, recipe) for step in own]
 
 
 def vary(recipe: Recipe, target: Target, remedy: Remedy) -> tuple[Recipe, Target]:

@@ -12,6 +12,8 @@ from pipelines.record.digest import Content, Contents
 from pipelines.record.step import Step
 
 VERSIONS = f"{PREFIX}pipelines/stages/versions.yaml"
+DEFAULTS = f"{PREFIX}pipelines/stages/defaults.yaml"
+_KINDS = {VERSIONS: "stage version", DEFAULTS: "default"}  # of parameters; others are the recipe's
 _OTHER = re.compile(r"""[-+0-9\[{'"]|(?:True|False|None|nan|inf)?\Z""")  # how other values begin
 
 
@@ -56,6 +58,7 @@ def observe(
         {
             f"{step.folder}/recipe.yaml": dict(step.sections),
             VERSIONS: {step.version_key: step.version},
+            **({DEFAULTS: dict(step.defaults)} if step.defaults else {}),
         },
     )
 
@@ -98,7 +101,7 @@ def _leaves(facts: Facts) -> Iterator[tuple[tuple[str, str], str]]:
     for path, content in facts.deps.items():
         yield ("dep", path), _md5(content)
     for file, params in facts.params.items():
-        kind = "stage version" if file == VERSIONS else "param"
+        kind = _KINDS.get(file, "param")
         for name, value in params.items():
             yield from (((kind, leaf), text) for leaf, text in _flat(name, value))
 

@@ -30,6 +30,7 @@ class Step:
     outputs:  name below the job's `out/` -> path where it is kept.
     sections: dotted recipe path -> value as written, for all that the step reads of the recipe.
     version:  raised when the stage's output changes for the same input.
+    defaults: dotted key of defaults.yaml -> what jobs are given where the recipe says nothing.
     outside:  inputs that may lead out of the project by a link, or folders above them.
     work:     makes the jobs, in order; they share one working folder.
     limit_s:  how long they may run together; what they make doesn't depend on it.
@@ -45,6 +46,7 @@ class Step:
     version_key: str
     version: int
     toolchains: tuple[str, ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     outside: tuple[str, ...] = field(default=(), kw_only=True)
     work: Callable[[], tuple[Work, ...]] = field(compare=False, repr=False)
     limit_s: float | None = None

@@ -16,20 +16,32 @@ from pipelines.record.step import Step, Work
 from quant.samples.dataset import list_entries
 
 _VERSIONS = Path(__file__).with_name("versions.yaml")
+_DEFAULTS = Path(__file__).with_name("defaults.yaml")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @cache
 def version(key: str) -> int:
     """Version of a stage, such as `export` or `rknn.build`, from versions.yaml."""
-    value: Any = _versions()
+    value: Any = _read(_VERSIONS)
     for part in key.split("."):
         value = value[part]
     return int(value)
 
 
 @cache
-def _versions() -> dict[str, Any]:
-    return dict(yaml.safe_load(_VERSIONS.read_text()))
+def defaults(key: str, *toolchains: str) -> Mapping[str, Any]:
+    """Dotted key of defaults.yaml -> value, of a stage's jobs and of what their toolchains hold.
+
+    So that what a recipe leaves out, which DVC could not see, is a fact of the step too.
+    """
+    keys = (key, *(f"toolchains.{name.replace('.', '_')}" for name in toolchains))
+    return sections(_read(_DEFAULTS), *keys)
+
+
+@cache
+def _read(file: Path) -> dict[str, Any]:
+    return dict(yaml.load(file.read_text(), Loader=_Loader))
 
 
 def sections(raw: Mapping[str, Any], *paths: str) -> dict[str, Any]:
@@ -64,12 +76,13 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def as_allowed(step: Step, recipe: Recipe) -> Step:
-    """The step, with what the recipe lets lead out of the project."""
-    if not recipe.outside:
-        return step
-    paths = (in_folder(recipe, path) for path in recipe.outside)
-    return dataclasses.replace(step, outside=tuple(paths))
+def completed(step: Step, recipe: Recipe) -> Step:
+    """The step, with its defaults, and with what the recipe lets lead out of the project."""
+    return dataclasses.replace(
+        step,
+        defaults=defaults(step.version_key, *step.toolchains),
+        outside=tuple(in_folder(recipe, path) for path in recipe.outside),
+    )
 
 
 def data_inputs(recipe: Recipe, samples: Samples | None, root: Path) -> dict[str, str]:
@@ -116,9 +129,10 @@ def _listed(recipe: Recipe, path: str, root: Path) -> dict[str, str]:
 __all__ = [
     "Step",
     "Work",
-    "as_allowed",
     "built",
+    "completed",
     "data_inputs",
+    "defaults",
     "evaluate_inputs",
     "in_folder",
     "plain",

@@ -17,7 +17,7 @@ from pipelines.files import console
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.record.step import Step
 from pipelines.run.worker import Failed
-from pipelines.stages.stage import as_allowed, built
+from pipelines.stages.stage import built, completed
 from quant.report import target_metrics
 
 _SHARED = ("export/", "simplify/")
@@ -111,21 +111,21 @@ class Experiment:
         out = built(self.recipe, f"trials/{key}/tune.json")
         step = tune_steps.search_step(self.recipe, self.target, self.root, by, builds, out)
         step = replace(step, model=trial.name_of(self.recipe, key))
-        self.builder.bring(as_allowed(step, self.recipe))
+        self.builder.bring(completed(step, self.recipe))
         return dict(json.loads((self.root / out).read_text()))
 
     def _builds(self, recipe: Recipe, target: Target, variant: Variant) -> list[Step]:
         wanted = ("quantize", "build") if variant.vendor == PROPOSAL else ("build",)
         found = steps.steps(recipe, target, self.root)
         return [
-            self._sharing(as_allowed(step, recipe), recipe, target, variant)
+            self._sharing(completed(step, recipe), recipe, target, variant)
             for step in found
             if step.stage in wanted
         ]
 
     def _measure(self, recipe: Recipe, target: Target, variant: Variant, out: str) -> Step:
         step = tune_steps.measure_step(recipe, target, self.root, out)
-        return self._sharing(as_allowed(step, recipe), recipe, target, variant)
+        return self._sharing(completed(step, recipe), recipe, target, variant)
 
     def _sharing(self, step: Step, recipe: Recipe, target: Target, variant: Variant) -> Step:
         """The step, reading what it shares with the model itself in the model's own folder."""
