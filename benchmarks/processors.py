@@ -88,7 +88,7 @@ def compare(project: Project, model: str, processor: str, folder: Path) -> dict[
         for step in steps:
             _require_no_new_process(project, step)
             try:
-                again.builder.bring(step)
+                again.builder.ensure(step)
                 found[step.name] = others(project, again, step)
                 _bring_back(project, again, step)
                 print(f"{processor}: {step.name}: {found[step.name] or 'identical'}", flush=True)

@@ -38,15 +38,15 @@ def again(builder: Builder) -> Builder:
 
 
 def test_runs_once_then_has_nothing_to_do(builder: Builder) -> None:
-    assert builder.bring(STEP) is Outcome.RAN
+    assert builder.ensure(STEP) is Outcome.RAN
     assert (builder.root / OUT).read_text() == "a+1"
     later = again(builder)
     assert later.why(STEP) == []
-    assert later.bring(STEP) is Outcome.UP_TO_DATE
+    assert later.ensure(STEP) is Outcome.UP_TO_DATE
 
 
 def test_touch_changes_nothing(builder: Builder) -> None:
-    builder.bring(STEP)
+    builder.ensure(STEP)
     (builder.root / "models/m/a.txt").touch()
     (builder.root / OUT).touch()
     assert again(builder).why(STEP) == []
@@ -72,7 +72,7 @@ def test_touch_changes_nothing(builder: Builder) -> None:
     ],
 )
 def test_why_names_what_changed(builder: Builder, edit: object, told: str) -> None:
-    builder.bring(STEP)
+    builder.ensure(STEP)
     builder.close()
     edit(builder.root)  # type: ignore[operator]
     assert [str(change) for change in again(builder).why(STEP)] == [told]
@@ -81,7 +81,7 @@ def test_why_names_what_changed(builder: Builder, edit: object, told: str) -> No
 def test_why_names_the_leaf_of_a_parameter(builder: Builder) -> None:
     old = dataclasses.replace(STEP, sections={"value": 1, "quantize": {"algorithm": "normal"}})
     new = dataclasses.replace(STEP, sections={"value": 1, "quantize": {"algorithm": "mmse"}})
-    builder.bring(old)
+    builder.ensure(old)
     assert [str(c) for c in builder.why(new)] == ["param quantize.algorithm normal -> mmse"]
     raised = dataclasses.replace(old, version=2)
     assert [str(c) for c in builder.why(raised)] == ["stage version one 1 -> 2"]
@@ -104,42 +104,42 @@ def test_text_is_not_what_it_looks_like(
     builder: Builder, old: object, new: object, told: str
 ) -> None:
     """DVC tells them apart, and so would the job."""
-    builder.bring(dataclasses.replace(STEP, sections={"value": old}))
+    builder.ensure(dataclasses.replace(STEP, sections={"value": old}))
     changed = dataclasses.replace(STEP, sections={"value": new})
     assert [str(c) for c in builder.why(changed)] == [told]
 
 
 @pytest.mark.parametrize("lose", [OUT, "models/m/build", "models/m/dvc.lock"])
 def test_what_was_lost_is_restored_from_the_cache(builder: Builder, lose: str) -> None:
-    builder.bring(STEP)
+    builder.ensure(STEP)
     builder.close()
     place = builder.root / lose
     shutil.rmtree(place) if place.is_dir() else place.unlink()
     write_job(builder.root, "join", "raise SystemExit('must not run')")
     later = again(builder)
-    assert later.bring(STEP) is Outcome.RESTORED
+    assert later.ensure(STEP) is Outcome.RESTORED
     assert (builder.root / OUT).read_text() == "a+1"
     assert again(later).why(STEP) == []
 
 
 def test_going_back_restores(builder: Builder) -> None:
-    builder.bring(STEP)
+    builder.ensure(STEP)
     (builder.root / "models/m/a.txt").write_text("b")
-    assert builder.bring(STEP) is Outcome.RAN
+    assert builder.ensure(STEP) is Outcome.RAN
     (builder.root / "models/m/a.txt").write_text("a")
-    assert builder.bring(STEP) is Outcome.RESTORED
+    assert builder.ensure(STEP) is Outcome.RESTORED
     assert (builder.root / OUT).read_text() == "a+1"
 
 
 def test_damaged_cache_object_is_not_restored_but_made_again(builder: Builder) -> None:
-    builder.bring(STEP)
+    builder.ensure(STEP)
     for file in (builder.root / ".dvc/cache/files/md5").rglob("*"):
         if file.is_file():
             file.chmod(0o644)
             file.write_text("garbage")
     (builder.root / OUT).unlink()
     later = again(builder)
-    assert later.bring(STEP) is Outcome.RAN
+    assert later.ensure(STEP) is Outcome.RAN
     assert (builder.root / OUT).read_text() == "a+1"
 
 
@@ -161,12 +161,12 @@ def test_folders_are_outputs_too(builder: Builder) -> None:
         "    files = sorted(p.name for p in job.inputs['d'].rglob('*') if p.is_file())\n"
         "    (job.out / 'out.txt').write_text(' '.join(files))\n",
     )
-    assert builder.bring(step) is Outcome.RAN
-    assert builder.bring(user) is Outcome.RAN
+    assert builder.ensure(step) is Outcome.RAN
+    assert builder.ensure(user) is Outcome.RAN
     assert (builder.root / "models/m/build/user/out.txt").read_text() == "x y"
     (builder.root / "models/m/build/d/e/y").write_text("3")
     assert "was changed" in str(builder.why(step)[0])
-    assert builder.bring(step) is Outcome.RESTORED
+    assert builder.ensure(step) is Outcome.RESTORED
     assert (builder.root / "models/m/build/d/e/y").read_text() == "2"
 
 
@@ -196,7 +196,7 @@ def test_a_failing_job_leaves_nothing(builder: Builder, job: str, told: str) -> 
     write_job(builder.root, "fails", job)
     step = make_step("fails", {"a": "models/m/a.txt"}, "fails")
     with pytest.raises(Failed) as failure:
-        builder.bring(step)
+        builder.ensure(step)
     assert told in str(failure.value)
     assert not (builder.root / "models/m/build/fails").exists()
     assert list((builder.root / ".npumake/work").iterdir()) == []
@@ -219,7 +219,7 @@ def test_a_step_is_stopped_at_its_limit_with_all_it_started(builder: Builder) ->
     pid = builder.root / "pid"
     step = dataclasses.replace(make_step("sleeps", {}, "sleeps", {"pid": str(pid)}), limit_s=1.5)
     with pytest.raises(Failed) as failure:
-        builder.bring(step)
+        builder.ensure(step)
     assert str(failure.value) == (
         "ran longer than the 0.025 minutes that `limits` allows a step in models/m/recipe.yaml, "
         "and was stopped\n  | error: no end of it\n"
@@ -228,7 +228,7 @@ def test_a_step_is_stopped_at_its_limit_with_all_it_started(builder: Builder) ->
     )
     assert not is_running(int(pid.read_text()))
     assert list((builder.root / ".npumake/work").iterdir()) == []
-    assert builder.bring(STEP) is Outcome.RAN  # the toolchain's server lives on
+    assert builder.ensure(STEP) is Outcome.RAN  # the toolchain's server lives on
     assert again(builder).locks.entry(step) is None
 
 
@@ -241,22 +241,22 @@ def test_what_a_job_leaves_running_ends_with_it(builder: Builder) -> None:
         "    child = subprocess.Popen(['sleep', '300'])\n"
         "    (job.out / 'out.txt').write_text(str(child.pid))\n",
     )
-    builder.bring(make_step("leaves", {}, "leaves"))
+    builder.ensure(make_step("leaves", {}, "leaves"))
     left = (builder.root / "models/m/build/leaves/out.txt").read_text()
     assert not is_running(int(left))
 
 
 def test_a_limit_changes_nothing_that_is_made(builder: Builder) -> None:
-    builder.bring(STEP)
+    builder.ensure(STEP)
     assert again(builder).why(dataclasses.replace(STEP, limit_s=60.0)) == []
 
 
 def test_a_failure_keeps_the_last_good_result(builder: Builder) -> None:
-    builder.bring(STEP)
+    builder.ensure(STEP)
     write_job(builder.root, "join", "def run(job):\n (job.out/'out.txt').write_text('half'); 1/0")
     changed = dataclasses.replace(STEP, sections={"value": 2})
     with pytest.raises(Failed, match="ZeroDivisionError"):
-        builder.bring(changed)
+        builder.ensure(changed)
     assert (builder.root / OUT).read_text() == "a+1"
     assert again(builder).why(STEP) == []
 
@@ -273,14 +273,14 @@ def test_input_edited_while_the_step_runs_is_not_recorded(builder: Builder) -> N
     )
     step = make_step("edits", {"a": "models/m/a.txt"}, "edits")
     with pytest.raises(Failed, match=r"a\.txt changed while the step ran"):
-        builder.bring(step)
+        builder.ensure(step)
     assert not (builder.root / "models/m/build/edits/out.txt").exists()
     assert builder.why(step) != []
 
 
 def test_missing_dependency_is_named(builder: Builder) -> None:
     with pytest.raises(Failed, match=r"no file models/m/none\.txt"):
-        builder.bring(make_step("one", {"a": "models/m/none.txt"}))
+        builder.ensure(make_step("one", {"a": "models/m/none.txt"}))
 
 
 def test_children_see_a_clean_environment(
@@ -296,7 +296,7 @@ def test_children_see_a_clean_environment(
         "f\"{os.environ.get('PYTHONPATH')} {os.environ.get('SECRET')} "
         "{os.environ['PYTHONHASHSEED']} {'/nonsense' in sys.path}\")\n",
     )
-    builder.bring(make_step("env", {}, "env"))
+    builder.ensure(make_step("env", {}, "env"))
     assert (builder.root / "models/m/build/env/out.txt").read_text() == "None None 0 False"
 
 
@@ -320,7 +320,7 @@ def test_a_job_that_dies_is_told_with_the_node_that_its_log_was_at(builder: Buil
     write_job(builder.root, "dies", f"{job} os.kill(os.getpid(), signal.SIGSEGV)\n")
     step = make_step("dies", {"model": "models/m/a.onnx"}, "dies")
     with pytest.raises(Failed) as failure:
-        builder.bring(step)
+        builder.ensure(step)
     what, *lines = str(failure.value).splitlines()
     assert what.startswith("died of SIGSEGV: ")
     assert what.endswith("; the log was last at Conv `conv2`")

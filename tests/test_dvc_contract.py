@@ -109,7 +109,7 @@ class Contract:
             text = text.replace("    - build/metrics.json\n", uncached)
         (self.root / "models/m/dvc.yaml").write_text(text)
         builder = Builder(self.root)
-        outcomes = [builder.bring(step) for step in steps]
+        outcomes = [builder.ensure(step) for step in steps]
         builder.close()
         return outcomes, snapshot(self.root)
 

@@ -59,11 +59,11 @@ def place(project: Path) -> Path:
     return project
 
 
-def bring(root: Path, step: Step = STEP) -> Outcome:
+def ensure(root: Path, step: Step = STEP) -> Outcome:
     """In a process of its own, as far as the builder knows."""
     builder = Builder(root)
     try:
-        return builder.bring(step)
+        return builder.ensure(step)
     finally:
         builder.close()
 
@@ -85,7 +85,7 @@ def is_whole(file: Path) -> bool:
 
 
 def test_a_lock_cut_anywhere_never_gives_a_wrong_artifact(place: Path) -> None:
-    bring(place)
+    ensure(place)
     lock = place / "models/m/dvc.lock"
     whole = lock.read_bytes()
     build = place / "models/m/build"
@@ -96,7 +96,7 @@ def test_a_lock_cut_anywhere_never_gives_a_wrong_artifact(place: Path) -> None:
         shutil.rmtree(build / "d")
         builder = Builder(place)
         assert builder.why(STEP) != [], cut
-        assert builder.bring(STEP) is Outcome.RESTORED, cut
+        assert builder.ensure(STEP) is Outcome.RESTORED, cut
         builder.close()
         assert made(place) == RIGHT, cut
     assert lock.read_bytes() == whole
@@ -105,14 +105,14 @@ def test_a_lock_cut_anywhere_never_gives_a_wrong_artifact(place: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 300, b"- 1\n", b"schema: '2.0'\n", b"\xff\xfe"])
 def test_a_damaged_lock_is_told_and_made_anew(place: Path, damage: bytes) -> None:
-    bring(place)
+    ensure(place)
     lock = place / "models/m/dvc.lock"
     whole = lock.read_bytes()
     lock.write_bytes(damage)
     builder = Builder(place)
     assert [str(change) for change in builder.why(STEP)] == ["never built"]
     assert builder.locks.damaged.keys() == {"models/m/dvc.lock"}
-    assert builder.bring(STEP) is Outcome.RESTORED
+    assert builder.ensure(STEP) is Outcome.RESTORED
     builder.close()
     assert lock.read_bytes() == whole
 
@@ -143,7 +143,7 @@ def test_a_damaged_object_is_not_restored(
     place: Path, number: int, damage: str, has_lock: bool
 ) -> None:
     """Objects: d's listing, its two members and e.txt; each is made again and then whole."""
-    bring(place)
+    ensure(place)
     found = objects(place)
     assert len(found) == 4
     if number == 4:
@@ -156,38 +156,38 @@ def test_a_damaged_object_is_not_restored(
         (place / "models/m/dvc.lock").unlink()
     if damage == "folder":
         with pytest.raises(Failed):
-            bring(place)
+            ensure(place)
         return
-    assert bring(place) is Outcome.RAN
+    assert ensure(place) is Outcome.RAN
     assert made(place) == RIGHT
     assert all(is_whole(file) for file in objects(place))
     shutil.rmtree(place / "models/m/build")
-    assert bring(place) is Outcome.RESTORED
+    assert ensure(place) is Outcome.RESTORED
 
 
 @pytest.mark.parametrize("type", dvc_repo.LINKS)
 def test_a_step_that_ran_mends_a_damaged_object(place: Path, type: str) -> None:
     """The object is there, is wrong, and the step runs for another reason."""
     configure(place, f"type = {type}")
-    bring(place)
+    ensure(place)
     for file in objects(place):
         DAMAGES["garbage"](file)
     shutil.rmtree(place / ".dvc/cache/runs")
     (place / "models/m/dvc.lock").unlink()
-    assert bring(place) is Outcome.RAN
+    assert ensure(place) is Outcome.RAN
     assert made(place) == RIGHT
     assert all(is_whole(file) for file in objects(place))
 
 
 def test_damaged_run_cache_entries_are_passed_over(place: Path) -> None:
-    bring(place)
+    ensure(place)
     (entry,) = (f for f in (place / ".dvc/cache/runs").rglob("*") if f.is_file())
     whole = entry.read_bytes()
     for cut in range(0, len(whole), 7):
         entry.write_bytes(whole[:cut])
         (place / "models/m/dvc.lock").unlink(missing_ok=True)
         shutil.rmtree(place / "models/m/build", ignore_errors=True)
-        assert bring(place) in (Outcome.RAN, Outcome.RESTORED)
+        assert ensure(place) in (Outcome.RAN, Outcome.RESTORED)
         assert made(place) == RIGHT, cut
 
 
@@ -200,35 +200,35 @@ def configure(root: Path, line: str) -> None:
 def test_every_link_type(place: Path, type: str) -> None:
     configure(place, f"type = {type}")
     for step, outcome in ((STEP, Outcome.RAN), (NEXT, Outcome.RAN), (STEP, Outcome.UP_TO_DATE)):
-        assert bring(place, step) is outcome
+        assert ensure(place, step) is outcome
     assert "are up to date" in dvc(place, "status")
     before = {file: file.read_bytes() for file in objects(place)}
     shutil.rmtree(place / "models/m/build")
-    assert bring(place) is Outcome.RESTORED
+    assert ensure(place) is Outcome.RESTORED
     assert made(place) == RIGHT
 
     # A rebuild replaces the links, and writes nothing through them.
     (place / "models/m/a.txt").write_text("b")
-    assert bring(place) is Outcome.RAN
+    assert ensure(place) is Outcome.RAN
     assert made(place) == {"d/x": "b", "d/y": "2", "e.txt": "be"}
     assert {file: file.read_bytes() for file in before} == before
-    assert bring(place, NEXT) is Outcome.RAN
+    assert ensure(place, NEXT) is Outcome.RAN
     assert "are up to date" in dvc(place, "status")
 
     (place / "models/m/a.txt").write_text("a")
-    assert bring(place) is Outcome.RESTORED
-    assert bring(place, NEXT) is Outcome.RESTORED
+    assert ensure(place) is Outcome.RESTORED
+    assert ensure(place, NEXT) is Outcome.RESTORED
     assert "are up to date" in dvc(place, "status")
     assert all(is_whole(file) for file in objects(place))
 
 
 def test_dvc_checks_out_what_we_linked(place: Path) -> None:
     configure(place, "type = symlink")
-    bring(place)
+    ensure(place)
     shutil.rmtree(place / "models/m/build")
     dvc(place, "checkout", "-q", "models/m/dvc.yaml:one")
     assert (place / "models/m/build/e.txt").is_symlink()
-    assert bring(place) is Outcome.UP_TO_DATE
+    assert ensure(place) is Outcome.UP_TO_DATE
 
 
 @pytest.mark.parametrize("line", ["dir = {}/elsewhere", "dir = ../../elsewhere"])
@@ -237,13 +237,13 @@ def test_a_cache_elsewhere(
 ) -> None:
     """An absolute folder, or one that counts from the folder of the configuration."""
     configure(place, line.format(place.parent))
-    bring(place)
-    bring(place, NEXT)
+    ensure(place)
+    ensure(place, NEXT)
     assert not (place / ".dvc/cache").exists()
     assert (place.parent / "elsewhere/files/md5").is_dir()
     assert "are up to date" in dvc(place, "status")
     shutil.rmtree(place / "models/m/build")
-    assert bring(place) is Outcome.RESTORED
+    assert ensure(place) is Outcome.RESTORED
     shutil.rmtree(place.parent / "elsewhere")
 
 
@@ -284,9 +284,9 @@ BRING = """
 import sys
 from pathlib import Path
 from pipelines.run.worker import Failed
-from tests.test_dvc_safety import STEP, bring
+from tests.test_dvc_safety import STEP, ensure
 try:
-    print(bring(Path(sys.argv[1])).value)
+    print(ensure(Path(sys.argv[1])).value)
 except (Failed, OSError) as error:
     print(f"{type(error).__name__}: {error}")
 """
@@ -294,7 +294,7 @@ except (Failed, OSError) as error:
 
 def test_a_read_only_cache(place: Path) -> None:
     """Restoring works; running says what it could not keep; nothing half-made is in place."""
-    bring(place)
+    ensure(place)
     cache = place / ".dvc/cache"
     read_only = f"mount --bind {cache} {cache} && mount -o remount,bind,ro {cache}"
     shutil.rmtree(place / "models/m/build")
@@ -303,7 +303,7 @@ def test_a_read_only_cache(place: Path) -> None:
     told = mounted(place, read_only, BRING).stdout
     assert "the result could not be kept: [Errno 30] Read-only file system" in told
     assert made(place) == RIGHT
-    assert bring(place) is Outcome.RAN
+    assert ensure(place) is Outcome.RAN
 
 
 @pytest.mark.parametrize("full", [".dvc/cache", ".npumake/work", "models/m/build"])
@@ -315,7 +315,7 @@ def test_a_full_disk(place: Path, full: str) -> None:
     told = mounted(place, small, BRING).stdout
     assert re.search("disk is full|No space left on device", told), told
     assert not (place / "models/m/build/e.txt").exists()
-    assert bring(place) is Outcome.RAN
+    assert ensure(place) is Outcome.RAN
     assert (place / "models/m/build/e.txt").read_text() == "e" * 3_000_000
 
 
@@ -341,7 +341,7 @@ def test_dvcs_lock_is_waited_for_and_its_holder_named(
     assert holder.stdout is not None
     assert holder.stdin is not None
     holder.stdout.readline()
-    thread = threading.Thread(target=bring, args=(place,))
+    thread = threading.Thread(target=ensure, args=(place,))
     thread.start()
     told = ""
     end = time.monotonic() + 30
@@ -374,7 +374,7 @@ def test_our_lock_is_dvcs(place: Path) -> None:
 
 
 def test_an_output_that_the_lock_does_not_tell_of(place: Path) -> None:
-    bring(place)
+    ensure(place)
     builder = Builder(place)
     entry = builder.locks.entry(STEP)
     assert entry is not None
@@ -382,5 +382,5 @@ def test_an_output_that_the_lock_does_not_tell_of(place: Path) -> None:
     builder.locks.record(STEP, dataclasses.replace(entry, outs={name: content}))
     assert [change.kind for change in builder.why(STEP)] == ["output"]
     builder.close()
-    assert bring(place) is Outcome.RESTORED
+    assert ensure(place) is Outcome.RESTORED
     assert made(place) == RIGHT

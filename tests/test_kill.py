@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from pipelines.building.builder import Builder
 from tests.fake_steps import make_step
-Builder(Path(sys.argv[1])).bring(make_step("slow", {"a": "models/m/a.txt"}, "slow"))
+Builder(Path(sys.argv[1])).ensure(make_step("slow", {"a": "models/m/a.txt"}, "slow"))
 """
 SLOW = """
 import os, time
@@ -60,7 +60,7 @@ def test_killed_front_end(project: Path, number: signal.Signals) -> None:
     write_job(project, "slow", SLOW.format(mark=str(mark), wait="False"))
     later = Builder(project)
     assert later.why(step) != []
-    assert later.bring(step) is Outcome.RAN
+    assert later.ensure(step) is Outcome.RAN
     assert (project / "models/m/build/slow/out.txt").read_text() == "whole"
     assert list((project / ".npumake/work").iterdir()) == []
     later.close()
@@ -72,8 +72,8 @@ def test_killed_toolchain_server_is_told_and_started_again(project: Path) -> Non
     write_job(project, "join")
     builder = Builder(project)
     with pytest.raises(Exception, match="toolchain fake died"):
-        builder.bring(make_step("kills", {}, "kills"))
-    assert builder.bring(make_step("one", {"a": "models/m/a.txt"})) is Outcome.RAN
+        builder.ensure(make_step("kills", {}, "kills"))
+    assert builder.ensure(make_step("one", {"a": "models/m/a.txt"})) is Outcome.RAN
     builder.close()
 
 
@@ -93,7 +93,7 @@ def test_what_a_job_leaves_in_the_temporary_folder_goes_with_it(project: Path) -
     (project / "models/m/a.txt").write_text("a")
     write_job(project, "leaves", LEAVES)
     step = make_step("leaves", {"a": "models/m/a.txt"}, "leaves")
-    assert Builder(project).bring(step) is Outcome.RAN
+    assert Builder(project).ensure(step) is Outcome.RAN
     *left, folder = (project / step.outputs["out.txt"]).read_text().split()
     assert [Path(file).parent for file in left] == [Path(folder)] * 2
     assert not any(Path(file).exists() for file in left)

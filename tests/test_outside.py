@@ -113,7 +113,7 @@ def test_a_step_does_not_read_what_leads_out(
     step = make_step("one", inputs, write_job(place, "read", READ))
     builder = Builder(place)
     with pytest.raises(Failed, match=r"leads out of the project, to .*\n  copy it here, or name"):
-        builder.bring(step)
+        builder.ensure(step)
     allowed = make_step("one", inputs, "read", outside=(next(iter(inputs.values())),))
-    assert builder.bring(allowed) is Outcome.RAN
+    assert builder.ensure(allowed) is Outcome.RAN
     builder.close()

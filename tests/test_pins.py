@@ -217,7 +217,7 @@ def test_nothing_is_recorded_of_a_changed_toolchain(installed: Environments, pro
     rewritten(module_of(installed))
     try:
         with pytest.raises(Failed, match="toolchain fake is not as it was installed"):
-            builder.bring(step)
+            builder.ensure(step)
         assert builder.locks.entry(step) is None
         assert not (project / "models/m/build").exists()
     finally:

@@ -58,7 +58,7 @@ def outcomes(root: Path, steps: tuple[Step, ...]) -> list[Outcome | str]:
     builder, done = Builder(root), list[Outcome | str]()
     try:
         for step in steps:
-            done.append(builder.bring(step))
+            done.append(builder.ensure(step))
     except Failed as error:
         done.append(str(error).splitlines()[0])
     finally:
@@ -250,7 +250,7 @@ def test_a_step_at_its_turn_is_what_the_run_makes_of_it(name: str, root: Path) -
     for step in case.steps:
         status = builder.status(step)
         try:
-            outcome = builder.bring(step)
+            outcome = builder.ensure(step)
         except Failed:
             assert isinstance(status, Run)
             break
@@ -263,7 +263,7 @@ def test_a_forced_step_runs_whatever_it_is(root: Path) -> None:
     builder = Builder(root, is_forced=True)
     found = dry_run.make(plan_of(STEPS), builder, {step.name for step in STEPS})
     assert [named(each) for each in found.steps.values()] == [RUN] * 3
-    assert [builder.bring(step) for step in STEPS] == [RAN] * 3
+    assert [builder.ensure(step) for step in STEPS] == [RAN] * 3
     builder.close()
 
 

@@ -28,7 +28,7 @@ from pipelines.record.journal import Journal, Line
 from pipelines.run.worker import Failed
 from tests.conftest import lay_out
 from tests.fake_steps import write_job
-from tests.test_dvc_safety import FOLDER, RIGHT, STEP, bring, made
+from tests.test_dvc_safety import FOLDER, RIGHT, STEP, ensure, made
 
 LOCK, BUILD = "models/m/dvc.lock", "models/m/build"
 Stage = dict[str, Any]
@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, fake_toolchain: Path) -> Pat
     write_job(root, "folder", FOLDER)
     (root / "models/m/a.txt").write_text("a")
     (root / ".dvc").mkdir()
-    assert bring(root) is Outcome.RAN
+    assert ensure(root) is Outcome.RAN
     return root
 
 
@@ -116,7 +116,7 @@ def test_a_further_output_row_is_not_restored(
     builder = Builder(place)
     assert [str(change) for change in builder.why(STEP)] == ["never built"]
     assert f"one: `{path}` is not a path below the folder" in builder.locks.damaged[LOCK]
-    assert builder.bring(STEP) is Outcome.RESTORED  # from the run-cache, which is whole
+    assert builder.ensure(STEP) is Outcome.RESTORED  # from the run-cache, which is whole
     builder.close()
     assert is_untouched(sibling)
     assert made(place) == RIGHT
@@ -129,7 +129,7 @@ def test_an_output_of_another_step_is_not_restored(place: Path) -> None:
     edit_lock(place, lambda stage: stage["outs"].append(row("notes.txt", md5)))
     shutil.rmtree(place / BUILD)
     builder = Builder(place)
-    builder.bring(STEP)
+    builder.ensure(STEP)
     builder.close()
     assert builder.locks.damaged == {LOCK: "one: `models/m/notes.txt` is no output of this step"}
     assert (place / "models/m/notes.txt").read_text() == "mine"
@@ -150,7 +150,7 @@ def test_an_odd_row_is_told_and_the_step_restored(place: Path, odd: str) -> None
     edit_lock(place, ODD_ROWS[odd])
     shutil.rmtree(place / BUILD)
     builder = Builder(place)
-    assert builder.bring(STEP) is Outcome.RESTORED
+    assert builder.ensure(STEP) is Outcome.RESTORED
     builder.close()
     assert builder.locks.damaged.keys() == {LOCK}
     assert made(place) == RIGHT
@@ -195,7 +195,7 @@ def test_a_step_with_an_odd_listing_runs(place: Path, sibling: Path) -> None:
     edit_lock(place, lambda stage: stage["outs"][0].update(md5=listing))
     shutil.rmtree(place / BUILD)
     shutil.rmtree(place / ".dvc/cache/runs")
-    assert bring(place) is Outcome.RAN
+    assert ensure(place) is Outcome.RAN
     assert is_untouched(sibling)
     assert made(place) == RIGHT
 
@@ -245,10 +245,10 @@ def test_nothing_is_written_through_a_link(place: Path, sibling: Path, has_resul
         (place / LOCK).unlink()
     (place / BUILD).symlink_to(sibling)
     with pytest.raises(Failed, match="models/m/build is a link, and outputs are not written"):
-        bring(place)
+        ensure(place)
     assert is_untouched(sibling)
     (place / BUILD).unlink()
-    assert bring(place) is (Outcome.RESTORED if has_result else Outcome.RAN)
+    assert ensure(place) is (Outcome.RESTORED if has_result else Outcome.RAN)
 
 
 def test_an_output_that_is_a_link_is_replaced_and_not_what_it_leads_to(
@@ -258,7 +258,7 @@ def test_an_output_that_is_a_link_is_replaced_and_not_what_it_leads_to(
     (place / BUILD / "d").symlink_to(sibling)
     (place / BUILD / "e.txt").unlink()
     (place / BUILD / "e.txt").symlink_to(sibling / "mine.txt")
-    assert bring(place) is Outcome.RESTORED
+    assert ensure(place) is Outcome.RESTORED
     assert is_untouched(sibling)
     assert made(place) == RIGHT
 

@@ -61,7 +61,7 @@ class Builder:
         """Why the step is stale; empty where it is up to date."""
         return list(self.status(step).why)
 
-    def bring(self, step: Step, status: Status | None = None) -> Outcome:
+    def ensure(self, step: Step, status: Status | None = None) -> Outcome:
         """Make the step up to date. Raises Failed or Stopped; then nothing is recorded.
 
         status: what it is, where that was asked for just now.

@@ -108,7 +108,7 @@ def run(root: Path, builder: Builder, recipe: Recipe, target: Target, remedy: Re
     varied, varied_target = vary(recipe, target, remedy)
     try:
         for step in steps(root, varied, varied_target):
-            builder.bring(step)
+            builder.ensure(step)
     except Failed as error:
         return Result(remedy, failure=str(error).splitlines()[0], cure=error.cure)
     return _read(root / varied.folder / varied.build, varied_target, remedy)

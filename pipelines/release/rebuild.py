@@ -56,4 +56,4 @@ def build(again: Project, model: str, tell: Callable[[Step], None]) -> None:
     again.builder.is_forced = True
     for step in again.plan.of(model):
         tell(step)
-        again.builder.bring(step)
+        again.builder.ensure(step)

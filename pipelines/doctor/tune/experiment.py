@@ -86,7 +86,7 @@ class Experiment:
                 *self._builds(varied, target, variant),
                 self._measure(varied, target, variant, out),
             ]
-            ran = [self.builder.bring(step) for step in steps]
+            ran = [self.builder.ensure(step) for step in steps]
         except Failed as error:
             console.say(f"  failed: {variant.name}")
             return Measured(variant, {}, simulated, str(error).splitlines()[0])
@@ -111,7 +111,7 @@ class Experiment:
         out = built(self.recipe, f"trials/{key}/tune.json")
         step = tune_steps.search_step(self.recipe, self.target, self.root, by, builds, out)
         step = replace(step, model=trial.name_of(self.recipe, key))
-        self.builder.bring(completed(step, self.recipe))
+        self.builder.ensure(completed(step, self.recipe))
         return dict(json.loads((self.root / out).read_text()))
 
     def _builds(self, recipe: Recipe, target: Target, variant: Variant) -> list[Step]:

@@ -35,7 +35,7 @@ class BringUpToDate(BaseAction):  # type: ignore[misc]
         began = time.monotonic()
         try:
             status = self._status or self.project.builder.status(self.step)
-            outcome = self.project.builder.bring(self.step, status)
+            outcome = self.project.builder.ensure(self.step, status)
         except (Failed, OSError, Problems) as error:
             return TaskFailed(str(error))
         except Stopped:

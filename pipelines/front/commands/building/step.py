@@ -48,4 +48,4 @@ def _bring(project: Project, step: Step) -> str:
     if is_inside_dvc():
         project.builder.bring_for_dvc(step)
         return "ran"
-    return project.builder.bring(step).value
+    return project.builder.ensure(step).value
