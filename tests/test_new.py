@@ -344,3 +344,22 @@ def test_a_vendors_config_that_no_recipe_can_say(
     known = {name: option.default for name, option in vendor.CONFIG.items()}
     with pytest.raises(Fault, match=told):
         vendor_config.read(tmp_path / "c.yml", "c.yml", known)
+
+
+@pytest.mark.parametrize(
+    ("told", "means", "stds"),
+    [
+        ("123.7 116.3 103.5 58.4", [[123.7, 116.3, 103.5]], [[58.4, 58.4, 58.4]]),
+        ("0 255", [[0]], [[255]]),
+        ("-1 -1", None, None),
+    ],
+)
+def test_the_older_way_to_scale_pixels(
+    tmp_path: Path, told: str, means: object, stds: object
+) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"")
+    lines = ["models:", "  platform: onnx", "  model_file_path: ./net.onnx", "  configs:"]
+    text = "\n".join([*lines, f"    channel_mean_value: '{told}'", ""])
+    (tmp_path / "c.yml").write_text(text)
+    read = vendor_config.read(tmp_path / "c.yml", "c.yml", {})
+    assert (read.means, read.stds) == (means, stds)

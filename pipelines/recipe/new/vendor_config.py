@@ -89,13 +89,15 @@ def _flag(value: Any) -> Any:
     return text == "true" if text in ("true", "false") else value
 
 
-def _scaling(configs: Mapping[str, Any]) -> tuple[Any, Any]:
+def _scaling(configs: Mapping[str, Any]) -> tuple[Any, ...]:
     if "mean_values" in configs and "std_values" in configs:
         return _nested(configs["mean_values"]), _nested(configs["std_values"])
     if "channel_mean_value" not in configs:
         return None, None
     *means, std = map(float, str(configs["channel_mean_value"]).split())
-    return [means], [[std] * len(means)]
+    stds = [std] * len(means)
+    # -1 stands for none in rknn_convert.
+    return tuple(None if told == [-1] else [told] for told in (means, stds))
 
 
 def _nested(values: Any) -> list[list[float]] | None:
