@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import itertools
 import shutil
@@ -14,14 +13,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipelines.files.engine import TOOLCHAINS
+from pipelines.files.only_one import only_one
 from pipelines.run.toolchain.installed import Installed
 from pipelines.run.toolchain.pip_config import install_environment, read, uv_environment
 
 
 def make_once(root: str, is_made: Callable[[], bool]) -> None:
     """Make .venv, unless another first run does so meanwhile. Raises SystemExit, OSError."""
-    with Path(root, ".venv.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with only_one(Path(root, ".venv.lock")):
         if not is_made():
             _make(Path(root))
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +17,7 @@ import yaml
 
 from pipelines.files import console
 from pipelines.files.engine import TOOLCHAINS
+from pipelines.files.only_one import only_one
 from pipelines.files.where import did_you_mean
 from pipelines.run.toolchain import users as toolchain_users
 from pipelines.run.toolchain.installed import Change, Installed
@@ -121,7 +120,7 @@ class Environments:
             (name, toolchain_users.pins_of(load(self._root, name).file))
             for name in known(self._root)
         }
-        with self._only_one():
+        with only_one(self._home / "lock"):
             old = [
                 folder
                 for folder in sorted(self._home.iterdir())
@@ -154,7 +153,7 @@ class Environments:
         if len(missing) > 1:
             console.say("  (less on disk together: environments share the files of equal packages)")
         for toolchain in missing:
-            with self._only_one():
+            with only_one(self._home / "lock"):
                 if self._made(toolchain) is None:
                     self._make(toolchain)
 
@@ -261,13 +260,6 @@ class Environments:
         else:
             self._remove_others(toolchain.name, folder)
         return None
-
-    @contextmanager
-    def _only_one(self) -> Iterator[None]:
-        self._home.mkdir(parents=True, exist_ok=True)
-        with (self._home / "lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _folder_name(name: str, pins: str, python: str) -> str:

@@ -7,7 +7,6 @@ The emulator and the C library for it are Debian's; the runtime is that of the P
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.files.only_one import only_one
 from quant.fault import Fault
 
 _HERE = Path(__file__).parent
@@ -85,7 +84,7 @@ def prepare(home: Path) -> Emulator:
     sources = [_HERE / "device.c", _HERE / "probe.c"]
     key = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:12]
     folder = home / key
-    with _only_one(home):
+    with only_one(home / "lock"):
         if not folder.is_dir():
             _compile(sources, home, folder)
     return Emulator(folder / "device.so", folder / "probe")
@@ -124,7 +123,7 @@ def pinned_runtime(home: Path) -> Path:
     """librknnrt 1.5.2, fetched once. Raises Fault."""
     home.mkdir(parents=True, exist_ok=True)
     file = home / "librknnrt-1.5.2.so"
-    with _only_one(home):
+    with only_one(home / "lock"):
         if not file.is_file():
             _fetch(home, file)
     return file
@@ -154,11 +153,3 @@ def _pip(words: Sequence[str], pins: Path) -> None:
         raise Fault(
             f"{package} could not be fetched: {said}", "check the network and pip config list"
         )
-
-
-@contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
