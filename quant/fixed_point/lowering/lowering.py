@@ -105,10 +105,6 @@ class Lowering:
             )
         return found
 
-    def is_computed(self, name: str) -> bool:
-        """Whether a float tensor has an integer one; constants have none."""
-        return self._same.get(name, name) in self.tensors
-
     def constant(self, node: onnx.NodeProto, position: int) -> NDArray[Any] | None:
         """A node's constant input; None where it is left out or computed."""
         if position >= len(node.input) or not node.input[position]:
