@@ -78,10 +78,12 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         *_FIXED_GIVEN,
     ),
 }
-# No Python of ours, and decide all the same: stages -> files.
+_FINDINGS = "pipelines/backends/rknn/findings/**/*.py"  # imported by their names
+# No import tells of these, and they decide all the same: stages -> files.
 _BESIDE: Mapping[str, tuple[str, ...]] = {
     "rknn.": ("pipelines/backends/rknn/torch_stand_in/**/*.py", "toolchains/toolchains.yaml"),
-    "rknn.runtime": ("pipelines/backends/rknn/runtime/*.[ct]*",),
+    "rknn.analyze": (_FINDINGS,),
+    "rknn.runtime": ("pipelines/backends/rknn/runtime/*.[ct]*", _FINDINGS),
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.backends.rknn.findings.bytes.table import SUSPECTS, Suspect, findings
+from pipelines.backends.rknn.findings.bytes.table import SUSPECTS, findings
 from pipelines.backends.rknn.findings.finding import Report, listed, megabytes
+from pipelines.backends.rknn.findings.suspect import Suspect, suspects
 from quant.report.ledger import KINDS
 from tests.conftest import ROOT
 from tests.test_ledger import built_diseases, report
@@ -236,6 +238,37 @@ def documentation() -> str:
     """The generated part of docs/ledger.md."""
     kinds = "\n".join(f"| {kind} | {text} |" for kind, text in KINDS.items())
     return f"## Kinds\n\n| kind | what it is |\n|---|---|\n{kinds}\n\n{described(SUSPECTS)}"
+
+
+NEW = '''"""Layers with a long name.
+
+Looks like: a name of many letters.
+
+Why: somebody wrote it.
+
+Do: write a shorter one.
+"""
+
+PLACE = {place}
+
+
+def find(report):
+    return iter(())
+'''
+
+
+def test_a_new_one_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/contributing.md says so. Files without a `find` are none."""
+    folder = tmp_path / "some_findings"
+    folder.mkdir()
+    for name, place in {"long_names": 20, "table": 5, "first": 10}.items():
+        (folder / f"{name}.py").write_text(NEW.format(place=place))
+    for name in ("__init__", "shared"):
+        (folder / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    found = suspects("some_findings")
+    assert [one.name for one in found] == ["first", "long_names"]
+    assert found[1].remedy == "write a shorter one."
 
 
 def described(causes: Sequence[Suspect]) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import COSINE, Evidence
 from pipelines.backends.rknn.findings.finding import Found, listed
 
+PLACE = 110
+
 _FINE = 0.999
 _MOST = 3
 

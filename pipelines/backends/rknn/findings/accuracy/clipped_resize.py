@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, Range
 from pipelines.backends.rknn.findings.finding import Found
 
+PLACE = 60
+
 _NOTABLE = 0.05
 
 

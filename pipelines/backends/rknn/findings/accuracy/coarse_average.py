@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
 
+PLACE = 70
+
 _LEAST = 32
 
 

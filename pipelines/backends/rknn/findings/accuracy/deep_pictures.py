@@ -16,6 +16,8 @@ from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
 from quant.samples import pixel_units
 
+PLACE = 20
+
 _LARGEST = 65535
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import COSINE, Evidence
 from pipelines.backends.rknn.findings.finding import Found
 
+PLACE = 100
+
 _FIRST = 3
 _ENOUGH = 8  # layers, so that "first" says something
 

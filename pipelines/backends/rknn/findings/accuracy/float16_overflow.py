@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
 
+PLACE = 40
+
 
 def find(evidence: Evidence) -> Iterator[Found]:
     overflow = evidence.metrics.overflow

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found, listed
 
+PLACE = 90
+
 
 def find(evidence: Evidence) -> Iterator[Found]:
     if evidence.lost:

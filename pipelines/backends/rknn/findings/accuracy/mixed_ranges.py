@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, Operation
 from pipelines.backends.rknn.findings.finding import Found
 
+PLACE = 50
+
 _LEAST, _WIDE = 8, 64  # levels of 256 that a part has
 
 

@@ -19,6 +19,8 @@ from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
 from quant.samples import pixel_units
 
+PLACE = 10
+
 
 def find(evidence: Evidence) -> Iterator[Found]:
     for name, held in evidence.samples.items():

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found, counted
 
+PLACE = 30
+
 _FEW = 10
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
 
+PLACE = 80
+
 # What a line holds -> what it means, and whether it changes numbers.
 LINES: tuple[tuple[str, str, bool], ...] = (
     (r"REGTASK", "a register does not hold its value: boards fail or compute wrongly", True),

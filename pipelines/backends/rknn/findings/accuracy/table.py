@@ -5,39 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.backends.rknn.findings.accuracy import (
-    accumulated_error,
-    clipped_resize,
-    coarse_average,
-    deep_pictures,
-    first_layers,
-    float16_overflow,
-    lost_tensors,
-    mixed_ranges,
-    normalized_already,
-    poor_samples,
-    sdk_lines,
-)
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
-from pipelines.backends.rknn.findings.bytes.table import Suspect, described
+from pipelines.backends.rknn.findings.suspect import suspects
 
 # What the data is comes first, then what is held wrongly, then where it shows.
-SUSPECTS: tuple[Suspect, ...] = tuple(
-    described(module)
-    for module in (
-        normalized_already,
-        deep_pictures,
-        poor_samples,
-        float16_overflow,
-        mixed_ranges,
-        clipped_resize,
-        coarse_average,
-        sdk_lines,
-        lost_tensors,
-        first_layers,
-        accumulated_error,
-    )
-)
+SUSPECTS = suspects(__package__)
 
 
 def findings(evidence: Evidence) -> list[dict[str, Any]]:

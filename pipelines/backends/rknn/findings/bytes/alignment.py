@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, kind, megabytes, names
 
+PLACE = 150
+
 
 def find(report: Report) -> Iterator[Found]:
     size = report.ledger["kinds"]["alignment"]

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, counted, listed
 
+PLACE = 90
+
 
 def find(report: Report) -> Iterator[Found]:
     layers = [layer for layer in report.layers if layer["target"] == "CPU"]

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.bytes.grouped import expanded, filled, is_multiplier
 from pipelines.backends.rknn.findings.finding import Found, Report
 
+PLACE = 20
+
 
 def find(report: Report) -> Iterator[Found]:
     rows = [row for row in expanded(report) if not is_multiplier(row)]

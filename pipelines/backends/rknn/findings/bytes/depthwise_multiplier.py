@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.bytes.grouped import expanded, filled, is_multiplier
 from pipelines.backends.rknn.findings.finding import Found, Report
 
+PLACE = 30
+
 
 def find(report: Report) -> Iterator[Found]:
     rows = [row for row in expanded(report) if is_multiplier(row)]

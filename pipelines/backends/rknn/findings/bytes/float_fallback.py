@@ -27,6 +27,8 @@ from pipelines.backends.rknn.findings.finding import (
 )
 from quant.report.sums import total
 
+PLACE = 50
+
 
 def find(report: Report) -> Iterator[Found]:
     if not report.ledger["is_integer"]:

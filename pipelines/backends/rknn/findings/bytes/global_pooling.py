@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, kind, listed, megabytes, names
 
+PLACE = 130
+
 RULE = "convert_global_avgpool_to_conv"
 
 

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, listed, megabytes, names
 
+PLACE = 80
+
 POOLING = ("AveragePool", "MaxPool", "LpPool")
 USUAL_LAYERS = 3  # pooling, with a padding before or a conversion on each side
 

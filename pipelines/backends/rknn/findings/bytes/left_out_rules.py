@@ -17,6 +17,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, counted
 
+PLACE = 110
+
 
 def find(report: Report) -> Iterator[Found]:
     rows = report.build["left_out"]

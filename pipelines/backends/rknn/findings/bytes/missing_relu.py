@@ -17,6 +17,8 @@ from pipelines.backends.rknn.findings.bytes.float_fallback import fallen_back
 from pipelines.backends.rknn.findings.bytes.grouped import expanded
 from pipelines.backends.rknn.findings.finding import Found, Report, kind, megabytes
 
+PLACE = 140
+
 PLAIN = ("Conv", "ConvAdd", "ConvTranspose")
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, Row, kind, megabytes
 
+PLACE = 60
+
 _GROWS = {"LSTM": ("tasks",), "GRU": ("commands", "tasks")}  # on every platform that was tried
 _FLOAT16_BITS = 16
 

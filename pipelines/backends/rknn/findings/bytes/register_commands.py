@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, counted, kind, megabytes, names
 
+PLACE = 70
+
 
 def find(report: Report) -> Iterator[Found]:
     size = report.ledger["kinds"]["commands"] + report.ledger["kinds"]["tasks"]

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report
 
+PLACE = 100
+
 
 def find(report: Report) -> Iterator[Found]:
     printed = [*report.build["errors"], *report.build["warnings"]]

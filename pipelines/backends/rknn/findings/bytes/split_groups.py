@@ -16,6 +16,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, kind, listed, megabytes, names
 
+PLACE = 40
+
 
 def find(report: Report) -> Iterator[Found]:
     rows = [

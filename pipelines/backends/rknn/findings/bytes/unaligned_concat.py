@@ -16,6 +16,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, listed, megabytes, names
 
+PLACE = 10
+
 
 def find(report: Report) -> Iterator[Found]:
     hidden = [t for t in report.ledger["tensors"] if t["is_hidden"]]

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.finding import Found, Report, megabytes
 
+PLACE = 120
+
 
 def find(report: Report) -> Iterator[Found]:
     outputs = report.ledger["outputs"]
