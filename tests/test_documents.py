@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from pipelines.backends.rknn.recipe.vendor import TOOLCHAINS
-from pipelines.front.doit.cli import OWN
-from pipelines.recipe.check.recipe import COMMANDS
+from pipelines.files.commands import COMMANDS, OWN
 from pipelines.report import rows
 from tests import warm
 from tests.conftest import ROOT
@@ -49,6 +48,7 @@ def test_every_toolchain_is_documented_and_pinned(name: str) -> None:
 
 def test_no_model_can_have_a_commands_name() -> None:
     assert set(commands_of_doit()) <= set(COMMANDS)
+    assert set(commands_of_doit()) >= OWN
 
 
 def test_the_readmes_show_the_same_code_and_headings() -> None:

@@ -30,6 +30,7 @@ from pipelines.building.project import Project
 from pipelines.dvc.lock import Locks
 from pipelines.dvc.repo import has_remote
 from pipelines.files import console, engine_files
+from pipelines.files.commands import OWN
 from pipelines.files.engine import CODE, IS_PINNED
 from pipelines.files.where import Problems, did_you_mean
 from pipelines.front.doit import overview, reporter, runtime_parts, sparing, words
@@ -223,13 +224,6 @@ def _tell_broken(project: Project, words: Sequence[str]) -> None:
             project.invocation.left_out.append(name)
     if left_out := project.invocation.left_out:
         console.say(f"left out: {', '.join(left_out)}", "red")
-
-
-OWN = {
-    *("new", "test", "why", "infer", "doctor", "tune", "step", "plan", "toolchains", "forget"),
-    *("quantize", "table", "info", "clean", "inspect", "runtime", "handoff", "which", "release"),
-    *("verify", "report", "diff", "upgrade"),
-}
 
 
 def _tell(lines: Iterable[str]) -> int:

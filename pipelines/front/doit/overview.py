@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipelines.files.commands import PURPOSES
 from pipelines.files.engine import CODE, IS_PINNED, PREFIX
 
 _HEAD = """\
@@ -24,33 +25,6 @@ npumake: YAML recipes to ONNX, .rknn and int8, rebuilding only what is stale
     --rehash              hash every file again, whatever its times say
 """
 _HIDDEN = ("run", "dumpdb", "reset-dep", "strace")
-_OURS = {
-    "new": "a recipe of a file, built at once: new NAME FILE",
-    "why": "what made a step stale",
-    "tune": "which few layers to compute in float16",
-    "doctor": "where a build's bytes are, and what makes it smaller",
-    "infer": "run files through the float model and the built one",
-    "inspect": "what .rknn files hold",
-    "runtime": "load an .rknn with the vendor's runtime, no board",
-    "handoff": "a folder for the board's programmer",
-    "release": "hand a model out as one archive; list, check",
-    "verify": "build again with no cache, and compare every digest",
-    "which": "the model, commit and release a file comes from",
-    "quantize": "one .onnx or .tflite to int8, without a recipe",
-    "diff": "two builds side by side, worst first",
-    "upgrade": "other toolkits for all models: who gains, who breaks",
-    "report": "pages to look at: one a model, and an index",
-    "table": "accuracy of the fixed_point targets",
-    "list": "the models and targets; --all: the steps too",
-    "info": "what a step is, reads and makes",
-    "plan": "the steps; writes every dvc.yaml anew",
-    "clean": "remove what was built; --dry-run: tell what that is",
-    "forget": "drop what is recorded, so that the steps run again",
-    "toolchains": "list or make the pinned environments",
-    "step": "one step alone; what `dvc repro` calls",
-    "test": "the test suite, on every core",
-    "help": "this, or what a command takes: ./doit help COMMAND",
-}
 _TAIL = """
   ./doit --version
 
@@ -61,8 +35,8 @@ Every key of a recipe: {docs}docs/recipe.md."""
 def help_lines(commands: Mapping[str, Any]) -> Iterator[str]:
     yield from _HEAD.splitlines()
     yield ""
-    yield from (f"  ./doit {name:<16} {purpose}" for name, purpose in _OURS.items())
-    others = ", ".join(f"`{name}`" for name in sorted(set(commands) - set(_OURS) - {*_HIDDEN}))
+    yield from (f"  ./doit {name:<16} {purpose}" for name, purpose in PURPOSES.items())
+    others = ", ".join(f"`{name}`" for name in sorted(set(commands) - set(PURPOSES) - {*_HIDDEN}))
     yield from _TAIL.format(others=others, docs=PREFIX).splitlines()
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.files.commands import COMMANDS
 from pipelines.files.where import Where, did_you_mean
 from pipelines.recipe.check.data import check_npy
 from pipelines.recipe.define.view import Values
@@ -13,13 +14,6 @@ from pipelines.recipe.yaml.reading import BAD, count
 from pipelines.recipe.yaml.tree import Tree
 from quant.samples.image_names import CHANNELS, DEFAULT_COLORS
 
-COMMANDS = frozenset(
-    """
-    clean diff doctor dumpdb forget handoff help ignore infer info inspect list new plan
-    quantize release report reset-dep run runtime schema step strace tabcompletion table
-    test toolchains tune verify upgrade which why
-    """.split()  # noqa: SIM905 - a list of words reads better as one
-)
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 

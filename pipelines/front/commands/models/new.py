@@ -14,11 +14,12 @@ from pipelines.backends.recipes import load
 from pipelines.backends.rknn.recipe import vendor
 from pipelines.building.project import Project
 from pipelines.files import console
+from pipelines.files.commands import COMMANDS
 from pipelines.front.commands.aside import run_aside
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit import cli
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
-from pipelines.recipe.check.recipe import COMMANDS, NAME
+from pipelines.recipe.check.recipe import NAME
 from pipelines.recipe.new import data, inputs, model_folder, network, recipe_text, vendor_config
 from pipelines.recipe.new.network import Network
 from pipelines.recipe.new.vendor_config import VendorConfig
