@@ -88,12 +88,11 @@ def make(plan: Plan, builder: Builder, selected: Collection[str]) -> Forecast:
     """selected: names of steps, with all that they depend on."""
     found: dict[str, Foreseen] = {}
     contents: dict[str, Content | None] = {}  # of what the steps make
-    for step in plan.steps.values():  # in dependency order
-        if step.name in selected:
-            before = [found[each.name] for each in plan.before(step)]
-            found[step.name] = each = _foreseen(step, builder, before, contents)
-            outs = None if each.is_unknown or not each.status.entry else each.status.entry.outs
-            contents |= outs or dict.fromkeys(step.outputs.values())
+    for step in plan.in_order(selected):
+        before = [found[each.name] for each in plan.before(step)]
+        found[step.name] = each = _foreseen(step, builder, before, contents)
+        outs = None if each.is_unknown or not each.status.entry else each.status.entry.outs
+        contents |= outs or dict.fromkeys(step.outputs.values())
     return Forecast(found, builder)
 
 

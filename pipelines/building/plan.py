@@ -60,6 +60,14 @@ class Plan:
                 todo += [step.name for step in self.before(self.steps[name])]
         return chosen
 
+    def in_order(self, names: Iterable[str]) -> list[Step]:
+        """The named steps, each after those that it depends on."""
+        return [self.steps[name] for name in sorted(names, key=self._places.__getitem__)]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.steps)}
+
     def makers(self) -> Mapping[str, Step]:
         """Output path -> the step that makes it."""
         return self._makers

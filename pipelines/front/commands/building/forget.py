@@ -29,11 +29,8 @@ class Forget(OwnCommand):
             return 0
         if not arguments.names and not arguments.all:
             raise UsageError("forget what?", "name a model or a step, or say --all")
-        plan, builder, chosen = (
-            self.project.plan,
-            self.project.builder,
-            steps_named(self.project, arguments.names),
-        )
+        plan, builder = self.project.plan, self.project.builder
+        chosen = steps_named(self.project, arguments.names)
         # What the next run would restore, before any of it is dropped.
         foreseen = dry_run.make(plan, builder, plan.with_dependencies(chosen)).steps
         for name in sorted(chosen):
