@@ -5,7 +5,7 @@ The parser, the JSON Schema and docs/recipe.md are made from these definitions a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pipelines.files.where import nearest
@@ -41,6 +41,7 @@ class Definitions:
         self.target = self._target()
         self.recipe = self._recipe()
         self._homes = self._find_homes()
+        self._foreign = {name: tuple(self._find_foreign(name)) for name in self.backends}
 
     @property
     def sections(self) -> list[Section]:
@@ -66,8 +67,11 @@ class Definitions:
         place = f"`{section.name}`" if section.name else "a recipe"
         return what, f"{place} has {', '.join(sorted(section.keys))}"
 
-    def foreign(self, backend: str) -> Iterator[tuple[Path, BackendKeys]]:
+    def foreign(self, backend: str) -> Sequence[tuple[Path, BackendKeys]]:
         """Paths of a target that only other backends read, each with the first of those."""
+        return self._foreign[backend]
+
+    def _find_foreign(self, backend: str) -> Iterator[tuple[Path, BackendKeys]]:
         read = {*self._paths(self.backends[backend])}
         for other in self.backends.values():
             for path in self._paths(other):
