@@ -86,7 +86,7 @@ def completed(step: Step, recipe: Recipe) -> Step:
 
 
 def data_inputs(recipe: Recipe, samples: Samples | None, root: Path) -> dict[str, str]:
-    """The files and folders that `samples` names, by the names that jobs.samples knows."""
+    """The files and folders that `samples` names, by the names that stages.samples knows."""
     if samples is None:
         return {}
     if samples.images is not None:
@@ -98,7 +98,7 @@ def data_inputs(recipe: Recipe, samples: Samples | None, root: Path) -> dict[str
 
 
 def evaluate_inputs(recipe: Recipe, evaluate: Evaluate | None) -> dict[str, str]:
-    """The labelled data's files, by the names that jobs.samples knows."""
+    """The labelled data's files, by the names that stages.samples knows."""
     if evaluate is None:
         return {}
     inputs = _listed_files(evaluate.inputs)
@@ -120,7 +120,7 @@ def _listed(recipe: Recipe, path: str, root: Path) -> dict[str, str]:
     """The files that a list names are dependencies too."""
     try:
         lines = list_entries(root / in_folder(recipe, path))
-    except (OSError, ValueError):  # jobs.samples says what is wrong with it, and where
+    except (OSError, ValueError):  # stages.samples says what is wrong with it, and where
         return {}
     files = dict.fromkeys(posixpath.relpath(file, root) for line in lines for file in line)
     return {f"listed/{i}": file for i, file in enumerate(files)}
@@ -139,3 +139,8 @@ __all__ = [
     "sections",
     "version",
 ]
+
+
+def samples_work(params: Mapping[str, Any]) -> Work:
+    """The job that makes samples/ of the recipe's data, for the jobs after it. params: of those."""
+    return Work("core", "pipelines.stages.samples.jobs.samples", params)

@@ -1,6 +1,6 @@
 """metrics.json: how far a built network is from the float one, in figures; of every backend.
 
-The keys stand in the file in the order of `_KEYS`. What a backend does not measure is left out.
+The keys stand in the file in the order of the fields. What a backend does not measure is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 Outputs = Mapping[str, Mapping[str, Any]]  # name -> as output_error and layer_error say
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metrics:
     """One built target, analyzed.
 
@@ -48,47 +48,39 @@ class Metrics:
     worst_output_error: float | None
     worst_error_output: str | None
     layers: int
-    float_layers: int
-    sizes: Mapping[str, int]
-    size_ratio: float
     compared_layers: int | None = None
     cpu_layers: int | None = None
+    float_layers: int
     cycles: int | None = None
+    compared_values: int | None = None
     simulation: Mapping[str, Any] | None = None
     overflow: Mapping[str, Any] | None = None
-    compared_values: int | None = None
+    sizes: Mapping[str, int]
+    size_ratio: float
     accuracy: Mapping[str, Any] | None = None
     evaluation: Mapping[str, Any] | None = None
 
 
 _SIMULATED = ("compared_layers", "cpu_layers", "cycles", "simulation", "overflow")
-_OPTIONAL = (*_SIMULATED, "compared_values", "accuracy", "evaluation")
 _NAMES = {"sizes": "bytes"}  # field -> key, where they differ
-_KEYS = (
-    *("samples", "worst_cosine", "worst_layer", "worst_single_cosine", "worst_single_layer"),
-    *("mean_cosine", "outputs", "worst_output_cosine", "worst_cosine_output"),
-    *("worst_output_error", "worst_error_output", "layers", "compared_layers", "cpu_layers"),
-    *("float_layers", "cycles", "compared_values", "simulation", "overflow", "bytes"),
-    *("size_ratio", "accuracy", "evaluation"),
-)
+_KEYS = {field.name: _NAMES.get(field.name, field.name) for field in dataclasses.fields(Metrics)}
+_OPTIONAL = {field.name for field in dataclasses.fields(Metrics) if field.default is None}
 
 
 def to_json(metrics: Metrics) -> str:
     """metrics.json; never NaN, which JSON does not have."""
-    told = {_NAMES.get(key, key): value for key, value in vars(metrics).items()}
-    left_out = {key for key in _OPTIONAL if told[key] is None}
+    left_out = {name for name in _OPTIONAL if getattr(metrics, name) is None}
     if metrics.simulation is not None:
         left_out -= set(_SIMULATED)
-    data = {key: told[key] for key in _KEYS if key not in left_out}
+    data = {key: getattr(metrics, name) for name, key in _KEYS.items() if name not in left_out}
     return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> Metrics:
     """What `to_json` wrote. Raises KeyError on a file that lacks something: of an older analyze."""
     data = json.loads(text)
-    keys = {field.name: _NAMES.get(field.name, field.name) for field in dataclasses.fields(Metrics)}
     return Metrics(
-        **{name: data.get(key) if key in _OPTIONAL else data[key] for name, key in keys.items()}
+        **{name: data.get(key) if name in _OPTIONAL else data[key] for name, key in _KEYS.items()}
     )
 
 

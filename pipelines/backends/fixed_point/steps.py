@@ -20,13 +20,13 @@ from pipelines.stages.stage import (
     data_inputs,
     evaluate_inputs,
     plain,
+    samples_work,
     sections,
     version,
 )
 
 TOOLCHAIN = "core"
 REPORTS = ("layers.json", "layers.csv", "metrics.json", "bytes.json")
-SAMPLES = "pipelines.stages.samples.jobs.samples"
 _OF_QUANTIZE = ("shifts", "equalize", "weight_rounding")
 
 
@@ -63,7 +63,7 @@ def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
 
 
 def _params(recipe: Recipe, samples: Samples | None, **more: Any) -> dict[str, Any]:
-    """What every job here is given; jobs.samples and the float network take it too."""
+    """What every job here is given; stages.samples and the float network take it too."""
     return {
         "name": recipe.model,
         "source_kind": "onnx",
@@ -80,7 +80,7 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     calibration = target.quantize.calibration if is_calibrated else None
     own = {key: getattr(chosen, key) for key in _OF_QUANTIZE}
     params = _params(recipe, calibration, **own)
-    prepare = (Work(TOOLCHAIN, SAMPLES, params),) if calibration else ()
+    prepare = (samples_work(params),) if calibration else ()
     return Step(
         model=recipe.model,
         stage="quantize",
@@ -168,7 +168,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         version=version("fixed_point.analyze"),
         toolchains=(TOOLCHAIN,),
         work=lambda: (
-            Work(TOOLCHAIN, SAMPLES, params),
+            samples_work(params),
             Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.analyze", params),
         ),
     )
@@ -211,7 +211,7 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
         version=version("fixed_point.analyze"),
         toolchains=(TOOLCHAIN,),
         work=lambda: (
-            Work(TOOLCHAIN, SAMPLES, params),
+            samples_work(params),
             Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.infer", params),
         ),
     )

@@ -22,6 +22,7 @@ from pipelines.stages.stage import (
     evaluate_inputs,
     in_folder,
     plain,
+    samples_work,
     sections,
     version,
 )
@@ -105,7 +106,7 @@ def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
     def work() -> tuple[Work, ...]:
         params = job_params(recipe, target, calibration)
         return (
-            Work("core", "pipelines.stages.samples.jobs.samples", params),
+            samples_work(params),
             Work(target.toolchain, "pipelines.backends.rknn.jobs.quantize", params),
         )
 
@@ -143,9 +144,7 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
 
     def work() -> tuple[Work, ...]:
         params = job_params(recipe, target, samples)
-        prepare = (
-            (Work("core", "pipelines.stages.samples.jobs.samples", params),) if samples else ()
-        )
+        prepare = (samples_work(params),) if samples else ()
         needed = rknn_leaks.environment(params["platform"])
         return (
             *prepare,
@@ -242,7 +241,7 @@ def _work_again(
     target: Target, samples: Samples | None, params: dict[str, Any], module: str
 ) -> tuple[Work, ...]:
     """The jobs of such a step: the data, then `module`."""
-    prepare = [Work("core", "pipelines.stages.samples.jobs.samples", params)]
+    prepare = [samples_work(params)]
     if _needs_calibration(target, samples):
         again = {**params, "calibration": plain(target.quantize.calibration)}
         prepare.append(Work("core", "pipelines.stages.samples.jobs.calibration", again))
@@ -325,7 +324,7 @@ def infer_step(
         version=version("rknn.analyze"),
         toolchains=("core", target.toolchain),
         work=lambda: (
-            Work("core", "pipelines.stages.samples.jobs.samples", params),
+            samples_work(params),
             Work(target.toolchain, module, params, known),
         ),
     )

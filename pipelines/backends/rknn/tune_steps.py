@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.backends.rknn import steps
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.stages.stage import Step, Work, data_inputs, plain, version
+from pipelines.stages.stage import Step, Work, data_inputs, plain, samples_work, version
 
 _READ = ("quantize", "float", "cut")
 
@@ -67,7 +67,7 @@ def search_step(
         version=version("rknn.tune"),
         toolchains=("core", target.toolchain),
         work=lambda: (
-            Work("core", "pipelines.stages.samples.jobs.samples", params),
+            samples_work(params),
             Work(target.toolchain, "pipelines.backends.rknn.jobs.tune", params),
         ),
     )

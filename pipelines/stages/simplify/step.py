@@ -7,7 +7,16 @@ from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe, Samples
 from pipelines.recipe.define.sections import CUTS
-from pipelines.stages.stage import Step, Work, built, data_inputs, plain, sections, version
+from pipelines.stages.stage import (
+    Step,
+    Work,
+    built,
+    data_inputs,
+    plain,
+    samples_work,
+    sections,
+    version,
+)
 
 # Enough to see a difference that random inputs don't show; each costs two runs of the network.
 _PROOF = 8
@@ -24,7 +33,7 @@ def step(recipe: Recipe, root: Path) -> Step:
             "samples": plain(_first(calibration)),
             "evaluate": None,
         }
-        prepare = (Work("core", "pipelines.stages.samples.jobs.samples", params),) if data else ()
+        prepare = (samples_work(params),) if data else ()
         return (*prepare, Work("core", "pipelines.stages.simplify.jobs.simplify", params))
 
     return Step(

@@ -1,9 +1,9 @@
 """analyze for the fixed_point backend: every layer, and the whole network (toolchain core).
 
-params: as for fixed_point_build, and evaluate. inputs: quantize, build.json, artifact.onnx and
+params: as for build, and evaluate. inputs: quantize, build.json, artifact.onnx and
 artifact.tflite (what build made; the latter not where operators stay in float), float (the network
 before any change) and model (the simplified one).
-Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; random
+Data: samples/, as stages.samples leaves it, with the labelled data if the recipe has some; random
 samples where it names none.
 
 Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; against the graph that

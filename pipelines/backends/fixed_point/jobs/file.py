@@ -161,7 +161,7 @@ def _scales(given: Sequence[Sequence[Any]], types: Mapping[str, TensorType]) -> 
 
 
 def _write_samples(job: Job, types: Mapping[str, TensorType], told: Mapping[str, Any]) -> None:
-    """samples/, as jobs.samples leaves it."""
+    """samples/, as stages.samples leaves it."""
     data = job.inputs["data"].resolve()
     chosen: dict[str, Any] = {"images": None, "list": None, "npy": None}
     files = {"model": _SIMPLIFY / "model.onnx"}

@@ -1,6 +1,6 @@
 """infer for the fixed_point backend: samples through both networks (toolchain core).
 
-params and inputs: as for fixed_point_analyze. Data: samples/, as jobs.samples leaves it.
+params and inputs: as for analyze. Data: samples/, as stages.samples leaves it.
 
 Writes out/float.npz and out/integer.npz (output name -> [samples, *shape]) and
 out/comparison.json, see pipelines.stages.compare.jobs.comparison.

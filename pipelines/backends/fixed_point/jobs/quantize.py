@@ -2,7 +2,7 @@
 
 params: shifts, equalize, weight_rounding, inputs (name -> the recipe's Input).
 inputs: model, the simplified graph.
-Data: samples/, as jobs.samples leaves it, where shifts are `calibrated`.
+Data: samples/, as stages.samples leaves it, where shifts are `calibrated`.
 
 Writes out/quantize/: model.onnx (BatchNorm folded, activations recognised, channels equalized),
 ranges.json (float tensor -> quant.fixed_point.calibration.ranges.Range, over all samples) and,

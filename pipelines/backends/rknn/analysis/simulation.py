@@ -39,7 +39,7 @@ class Analysis:
 
 
 class Simulation:
-    """Takes samples as jobs.samples writes them, like Simulator."""
+    """Takes samples as stages.samples writes them, like Simulator."""
 
     def __init__(
         self,

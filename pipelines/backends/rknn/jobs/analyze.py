@@ -4,7 +4,7 @@ params: as for build; sdk_analysis (the SDK's own in any case).
 inputs: build.json and artifact.rknn (what build made), model (what the SDK loaded, at step 1 where
 there was one), quantize (where build had it), and float (the ONNX model before quantization), which
 a prequantized source does not have; cut (the network that simplify has cut).
-Data: samples/, as jobs.samples leaves it, with the labelled data if the recipe has some; for a
+Data: samples/, as stages.samples leaves it, with the labelled data if the recipe has some; for a
 model that one call quantizes, calibration/ in the same form where that is other data.
 
 Compiles the network again in this process, since the SDK only simulates what it has just compiled.

@@ -1,7 +1,7 @@
 """handoff for the rknn backend: references for a board's program (an rknn toolchain).
 
 params: as for build. inputs: quantize or model as build had it, build.json, artifact.rknn.
-Data: samples/, as jobs.samples leaves it; for a model that one call quantizes, calibration/ too.
+Data: samples/, as stages.samples leaves it; for a model that one call quantizes, calibration/ too.
 
 Writes out/references/N/ for each sample, see pipelines.backends.rknn.handoff.references;
 out/references/tolerance.txt, a number an output; has_shapes.txt beside it where dynamic_input gave

@@ -1,7 +1,7 @@
 """infer for the rknn backend: samples through float network and simulator (an rknn toolchain).
 
 params: as for build. inputs: quantize or model as build had it, artifact.rknn, float.
-Data: samples/, as jobs.samples leaves it; for a model that one call quantizes, calibration/ too.
+Data: samples/, as stages.samples leaves it; for a model that one call quantizes, calibration/ too.
 
 Writes out/float.npz and out/simulator.npz (output name -> [samples, *shape]) and
 out/comparison.json, see pipelines.stages.compare.jobs.comparison.

@@ -2,7 +2,7 @@
 
 params: platform, source_kind (onnx, torchscript, tflite), inputs (name -> Input), quantize
 (Quantize), rknn (`load` and options of load_*).
-inputs: model. Data: samples/, as jobs.samples leaves it.
+inputs: model. Data: samples/, as stages.samples leaves it.
 
 Writes out/quantize/: model.model, model.data and model.quantization.cfg (the SDK's, what step 2
 reads), rules.json (rewrites that fired), config.json (arguments of every SDK call, network: SHA-256

@@ -21,7 +21,7 @@ Outputs = dict[str, Array]
 
 
 class FloatNetwork:
-    """The float ONNX model; takes samples as jobs.samples writes them."""
+    """The float ONNX model; takes samples as stages.samples writes them."""
 
     def __init__(self, model: Path, params: Mapping[str, Any], outputs: Sequence[str]) -> None:
         """params: the job's; the float network expects its inputs' mean and std applied.

@@ -1,8 +1,8 @@
 """The calibration data again, beside an analysis with data of its own (toolchain core).
 
 analyze compiles the network again, and a network that one call quantizes is calibrated in it.
-params: as for jobs.samples, and `calibration`, a Samples. inputs: those of jobs.samples, each name
-after `calibration/`. Writes the folder calibration/ as jobs.samples writes samples/.
+params: as for samples, and `calibration`, a Samples. inputs: those of samples, each name
+after `calibration/`. Writes the folder calibration/ as samples writes samples/.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calibration data as a float graph takes it: what jobs.samples left in `samples/`, normalised."""
+"""Calibration data as a float graph takes it: what samples left in `samples/`, normalised."""
 
 from __future__ import annotations
 

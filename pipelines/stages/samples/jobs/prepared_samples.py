@@ -1,4 +1,4 @@
-"""What jobs.samples left in the working folder, for the jobs after it in the same step.
+"""What stages.samples left in the working folder, for the jobs after it in the same step.
 
 Its files are described there: samples.json, dataset.txt, evaluate_*.npy.
 """
