@@ -82,7 +82,7 @@ def test_reports_of_another_network_are_not_shown_where_analyze_was_not_asked_fo
 
 
 def test_what_was_interrupted_and_not_reached_stands_in_the_rows(tmp_path: Path) -> None:
-    project = FakeProject(tmp_path, seconds=2.0)
+    project = FakeProject(tmp_path, seconds=20.0)
     project.add_models(3)
     process = subprocess.Popen(
         [sys.executable, "-s", "dodo.py", "-n", "1"],
