@@ -142,3 +142,46 @@ def test_each_big_package_is_known_in_one_place(package: str, allowed: set[str])
         if any(name.split(".")[0] == package for name in imports(file))
     }
     assert all(any(user.startswith(name) for name in allowed) for user in users), users
+
+
+# A backend is one folder. These know one by its name all the same: module (or folder) -> why.
+BY_NAME = {
+    "pipelines.backends.table": "the list of all",
+    "pipelines.doctor": "its remedies are options of the SDK",
+    "pipelines.front.commands.models.handoff": "a sheet for the vendor's runtime",
+    "pipelines.front.commands.models.new": "reads the vendor's model_config.yml",
+    "pipelines.front.commands.models.quantize": "one file by fixed_point, without a recipe",
+    "pipelines.front.commands.models.runtime": "runs the vendor's runtime",
+    "pipelines.front.doit.runtime_parts": "fetches the vendor's runtime",
+    "pipelines.front.commands.releases.which": "reads .rknn files",
+    "pipelines.release": "reads .rknn files",
+    "pipelines.report.comparison.side": "reads .rknn files",
+    "pipelines.report.inspecting": "reads .rknn files",
+    "pipelines.report.gates": "the runtime's verdicts, in their order",
+}
+
+
+def names_a_backend(module: str) -> set[str]:
+    """The backends that a module names, in a word of its own or in an import."""
+    backends = {file.parent.name for file in ROOT.glob("pipelines/backends/*/backend.py")}
+    words = {
+        node.value
+        for node in ast.walk(ast.parse(MODULES[module].read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    words |= {word for name in imports(MODULES[module]) for word in _backend_of(name)}
+    return {
+        name for name in backends & words if not module.startswith(f"pipelines.backends.{name}")
+    }
+
+
+def _backend_of(name: str) -> list[str]:
+    return name.removeprefix("pipelines.backends.").split(".")[:1] if "backends." in name else []
+
+
+def test_a_backend_is_named_in_its_folder_alone() -> None:
+    found = {name for name in MODULES if name.startswith("pipelines.") and names_a_backend(name)}
+    known = {place for place in BY_NAME for name in found if f"{name}.".startswith(f"{place}.")}
+    left = {name for name in found if not any(f"{name}.".startswith(f"{one}.") for one in BY_NAME)}
+    assert not left, "ask BACKENDS[target.backend] instead"
+    assert known == {*BY_NAME}, "these name none any more"

@@ -160,7 +160,7 @@ def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
     cosines = [output["cosine"]["worst"] for output in outputs.values()]
     return Result(
         remedy,
-        metrics.sizes["rknn"],
+        metrics.sizes[BACKENDS[target.backend].bytes_key],
         metrics.size_ratio,
         metrics.cycles,
         metrics.worst_cosine,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends import recipes
+from pipelines.backends.table import serving
 from pipelines.building.builder import Builder
 from pipelines.doctor import trial
 from pipelines.doctor.applicable import applicable
@@ -75,10 +76,10 @@ def choices(toolchains: Sequence[str], platforms: Sequence[str]) -> list[list[Ch
 
 
 def targets_of(recipe: Recipe, platforms: Collection[str]) -> Iterator[Target]:
-    """The .rknn targets; where platforms are named, one of those that differ in nothing else."""
+    """Those that it serves; where platforms are named, one of those that differ in nothing else."""
     seen: list[Target] = []
     for target in recipe.targets.values():
-        if target.backend != "rknn":
+        if target.backend not in serving("upgrade"):
             continue
         blank = dict.fromkeys(("name", "family", "toolchain"), "")
         alike = replace(target, **blank, platform=None, where=recipe.where(""))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pipelines.backends.table import BACKENDS
+from pipelines.backends.table import BACKENDS, artifact
 from pipelines.building.builder import Outcome
 from pipelines.building.done import Done
 from pipelines.building.project import Project
@@ -235,12 +235,11 @@ def _counts(ended: Sequence[Done]) -> str:
 
 def _sizes(project: Project, recipe: Recipe, target: Target) -> tuple[str, str, str] | None:
     """Bytes of the exported network and of the artifact, and their ratio, from the files."""
-    made = next(iter(BACKENDS[target.backend].artifacts(recipe, target).values()))
-    places = (built(recipe, "export/model.onnx"), built(recipe, f"{target.name}/{made}"))
-    network, artifact = (project.root / place for place in places)
-    if not artifact.is_file():
+    places = (built(recipe, "export/model.onnx"), artifact(recipe, target))
+    network, made = (project.root / place for place in places)
+    if not made.is_file():
         return None
-    after = artifact.stat().st_size
+    after = made.stat().st_size
     if not network.is_file():
         return "", console.quantity(after), ""
     before = network.stat().st_size

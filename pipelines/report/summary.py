@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.backends.table import BACKENDS
+from pipelines.backends.table import BACKENDS, artifact
 from pipelines.recipe.define.model import Recipe, Target
 from quant.report import target_metrics
 from quant.report.target_metrics import Metrics
@@ -63,9 +63,8 @@ def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     """The summary, or None where the target has not been built."""
     folder = root / recipe.folder / "build" / target.name
     backend = BACKENDS[target.backend]
-    artifact = folder / next(iter(backend.artifacts(recipe, target).values()))
     report = folder / "report" / "metrics.json"
-    if not (artifact.is_file() and report.is_file()):
+    if not ((root / artifact(recipe, target)).is_file() and report.is_file()):
         return None
     try:
         metrics = target_metrics.read(report)

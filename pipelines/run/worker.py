@@ -301,7 +301,7 @@ def _explain(status: int, toolchain: str, folder: Path, log: Path, root: Path) -
         advice = (
             "out of memory? run fewer steps at once (-n 1)"
             if number == signal.SIGKILL
-            else f"{_whose(toolchain)} crashed; the lines below are its last"
+            else f"{load(root, toolchain).crashed} crashed; the lines below are its last"
         )
         node = last_node(_text(log), folder / "in")
         at = f"; the log was last at {node}" if node else ""
@@ -329,12 +329,6 @@ def _refusal(folder: Path) -> dict[str, Any]:
         return dict(json.loads((folder / "refusal.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
-
-
-def _whose(toolchain: str) -> str:
-    if toolchain.startswith("rknn"):
-        return "the vendor's SDK"
-    return f"a library of toolchain {toolchain}"
 
 
 def _telling_lines(log: Path, count: int = 4) -> str:

@@ -23,6 +23,7 @@ class Backend:
     infer_step: a step outside the plan that writes comparison.json, float.npz and `runs`.npz.
     board_step: the same on the board that is named last, which writes board.npz; None: no board
     runs its files.
+    commands: subcommands that serve its targets, of those that do not serve every backend's.
     has_remedies: whether the doctor knows what to try on its builds.
     reference: its part of docs/recipe.md, behind the sections.
     """
@@ -36,5 +37,6 @@ class Backend:
     in_words: str
     notes: Callable[[Path, str], Iterable[str]] = lambda folder, target: ()
     board_step: Callable[[Recipe, Target, str, Sequence[str], str], Step] | None = None
+    commands: frozenset[str] = frozenset()
     has_remedies: bool = False
     reference: Callable[[], str] = lambda: ""

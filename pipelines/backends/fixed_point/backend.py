@@ -26,4 +26,5 @@ FIXED_POINT = Backend(
     bytes_key="artifact",
     runs="integer",
     in_words="int8",
+    commands=frozenset(("table",)),
 )

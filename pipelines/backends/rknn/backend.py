@@ -31,6 +31,7 @@ RKNN = Backend(
     in_words="the simulator",
     notes=notes,
     board_step=steps.infer_step,
+    commands=frozenset(("handoff", "runtime", "tune", "upgrade")),
     has_remedies=True,
     reference=reference.text,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn import steps, tune_steps
+from pipelines.backends.table import BACKENDS
 from pipelines.building.builder import Builder, Outcome
 from pipelines.doctor import trial
 from pipelines.doctor.tune.variant import PROPOSAL, Variant
@@ -70,7 +71,7 @@ class Experiment:
         folder = self.root / built(self.recipe, self.target.name)
         metrics = target_metrics.read(folder / "report" / "metrics.json")
         figures = {
-            "bytes": metrics.sizes["rknn"],
+            "bytes": metrics.sizes[BACKENDS[self.target.backend].bytes_key],
             "accuracy": metrics.accuracy,
             **{name: getattr(metrics, name) for name in _SAME},
         }

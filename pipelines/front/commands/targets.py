@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.backends.table import serving
 from pipelines.building.project import Project
 from pipelines.files.where import did_you_mean
 from pipelines.front.doit.cli import UsageError, unknown
@@ -10,20 +11,25 @@ from pipelines.recipe.define.model import Recipe, Target
 Named = dict[str, tuple[Recipe, Target]]
 
 
-def all_named(project: Project, backend: str | None = None) -> Named:
-    """MODEL@TARGET -> both, of one backend or of all."""
+def all_named(project: Project) -> Named:
+    """MODEL@TARGET -> both."""
     return {
         f"{recipe.model}@{target.name}": (recipe, target)
         for recipe, target in project.plan.targets()
-        if backend in (None, target.backend)
     }
 
 
-def by_name(project: Project, name: str, backend: str) -> tuple[Recipe, Target]:
-    """MODEL@TARGET of the backend. Raises UsageError with the nearest."""
-    known = all_named(project, backend)
+def served(project: Project, command: str) -> Named:
+    """MODEL@TARGET -> both, of the backends that the command serves."""
+    able = serving(command)
+    return {name: both for name, both in all_named(project).items() if both[1].backend in able}
+
+
+def by_name(project: Project, name: str, command: str) -> tuple[Recipe, Target]:
+    """MODEL@TARGET that the command serves. Raises UsageError with the nearest."""
+    known = served(project, command)
     if name not in known:
-        raise unknown(f"{backend} target", name, known, "targets")
+        raise unknown(f"{' or '.join(serving(command))} target", name, known, "targets")
     return known[name]
 
 
@@ -40,17 +46,18 @@ def find(project: Project, name: str, target: str | None) -> tuple[Recipe, list[
     return recipe, [recipe.targets[wanted]] if wanted else list(recipe.targets.values())
 
 
-def find_rknn(
-    project: Project, name: str, target: str | None, who: str
+def find_served(
+    project: Project, name: str, target: str | None, command: str
 ) -> tuple[Recipe, list[Target]]:
-    """Those of .rknn files. who: the command that asks."""
+    """Those of them that the command serves."""
     recipe, chosen = find(project, name, target)
-    able = [one for one in chosen if one.backend == "rknn"]
+    able = [one for one in chosen if one.backend in serving(command)]
     if not able:
         is_one = target or "@" in name
         what = f"{recipe.model}@{chosen[0].name}" if is_one else f"every target of {recipe.model}"
         raise UsageError(
             f"{what} is of the backend {chosen[0].backend}",
-            f"{who} examines .rknn files; ./doit doctor tells this one's bytes",
+            f"{command} is for targets of {' and '.join(serving(command))}; "
+            "./doit doctor tells this one's bytes",
         )
     return recipe, able

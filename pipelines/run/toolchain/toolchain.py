@@ -50,6 +50,7 @@ class Toolchain:
     disk: str
     preload: tuple[str, ...]
     paths: tuple[str, ...]  # folders of npumake's put first on sys.path
+    crashed: str  # who, where a process of it dies
 
 
 def known(root: Path) -> list[str]:
@@ -76,6 +77,7 @@ def load(root: Path, name: str) -> Toolchain:
         told["disk"],
         tuple(told["preload"]),
         tuple(told.get("path", ())),  # most toolchains need none
+        told.get("crashed", f"a library of toolchain {name}"),
     )
 
 

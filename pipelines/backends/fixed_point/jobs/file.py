@@ -3,7 +3,7 @@
 For `./doit quantize` (toolchain core).
 
 params: name (the file's stem), file (its name), folder (its own), input_scale ([[input or null,
-factor], ...]), fixed_point (the recipe's FixedPoint but for input_scale), samples (a number, or
+factor], ...]), options (the recipe's FixedPoint but for input_scale), samples (a number, or
 null for all), mean, std (numbers or null) and color (or null), which hold for every real input.
 inputs: source, the .onnx or .tflite file, and data where there is calibration: an npy file, a
 folder of images, or one with INPUT.npy for each input.
@@ -52,7 +52,7 @@ _SIMPLE = {"tool": "auto", "rewrite": ["fold_batch_norm"], "tolerance": None}
 
 
 def run(job: Job) -> None:
-    name, chosen = job.params["name"], job.params["fixed_point"]
+    name, chosen = job.params["name"], job.params["options"]
     model = _simplified(job)
     types = input_types(model)
     told = {one: _input(job.params, type_) for one, type_ in types.items()}

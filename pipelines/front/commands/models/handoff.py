@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipelines.backends.rknn import steps
 from pipelines.backends.rknn.handoff import page, sheet
+from pipelines.backends.table import artifact
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
@@ -38,7 +39,7 @@ class Handoff(OwnCommand):
         )
 
     def act(self, arguments: argparse.Namespace) -> int:
-        recipe, target = by_name(self.project, arguments.name, "rknn")
+        recipe, target = by_name(self.project, arguments.name, self.name)
         folder = Path(STARTED_IN, arguments.output or f"handoff-{recipe.model}-{target.name}")
         _require_replaceable(folder)
         _require_up_to_date(self.project, recipe, target)
@@ -72,19 +73,19 @@ def _require_up_to_date(project: Project, recipe: Recipe, target: Target) -> Non
     build = f"{recipe.model}:build@{target.name}"
     if any(why for _, why in reasons(project, project.plan.with_dependencies({build}))):
         raise UsageError(f"{build} is not up to date", f"run: ./doit {name}")
-    if not (project.root / built(recipe, f"{target.name}/model.rknn")).is_file():
+    if not (project.root / artifact(recipe, target)).is_file():
         raise UsageError(f"{name} is not here", f"run: ./doit {name}")
 
 
 def _write(project: Project, recipe: Recipe, target: Target, made: Path, folder: Path) -> None:
     """Beside the folder first, then in its place: a kill leaves no half of it."""
-    model = project.root / built(recipe, f"{target.name}/model.rknn")
+    model = project.root / artifact(recipe, target)
     told = sheet.make(recipe, target, model, made / "references.json")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
         aside = Path(place, "new")
         shutil.copytree(made / "references", aside / "references")
-        shutil.copyfile(model, aside / "model.rknn")
+        shutil.copyfile(model, aside / model.name)
         told["tail"] = _tail(project, recipe, aside)
         for program in _PROGRAMS:
             shutil.copyfile(Path(sheet.__file__).with_name(program), aside / program)

@@ -167,7 +167,7 @@ def _params(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
         "input_scale": [
             _scale(word) for words in arguments.input_scale for word in words.split(",")
         ],
-        "fixed_point": {
+        "options": {
             "bias_mode": _chosen("bias_mode", arguments.bias_mode.upper()),
             "equalize": not arguments.no_equalize,
             **{key: value or defaults[key] for key, value in chosen.items()},

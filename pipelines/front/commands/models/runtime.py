@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn.runtime import check
+from pipelines.backends.table import artifact
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
@@ -15,7 +16,6 @@ from pipelines.front.commands.targets import by_name
 from pipelines.front.doit import runtime_parts
 from pipelines.front.doit.cli import STARTED_IN, UsageError
 from pipelines.report import runtime_text
-from pipelines.stages.stage import built
 
 
 class Runtime(OwnCommand):
@@ -51,8 +51,8 @@ def _model(project: Project, name: str) -> tuple[Path, dict[str, Any] | None]:
         if not place.is_file():
             raise UsageError(f"no file {name}")
         return place, None
-    recipe, target = by_name(project, name, "rknn")
-    model = project.root / built(recipe, f"{target.name}/model.rknn")
+    recipe, target = by_name(project, name, Runtime.name)
+    model = project.root / artifact(recipe, target)
     if not model.is_file():
         raise UsageError(f"{name} is not built", f"run: ./doit {name}")
     return model, json.loads(model.with_name("build.json").read_text())

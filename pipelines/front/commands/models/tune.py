@@ -13,7 +13,7 @@ from pipelines.doctor.tune.experiment import Experiment, Measured
 from pipelines.doctor.tune.tuner import Found, Goal, tune
 from pipelines.files import atomic, console
 from pipelines.front.commands.command import OwnCommand
-from pipelines.front.commands.targets import find_rknn
+from pipelines.front.commands.targets import find_served
 from pipelines.front.doit.cli import UsageError, dispatch
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
@@ -54,7 +54,7 @@ class Tune(OwnCommand):
                 "--apply writes the cheapest layers that are good enough",
                 "say what is: --max-output-error 0.02, --min-output-cosine 0.999 or --max-drop 1",
             )
-        recipe, target = _one(*find_rknn(self.project, arguments.model, arguments.target, "tune"))
+        recipe, target = _one(*find_served(self.project, arguments.model, arguments.target, "tune"))
         _require_open(recipe, target, goal)
         code = dispatch(self.project, [f"{recipe.model}@{target.name}"])
         *_, last = self.project.plan.of(recipe.model, target.name)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from pipelines.backends.rknn.recipe.vendor import ALL_PLATFORMS
+from pipelines.backends.table import BACKENDS, serving
 from pipelines.building.project import Project
 from pipelines.doctor import upgrade
 from pipelines.doctor.trial import Result, builder_of_trials
@@ -21,7 +21,7 @@ from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import UsageError, dispatch, jobs_at_once, unknown
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.run.toolchain import toolchain
+from pipelines.recipe.kinds import scalars
 from pipelines.run.toolchain.toolchain import Environments
 
 _HEAD = ("target, with", "artifact", "Mcycles", "error", "")
@@ -59,9 +59,8 @@ class Upgrade(OwnCommand):
 
     def act(self, arguments: argparse.Namespace) -> int:
         names = list(dict.fromkeys(arguments.toolchain))
-        known = [name for name in toolchain.known(self.project.root) if name.startswith("rknn-")]
-        _require(names, known, "toolchain", "toolchains")
-        _require(arguments.platform, ALL_PLATFORMS, "platform", "platforms")
+        _require(names, _known("toolchain"), "toolchain", "toolchains")
+        _require(arguments.platform, _known("platform"), "platform", "platforms")
         recipes = _recipes(self.project, arguments.models)
         chosen = upgrade.choices(names, list(dict.fromkeys(arguments.platform)))
         wanted = [
@@ -70,7 +69,9 @@ class Upgrade(OwnCommand):
             for target in upgrade.targets_of(recipe, arguments.platform)
         ]
         if not wanted:
-            raise UsageError("none of these has a target of the backend rknn", "name another model")
+            able = " or ".join(serving(self.name))
+            what = f"none of these has a target of the backend {able}"
+            raise UsageError(what, "name another model")
         Environments(self.project.root).make(names)
         dispatch(
             self.project, [f"{name}:export" for name in dict.fromkeys(r.model for r, _ in wanted)]
@@ -78,6 +79,12 @@ class Upgrade(OwnCommand):
         with RunLock(self.project.root):
             rows = _build(self.project, wanted, chosen)
         return _told(self.project, rows, arguments)
+
+
+def _known(key: str) -> list[str]:
+    """What a target may write there, of the backends that this serves."""
+    kinds = [BACKENDS[name].keys.keys[key].kind for name in serving(Upgrade.name)]
+    return [value for kind in kinds if isinstance(kind, scalars.Choice) for value in kind.values]
 
 
 def _require(given: Sequence[str], known: Sequence[str], one: str, all_of_them: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.table import serving
 from pipelines.building.builder import Outcome
 from pipelines.building.done import Done
 from pipelines.building.dvc_yaml import registered
@@ -109,7 +110,7 @@ def _members(
     """Path in the archive -> file or content; None where a step beside the plan failed."""
     members = _built(project, recipe, steps)
     for target in recipe.targets.values():
-        if target.backend == "rknn":
+        if target.backend in serving(handoff.Handoff.name):
             folder = aside / "handoff" / target.name
             if not handoff.write(project, recipe, target, folder):
                 return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.building.project import Project
 from pipelines.files import atomic, console
 from pipelines.front.commands.command import OwnCommand
+from pipelines.front.commands.targets import served
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.report.accuracy_plot import svg
@@ -62,11 +63,8 @@ def _targets(project: Project, models: list[str]) -> list[tuple[Recipe, Target]]
     for name in models:
         if name not in recipes:
             raise unknown("model", name, recipes, "models")
-    return [
-        (recipe, target)
-        for recipe, target in project.plan.targets()
-        if target.backend == "fixed_point" and (not models or recipe.model in models)
-    ]
+    found = served(project, Table.name).values()
+    return [(recipe, target) for recipe, target in found if not models or recipe.model in models]
 
 
 def _collect(
