@@ -68,7 +68,7 @@ OTHER_BUILDS = {
         "quantize": {"rknn": {"dynamic_input": [[list(SHAPE)], [[*SHAPE[:2], 8, 8]]]}},
     },
 }
-NAMES = ("plain@rk3588", *(f"plain@{name}" for name in OTHER_BUILDS), "two@rk3588")
+NAMES = ("plain@rk3588", *(f"plain@{name}" for name in OTHER_BUILDS), "two@rk3588", "frame@rk3588")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         image__npy=samples(2),
         vector__npy=samples(2, [12]),
     )
+    workspace.add(
+        "frame",
+        recipe(
+            inputs={"input": {"shape": list(SHAPE), "mean": [1, 2, 3], "color": "rgb"}},
+            quantize={
+                "calibration": {"npy": "samples.npy", "samples": 2},
+                "rknn": {"inputs_yuv_fmt": ["nv21"]},
+            },
+        ),
+        net__onnx=conv_net(),
+        samples__npy=samples(),
+    )
     ran = workspace.doit("*:build@*")
     assert ran.code == 0, ran.err
     for name in NAMES:
@@ -134,6 +146,27 @@ def test_inputs_and_outputs_are_the_runtimes(built: Workspace, name: str) -> Non
     assert sheet["custom_string"] == told["custom_string"]
     page = (built.root / name / "HANDOFF.md").read_text()
     assert ("rknn_set_input_shapes" in page) == (name == "plain@shapes")
+
+
+@pytest.mark.toolchain
+def test_a_frame_is_given_in_its_two_planes(built: Workspace) -> None:
+    luma, chroma = sheet_of(built, "frame@rk3588")["inputs"]
+    height, width = SHAPE[2:]
+    assert (luma["name"], luma["shape"]) == ("input_y_channel", [1, height, width, 1])
+    assert (chroma["name"], chroma["shape"]) == ("input_uv_channel", [1, height // 2, width, 1])
+    assert {key: chroma["give"][key] for key in ("dtype", "mean", "color", "frame")} == {
+        "dtype": "UINT8",
+        "mean": [1, 2, 3],
+        "color": None,
+        "frame": "nv21",
+    }
+    assert "V and U in turn" in chroma["give"]["values"]
+    references = built.root / "frame@rk3588" / "references" / "0"
+    given = [np.load(references / f"input_{number}.npy") for number in (0, 1)]
+    assert [(one.dtype, list(one.shape)) for one in given] == [
+        (np.uint8, luma["shape"]),
+        (np.uint8, chroma["shape"]),
+    ]
 
 
 @pytest.mark.toolchain

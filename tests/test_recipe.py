@@ -154,7 +154,7 @@ quantize:
   method: layer
   hybrid: {proposal: yes, proposal_dataset_size: 2, custom_hybrid: [[a, b]]}
   rknn: {quantized_hybrid_level: 3, float_dtype: bfloat16, optimization_level: 0,
-    custom_string: v1, remove_weight: off, compress_weight: true, inputs_yuv_fmt: [nv12],
+    custom_string: v1, remove_weight: off, compress_weight: true, inputs_yuv_fmt: null,
     single_core_mode: on, dynamic_input: null, model_pruning: true,
     op_target: {a: auto}, quantize_weight: false, remove_reshape: true, sparse_infer: true,
     mini_rknn: true, enable_flash_attention: true, auto_hybrid_cos_thresh: 9e-1,
@@ -170,6 +170,9 @@ targets: {rk3576: {}}
         HEAD + INPUT + IMAGES
         + "targets:\n  rk3588:\n"
         "    quantize: {rknn: {dynamic_input: [[[1, 3, 8, 8]], [[1, 3, 4, 4]]]}}\n"
+    ),
+    "YUV frames": (
+        HEAD + INPUT + IMAGES + "targets: {rk3588: {quantize: {rknn: {inputs_yuv_fmt: [nv12]}}}}\n"
     ),
     "4-bit weights": (
         HEAD + INPUT + IMAGES
@@ -530,7 +533,7 @@ BEYOND_A_SCHEMA = set(
     duplicate-keys images-two-inputs images-without-color images-without-inputs
     images-small-units images-without-shape merge-of-a-word model-name npy-names npy-two-inputs
     options-platforms options-versions prequantized prequantized-tflite source-torch-inputs
-    source-torch-shapes tag
+    source-torch-shapes tag yuv
     """.split()  # noqa: SIM905
 )
 

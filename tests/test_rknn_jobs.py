@@ -505,6 +505,34 @@ def test_dynamic_input(toolchain: Toolchain, tmp_path: Path) -> None:
     assert "forgets `dynamic_input`" in refused.refusal[0]
 
 
+def color_net() -> Network:
+    """RGB as it comes, so that a plane in the wrong place shows."""
+    weights = {"w": np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)}
+    nodes = [helper.make_node("Conv", ["input", "w"], ["output"], "conv")]
+    model = model_bytes(nodes, weights, {"input": SHAPE}, {"output": SHAPE})
+    return Network(model, {"input": frames()})
+
+
+def frames() -> np.ndarray[Any, Any]:
+    """Pictures of a few large fields of colour each."""
+    fields = np.random.default_rng(3).integers(0, 256, (3, 3, 4, 4))
+    return fields.repeat(8, axis=2).repeat(8, axis=3).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["nv12", "nv21"])
+def test_yuv_frames(toolchain: Toolchain, tmp_path: Path, form: str) -> None:
+    bench = Bench(toolchain, color_net(), tmp_path)
+    options = {"rknn": {"inputs_yuv_fmt": [form]}}
+    built, analyzed = bench.in_one_call(quantize=options)
+    tensors = [outputs[0] for outputs in built.read("build.json")["outputs"] if outputs]
+    assert tensors[:2] == ["input_y_channel", "input_uv_channel"]
+    output = analyzed.read("report/metrics.json")["outputs"]["output"]
+    assert output["relative_error"] < 0.012  # 3 of 255
+    refused = bench.quantize(quantize=options)
+    assert refused.refusal is not None
+    assert "forgets `inputs_yuv_fmt`" in refused.refusal[0]
+
+
 def test_demo_program(bench: Bench, quantized: Done) -> None:
     built = bench.build(quantized, build={"cpp_gen_cfg": True})
     assert (built.out / "cpp" / "src" / "main.cc").is_file()

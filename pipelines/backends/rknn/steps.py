@@ -55,7 +55,13 @@ def is_one_call(target: Target) -> bool:
         or target.build.auto_hybrid
         or quantize.algorithm == "gdq"
         or bool(quantize.rknn.get("dynamic_input"))
+        or has_yuv_inputs(target)
     )
+
+
+def has_yuv_inputs(target: Target) -> bool:
+    """Whether the file takes an image as its Y and UV planes. Step 2 forgets the option."""
+    return any(target.quantize.rknn.get("inputs_yuv_fmt") or ())
 
 
 def is_direct(target: Target) -> bool:

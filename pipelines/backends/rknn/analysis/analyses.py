@@ -105,7 +105,7 @@ def _texts(job: Job, sdk: Sdk, samples: PreparedSamples) -> list[str]:
     if job.params["quantize"]["dtype"] == "prequantized":
         return []
     texts = []
-    for row in sdk_samples.for_sdk(samples, job.params).rows:
+    for row in sdk_samples.for_simulator(samples, job.params).rows:
         texts.append(sdk.accuracy_analysis([str(file) for file in row], SNAPSHOT))
         shutil.rmtree(SNAPSHOT)
     return texts

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk
-from pipelines.backends.rknn.sdk.samples import to_sdk
 from pipelines.run.jobs.job import Job
+from pipelines.stages.compare.jobs import float_network
 from pipelines.stages.compare.jobs.comparison import compare
-from pipelines.stages.compare.jobs.float_network import Array, FloatNetwork, Outputs
+from pipelines.stages.compare.jobs.float_network import Array, Outputs
 from quant.fault import Fault
 
 __all__ = ["Array", "FloatNetwork", "Outputs", "Runner", "Simulator", "compare", "reference"]
+
+
+class FloatNetwork(float_network.FloatNetwork):
+    """The float network on what the compiled one gets: a frame's pixels where that takes frames."""
+
+    def __init__(self, model: Path, params: Mapping[str, Any], outputs: Sequence[str]) -> None:
+        super().__init__(model, params, outputs)
+        self._params = params
+
+    def __call__(self, names: Sequence[str], arrays: Sequence[Array]) -> Outputs:
+        return super().__call__(names, sdk_samples.seen(arrays, self._params))
 
 
 def reference(job: Job, outputs: Sequence[str]) -> FloatNetwork:
@@ -34,7 +47,11 @@ class Runner:
 
     def __call__(self, arrays: Sequence[Array]) -> Outputs:
         """Output name -> float32 array. Raises Fault where the SDK returns another number."""
-        filled = [to_sdk(np.repeat(array, self._batch, axis=0), self._params) for array in arrays]
+        return self.run(sdk_samples.given(arrays, self._params))
+
+    def run(self, given: Sequence[Array]) -> Outputs:
+        """The same of arrays as `sdk_samples.given` makes them."""
+        filled = [np.repeat(array, self._batch, axis=0) for array in given]
         found = self._sdk.infer(filled, ["nchw"] * len(filled))
         if len(found) != len(self.outputs):
             raise Fault(f"the SDK returned {len(found)} of {len(self.outputs)} outputs")

@@ -69,6 +69,7 @@ def _give(
     """What the program gives for an input, and what calibration did to pictures for it."""
     given = recipe.inputs.get(told["source_name"], Input(row["name"]))
     is_image = len(row["shape"]) == 4
+    frame = told["frame"]
     inside = {
         key: list(values) if values is not None else None
         for key, values in (("mean", given.mean), ("std", given.std))
@@ -76,9 +77,10 @@ def _give(
     is_resized = is_image and _takes_images(target.quantize.calibration)
     return {
         "dtype": told["dtype"].upper(),
-        "values": _values(inside, told["is_pixels"], row["dtype"]),
+        "values": _values(inside, told["is_pixels"], row["dtype"], _plane(frame, row["name"])),
         **inside,
-        "color": given.color if is_image else None,
+        "color": given.color if is_image and frame is None else None,
+        "frame": frame,
         "resize": given.resize if is_resized else None,
         "pad": given.pad if is_resized and given.resize == "letterbox" else None,
     }
@@ -88,13 +90,25 @@ def _takes_images(samples: Samples | None) -> bool:
     return samples is not None and (samples.images is not None or samples.list is not None)
 
 
-def _values(inside: Mapping[str, Any], is_pixels: bool, dtype: str) -> str:
+def _plane(frame: str | None, name: str) -> str | None:
+    """Which part of a frame an input is. Measured: see quant.samples.yuv."""
+    if frame is None:
+        return None
+    if name.endswith("_y_channel"):
+        return f"the Y plane of an {frame.upper()} frame (BT.601, limited range)"
+    order = "U and V" if frame == "nv12" else "V and U"
+    return f"the second plane of the same {frame.upper()} frame, {order} in turn"
+
+
+def _values(inside: Mapping[str, Any], is_pixels: bool, dtype: str, plane: str | None) -> str:
     """mean and std are in the file: the SDK's own, or nodes where the input is not 4-D."""
-    plain = "plain pixels 0..255" if is_pixels else "the values before them"
+    plain = plane or ("plain pixels 0..255" if is_pixels else "the values before them")
     if any(value is not None for value in inside.values()):
         return f"mean and std are inside: give {plain}"
     if dtype in ("INT32", "INT64", "BOOL"):
         return "whole numbers, as the network takes them"
+    if plane:
+        return f"no mean and std are inside: give {plane}"
     if is_pixels:
         return "no mean and std are inside: the network was given plain pixels 0..255"
     return "no mean and std are inside: give what the network itself takes"

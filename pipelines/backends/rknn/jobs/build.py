@@ -2,8 +2,8 @@
 
 params: platform, source_kind, inputs, quantize, rknn as for quantize; build (Build).
 inputs: quantize (what quantize made), or model for what needs one call: quantize.dtype
-float16 or prequantized, build.auto_hybrid, quantize.algorithm gdq, dynamic_input. The last three
-take calibration data from samples/.
+float16 or prequantized, build.auto_hybrid, quantize.algorithm gdq, dynamic_input, inputs_yuv_fmt.
+The last four take calibration data from samples/.
 
 Writes out/model.rknn (the same bytes for the same input, see quant.rknn.leaks; it says where it
 comes from, see pipelines.backends.rknn.sdk.origin), out/build.json (see

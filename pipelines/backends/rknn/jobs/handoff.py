@@ -6,7 +6,8 @@ Data: samples/, as stages.samples leaves it; for a model that one call quantizes
 Writes out/references/N/ for each sample, see pipelines.backends.rknn.handoff.references;
 out/references/tolerance.txt, a number an output; has_shapes.txt beside it where dynamic_input gave
 the network several; and out/references.json: {"samples": count,
-"files": [[names] a sample], "is_random", "inputs": [{"name", "source_name", "is_pixels", "dtype"}],
+"files": [[names] a sample], "is_random", "inputs": [{"name", "source_name", "is_pixels", "dtype",
+"frame": nv12 or nv21 where the file takes one}],
 "outputs": [{"name", "tolerance", "unit": "steps" or "value"}]}.
 """
 
@@ -23,8 +24,9 @@ from pipelines.backends.rknn.analysis.end_to_end import Array, Simulator
 from pipelines.backends.rknn.file import inspection
 from pipelines.backends.rknn.handoff import ends, references
 from pipelines.backends.rknn.handoff.references import InputWay
+from pipelines.backends.rknn.sdk import frames
+from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
-from pipelines.backends.rknn.sdk.samples import to_sdk
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.samples.jobs import prepared_samples
@@ -36,23 +38,22 @@ def run(job: Job) -> None:
     outputs = [ends.of_output(row, held["batch"]) for row in held["outputs"]]
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
     simulator = Simulator(compiled.sdk, [row["name"] for row in outputs], job.params)
-    arrays = list(samples.arrays())
+    arrays = [sdk_samples.given(sample, job.params) for sample in samples.arrays()]
     ways = _ways(job, compiled, held, arrays)
     batch = job.params["quantize"]["rknn_batch_size"] or 1
     random = np.random.default_rng(0)
     pairs: list[list[tuple[Array, Array]]] = [[] for _ in outputs]
     for number, sample in enumerate(arrays):
-        given = [to_sdk(array, job.params) for array in sample]
-        told = list(simulator(sample).values())
+        told = list(simulator.run(sample).values())
         moved = [way.moved(one, random) for way, one in zip(ways, sample, strict=True)]
-        for pair, one, other in zip(pairs, told, simulator(moved).values(), strict=True):
+        for pair, one, other in zip(pairs, told, simulator.run(moved).values(), strict=True):
             pair.append((one, other))
         made = [_shaped(one, row, batch) for one, row in zip(told, outputs, strict=True)]
         references.write(
             job.out / "references" / str(number),
             [
                 way.array(np.repeat(one, batch, axis=0))
-                for way, one in zip(ways, given, strict=True)
+                for way, one in zip(ways, sample, strict=True)
             ],
             [(references.codes(one, row), one) for one, row in zip(made, outputs, strict=True)],
         )
@@ -63,7 +64,7 @@ def run(job: Job) -> None:
         shapes = "".join(f"{row['shape']}\n" for row in held["inputs"])
         (job.out / "references" / "has_shapes.txt").write_text(shapes)
     record = {
-        **_told(compiled.inputs, ways, outputs, limits),
+        **_told(_sources(job, compiled.inputs), ways, outputs, limits),
         "is_random": samples.is_random,
         "samples": len(arrays),
     }
@@ -77,9 +78,11 @@ def _ways(
     ways = []
     rows = [ends.of_input(row, held["batch"]) for row in held["inputs"]]
     names = [row["name"] for row in rows]
-    if set(names) == set(compiled.inputs) and names != compiled.inputs:
+    wanted = frames.names(compiled.inputs, job.params)
+    if set(names) == set(wanted) and names != wanted:
         raise Refusal(f"the file's inputs are {', '.join(names)}, in another order than the SDK's")
-    for place, (name, row) in enumerate(zip(compiled.inputs, rows, strict=True)):
+    sources = _sources(job, compiled.inputs)
+    for place, ((name, _), row) in enumerate(zip(sources, rows, strict=True)):
         told = job.params["inputs"].get(name) or {}
         of_one = [sample[place] for sample in arrays]
         is_image = of_one[0].ndim == 4 and row["dtype"] not in references.WHOLE
@@ -89,13 +92,19 @@ def _ways(
     return ways
 
 
+def _sources(job: Job, names: Sequence[str]) -> list[tuple[str, str | None]]:
+    """The network's input behind each of the file's, and its format: a frame has two planes."""
+    pairs = zip(names, frames.formats(job.params, len(names)), strict=True)
+    return [(name, form) for name, form in pairs for _ in range(1 if form is None else 2)]
+
+
 def _shaped(array: Array, row: dict[str, Any], batch: int) -> Array:
     """As the board's output stands, which the SDK may give with other lengths of 1."""
     return np.repeat(array, batch, axis=0).reshape(row["shape"])
 
 
 def _told(
-    names: Sequence[str],
+    sources: Sequence[tuple[str, str | None]],
     ways: Sequence[InputWay],
     outputs: Sequence[dict[str, Any]],
     limits: Sequence[float],
@@ -107,8 +116,9 @@ def _told(
                 "source_name": name,
                 "is_pixels": way.is_pixels,
                 "dtype": str(way.given),
+                "frame": form,
             }
-            for way, name in zip(ways, names, strict=True)
+            for way, (name, form) in zip(ways, sources, strict=True)
         ],
         "outputs": [
             {

@@ -143,6 +143,8 @@ def _without_step1(view: View) -> list[str]:
         causes.append("algorithm `gdq`")
     if view.get("quantize", "rknn", "dynamic_input"):
         causes.append("`dynamic_input`")
+    if view.get("quantize", "rknn", "inputs_yuv_fmt") not in (None, BAD):
+        causes.append("`inputs_yuv_fmt`")
     return causes
 
 

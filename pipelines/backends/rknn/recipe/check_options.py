@@ -9,8 +9,9 @@ from yaml.nodes import SequenceNode
 from pipelines.backends.rknn.recipe import vendor
 from pipelines.backends.rknn.recipe.vendor import Option
 from pipelines.backends.rknn.recipe.view import is_quantized, platform_of, toolchain_of
-from pipelines.recipe.define.view import View
+from pipelines.recipe.define.view import Values, View
 from pipelines.recipe.yaml.reading import BAD, count
+from quant.samples import yuv_format as yuv
 
 
 def check(view: View) -> None:
@@ -94,9 +95,12 @@ def _rank(given: Any) -> int | None:
 def check_yuv(view: View) -> None:
     """One format an input, and a quantized network: the SDK ignores them in another."""
     path = ("quantize", "rknn", "inputs_yuv_fmt")
-    formats, inputs = view.get(*path), view.get("rknn", "inputs") or view.recipe.get("inputs")
-    if formats in (None, BAD):
+    formats, inputs = view.get(*path), view.recipe.get("inputs")
+    if formats in (None, BAD) or inputs is BAD:
         return
+    cut = view.get("rknn", "inputs")
+    if cut not in (None, BAD):
+        inputs = {name: {} for name in cut}
     if inputs and len(formats) != len(inputs):
         what = f"`inputs_yuv_fmt` has {count(len(formats), 'format')} for "
         what += count(len(inputs), "input")
@@ -104,3 +108,20 @@ def check_yuv(view: View) -> None:
     elif not is_quantized(view):
         what = "the SDK ignores `inputs_yuv_fmt` in a network that it does not quantize"
         view.refuse_key(path, what, f"delete it, or write `dtype: w8a8` for `{view.name}`")
+    else:
+        for form, (name, given) in zip(formats, (inputs or {}).items(), strict=False):
+            if form not in (None, BAD) and given is not BAD:
+                _check_frame(view, name, given)
+
+
+def _check_frame(view: View, name: str, given: Values) -> None:
+    """The file makes RGB of a frame, whose chroma has half its height and width."""
+    path = ("quantize", "rknn", "inputs_yuv_fmt")
+    shape, color = given.get("shape"), given.get("color")
+    if color not in (None, BAD, "rgb"):
+        what = f"the file makes RGB of YUV frames, and input `{name}` takes {color}"
+        advice = "write null for it in `inputs_yuv_fmt`, or turn the first layer's weights"
+        view.refuse(path, what, advice)
+    elif shape not in (None, BAD) and not yuv.is_frame(shape):
+        what = f"input `{name}` {shape} takes no YUV frames: those are for [N, 3, HEIGHT, WIDTH], "
+        view.refuse(path, f"{what}both even", "write null for it in `inputs_yuv_fmt`")

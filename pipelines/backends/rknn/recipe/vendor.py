@@ -18,6 +18,7 @@ from pipelines.files.where import did_you_mean
 from pipelines.recipe.kinds.containers import Array, Data, ListOf, MapOf, Nullable
 from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, Number, PathTo, Text
 from pipelines.recipe.yaml.reading import BAD, Kind, Reader
+from quant.samples.yuv_format import FORMATS
 
 VERSIONS = ("2.5.0", "2.3.2")
 
@@ -178,11 +179,10 @@ CONFIG: Mapping[str, Option] = {
         Flag(), False, "Compress the weights. Smaller only with `single_core_mode`, as measured."
     ),
     "inputs_yuv_fmt": Option(
-        Nullable(
-            ListOf(Nullable(Choice("YUV format", ("nv12", "nv21"))), at_least=1, example="[nv12]")
-        ),
+        Nullable(ListOf(Nullable(Choice("YUV format", FORMATS)), at_least=1, example="[nv12]")),
         None,
-        "One format an input: the file takes YUV images and converts them itself.",
+        "One format an input: the file takes the two planes of a YUV frame, and makes RGB of them "
+        "itself (BT.601, limited range). Data stays RGB.",
     ),
     "single_core_mode": Option(
         Flag(), False, "Commands for one NPU core only: a smaller file. For rk3588 and rk3576."

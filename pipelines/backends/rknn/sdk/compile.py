@@ -42,7 +42,7 @@ def compile_network(job: Job, *, verbose: bool = True) -> Compiled:
     """Step 2 from in/quantize where the step has it, else one `build` from the model itself.
 
     One `build` makes float16 and prequantized networks, and those that step 1 can't: auto_hybrid,
-    gdq, dynamic_input. Raises Refusal.
+    gdq, dynamic_input, inputs_yuv_fmt. Raises Refusal.
     """
     if "quantize" in job.inputs:
         return _from_step1(job, job.inputs["quantize"], verbose)
@@ -89,7 +89,7 @@ def _in_one_call(job: Job, verbose: bool) -> Compiled:
         # analyze has samples of its own in samples/, and then these stand in calibration/.
         folder = Path("calibration" if Path("calibration").is_dir() else "samples")
         samples = prepared_samples.read(folder, names)
-        sdk_samples.write_list(sdk_samples.for_sdk(samples, job.params), Path(dataset))
+        sdk_samples.write_list(sdk_samples.for_calibration(samples, job.params), Path(dataset))
 
     def build(config: dict[str, Any]) -> tuple[Sdk, dict[str, Any]]:
         sdk = Sdk(verbose=verbose)

@@ -1,8 +1,8 @@
-"""Samples in the layout that the SDK takes: NCHW, whatever the network's own is."""
+"""Samples as the SDK takes them: NCHW, whatever the network's own layout is; frames for YUV."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.backends.rknn.sdk import frames
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 
 Array = NDArray[Any]
@@ -20,28 +21,60 @@ def to_sdk(array: Array, params: Mapping[str, Any]) -> Array:
 
     The SDK turns a TFLite network, which is NHWC, into NCHW, and its data must be so already.
     """
-    is_nhwc = params["source_kind"] == "tflite" and not params["rknn"].get("input_is_nchw")
-    if is_nhwc and array.ndim == 4:
+    if channel_axis(params) == -1 and array.ndim == 4:
         return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
     return array
 
 
-def for_sdk(samples: PreparedSamples, params: Mapping[str, Any]) -> PreparedSamples:
-    """The same samples in the SDK's layout; files that change are written to `sdk_samples/`."""
-    if params["source_kind"] != "tflite":
+def channel_axis(params: Mapping[str, Any]) -> int:
+    """Where a sample of the network has its channels."""
+    is_nhwc = params["source_kind"] == "tflite" and not params["rknn"].get("input_is_nchw")
+    return -1 if is_nhwc else 1
+
+
+def given(arrays: Sequence[Array], params: Mapping[str, Any]) -> list[Array]:
+    """A sample as simulator and board take it: NCHW, and planes where the file takes frames."""
+    return frames.given([to_sdk(array, params) for array in arrays], params)
+
+
+def seen(arrays: Sequence[Array], params: Mapping[str, Any]) -> list[Array]:
+    """A sample as the network itself then gets it: pixels that came through a frame."""
+    return frames.seen(arrays, params, channel_axis(params))
+
+
+def for_calibration(samples: PreparedSamples, params: Mapping[str, Any]) -> PreparedSamples:
+    """What the SDK calibrates with; files that change are written to `sdk_samples/`."""
+    return _turned(
+        samples, params, lambda arrays: [to_sdk(one, params) for one in seen(arrays, params)]
+    )
+
+
+def for_simulator(samples: PreparedSamples, params: Mapping[str, Any]) -> PreparedSamples:
+    """What accuracy_analysis takes; files that change are written to `sdk_samples/`."""
+    return _turned(samples, params, lambda arrays: given(arrays, params))
+
+
+def _turned(
+    samples: PreparedSamples,
+    params: Mapping[str, Any],
+    turn: Callable[[Sequence[Array]], Sequence[Array]],
+) -> PreparedSamples:
+    is_changed = params["source_kind"] == "tflite" or any(
+        frames.formats(params, len(samples.inputs))
+    )
+    if not is_changed:
         return samples
     folder = Path("sdk_samples")
     folder.mkdir(exist_ok=True)
-    return replace(samples, rows=tuple(_row(row, folder, params) for row in samples.rows))
+    rows = (_saved(turn(arrays), folder, number) for number, arrays in enumerate(samples.arrays()))
+    return replace(samples, rows=tuple(rows))
 
 
-def _row(row: Sequence[Path], folder: Path, params: Mapping[str, Any]) -> tuple[Path, ...]:
-    files = []
-    for file in row:
-        turned = folder / file.name
-        np.save(turned, to_sdk(np.load(file, allow_pickle=False), params))
-        files.append(turned)
-    return tuple(files)
+def _saved(arrays: Sequence[Array], folder: Path, number: int) -> tuple[Path, ...]:
+    files = tuple(folder / f"{number:04d}_{place}.npy" for place in range(len(arrays)))
+    for file, array in zip(files, arrays, strict=True):
+        np.save(file, array)
+    return files
 
 
 def write_list(samples: PreparedSamples, file: Path) -> None:
