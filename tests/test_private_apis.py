@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doit import cmd_base, cmd_run, dependency, doit_cmd, plugin, runner
+from doit import cmd_base, cmd_run, control, dependency, doit_cmd, plugin, runner
 
 from tests.test_floors import MODULES
 
@@ -41,6 +41,11 @@ CALLS: Mapping[str, Given] = {
     "doit.dependency.Dependency": given("backend", "name", "checker"),
     "doit.dependency.Dependency.get_status": given("self", "task", "tasks"),
     "doit.cmd_run.Run.help": given("self"),
+    "doit.cmd_run.Run.execute": given("self", "params", "args"),
+    "doit.control.TaskDispatcher": given("tasks", "targets", "selected"),
+    "doit.control.TaskDispatcher._gen_node": given("self", None, "name"),
+    "doit.control.TaskDispatcher._update_waiting": given("self", "node"),
+    "doit.control.ExecNode.step": given("self"),
     "dvc.repo.Repo": given("root"),
     "dvc.repo.Repo.close": given("self"),
     "dvc.data_cloud.DataCloud.get_remote": given("self"),
@@ -71,6 +76,8 @@ HAS: Mapping[str, tuple[str, ...]] = {
     "doit.cmdparse.CmdParseError": (),
     "dvc.config.NoRemoteError": (),
     "doit.action.BaseAction": (),
+    "doit.control.TaskControl": ("task_dispatcher",),
+    "doit.task.Task": (),
     "doit.cmd_base.Command": ("cmdparser", "get_name", "parse_execute", "help", "execute"),
     "doit.cmd_run.Run": ("name", "help"),
     "doit.dependency.FileChangedChecker": (
@@ -114,6 +121,15 @@ DOES: Mapping[str, Callable[[], bool]] = {
         dependency.Dependency.get_status, "if not get_log and result.status == 'run'"
     ),
     "a run's exit code 2 is an error's": lambda: runner.ERROR == 2 and runner.FAILURE == 1,
+    "doit's run makes its control, and that its dispatcher, by these names": lambda: (
+        tells(cmd_run.Run._execute, "TaskControl(self.task_list")
+        and tells(cmd_run.Run._execute, "self.control.task_dispatcher()")
+        and tells(control.TaskControl.task_dispatcher, "self.targets, self.selected_tasks")
+    ),
+    "a dispatcher has what ours works on": lambda: all(
+        tells(control.TaskDispatcher.__init__, f"self.{name} = ")
+        for name in ("nodes", "waiting", "ready", "generator")
+    ),
     "DoitMain has config and task_loader": lambda: (
         tells(doit_cmd.DoitMain.__init__, "self.config")
         and tells(doit_cmd.DoitMain.__init__, "self.task_loader")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.front.doit import progress
+from pipelines.record import costs
+from pipelines.record.costs import Cost
 
 
 @pytest.mark.parametrize(
@@ -26,9 +28,12 @@ def test_says_which_step_how_long_and_what_is_usual(
 
 
 def test_times_are_kept_and_others_stay(tmp_path: Path) -> None:
-    assert progress.times(tmp_path) == {}
-    progress.remember(tmp_path, {"a": 1.5, "b": 2})
-    progress.remember(tmp_path, {"b": 3})
-    assert progress.times(tmp_path) == {"a": 1.5, "b": 3}
-    (tmp_path / ".npumake" / "times.json").write_text("[")
-    assert progress.times(tmp_path) == {}
+    assert costs.read(tmp_path) == {}
+    costs.remember(tmp_path, {"a": Cost(1.5, 10), "b": Cost(2)})
+    costs.remember(tmp_path, {"b": Cost(3, 20)})
+    assert costs.read(tmp_path) == {"a": (1.5, 10), "b": (3, 20)}
+    file = tmp_path / ".npumake" / "costs.json"
+    file.write_text('{"a": [1], "b": [2, -1], "c": "x", "d": [2, true], "e": [1, 2]}')
+    assert costs.read(tmp_path) == {"e": (1, 2)}
+    file.write_text("[")
+    assert costs.read(tmp_path) == {}

@@ -39,6 +39,7 @@ class Builder:
     locks: Locks = field(init=False)
     store: Store = field(init=False)
     worker: Worker = field(init=False)
+    peaks: dict[str, int] = field(default_factory=dict)  # step that ran -> bytes
 
     def __post_init__(self) -> None:
         self.contents = Contents(self.root, self.root / ".npumake" / "contents.txt")
@@ -124,6 +125,7 @@ class Builder:
     def _run(self, step: Step, facts: Facts) -> None:
         self._require_inside(step)
         result = self.worker.run(step, self.log_of(step))
+        self.peaks[step.name] = result.peak_bytes
         try:
             self._require_same(step, facts)
             self._keep(step, facts, result)

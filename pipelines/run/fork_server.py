@@ -85,26 +85,31 @@ def obey(order: dict[str, Any], jobs: dict[int, int], events: Any) -> None:
 
 def reap(jobs: dict[int, int], events: Any) -> None:
     """Tell of each job that has ended, once nothing that it started runs any more."""
-    for process, status in ended():
+    for process, status, peak_bytes in ended():
         if process in jobs:
-            wait_for_group(process)
             told = {"event": "ended", "number": jobs.pop(process), "status": status}
+            told["peak_bytes"] = max(peak_bytes, wait_for_group(process))
             print(json.dumps(told), file=events)
 
 
-def ended() -> Iterator[tuple[int, int]]:
-    """Children that have ended, and their wait status."""
+def ended() -> Iterator[tuple[int, int, int]]:
+    """Children that have ended, their wait status, and their peak of memory in bytes."""
     with contextlib.suppress(ChildProcessError):
-        while (end := os.waitpid(-1, os.WNOHANG))[0]:
-            yield end
+        while (end := os.wait4(-1, os.WNOHANG))[0]:
+            yield end[0], end[1], 1024 * end[2].ru_maxrss
 
 
-def wait_for_group(process: int) -> None:
-    """Kill what is left of the group of a job that has ended, and wait until it is gone."""
+def wait_for_group(process: int) -> int:
+    """Kill what is left of the group of a job that has ended, and wait until it is gone.
+
+    Returns the peak of memory of what was left.
+    """
+    peak_bytes = 0
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.killpg(process, signal.SIGKILL)
         while True:
-            os.waitpid(-process, 0)
+            peak_bytes = max(peak_bytes, 1024 * os.wait4(-process, 0)[2].ru_maxrss)
+    return peak_bytes
 
 
 def stop(processes: Iterable[int]) -> None:

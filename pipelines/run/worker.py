@@ -61,10 +61,14 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """Folder that holds the step's outputs, not yet in place. The caller removes `folder`."""
+    """Folder that holds the step's outputs, not yet in place. The caller removes `folder`.
+
+    peak_bytes: of the largest process of its jobs.
+    """
 
     folder: Path
     out: Path
+    peak_bytes: int = 0
 
 
 class Worker:
@@ -86,8 +90,7 @@ class Worker:
         log.write_bytes(b"")
         try:
             inputs = _lay_out(step, folder, self._root)
-            for work in step.work():
-                self._run_one(work, folder, inputs, log, end)
+            peaks = [self._run_one(work, folder, inputs, log, end) for work in step.work()]
             _require_outputs(step, folder / "out")
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -98,7 +101,7 @@ class Worker:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return Result(folder, folder / "out")
+        return Result(folder, folder / "out", max(peaks, default=0))
 
     def close(self) -> None:
         """Stop every server and whatever still runs in it."""
@@ -114,7 +117,8 @@ class Worker:
         inputs: Mapping[str, str],
         log: Path,
         end: float | None,
-    ) -> None:
+    ) -> int:
+        """Returns the bytes of its largest process."""
         order = {
             "module": work.module,
             "params": work.params,
@@ -125,12 +129,13 @@ class Worker:
         }
         with log.open("a", encoding="utf-8") as file:
             print(f"=== {work.module} in {work.toolchain}", file=file)
-        status = self._server(work.toolchain).run(order, end)
+        status, peak_bytes = self._server(work.toolchain).run(order, end)
         if self._is_stopped:
             raise Stopped
         if status != 0:
             told = _explain(status, work.toolchain, folder, log, self._root)
             raise Failed(told, _refusal(folder).get("cure"))
+        return peak_bytes
 
     def _server(self, name: str) -> _Server:
         with self._guard:
@@ -197,13 +202,13 @@ class _Server:
             )
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def run(self, order: dict[str, Any], end: float | None = None) -> int:
-        """Run one job to its end. Returns its wait status.
+    def run(self, order: dict[str, Any], end: float | None = None) -> tuple[int, int]:
+        """Run one job to its end. Returns its wait status, and its peak of memory in bytes.
 
         end: by time.monotonic(). Raises _OutOfTime there, once the job is dead.
         """
         number = next(self._numbers)
-        done, status = threading.Event(), [-1]
+        done, status = threading.Event(), [-1, 0]
         with self._guard:
             self._waiting[number] = (done, status)
         self._send({**order, "number": number})
@@ -220,7 +225,7 @@ class _Server:
                 f"toolchain {self._name} died\n  {lines}\n"
                 f"  see {self._log}; to make it anew: ./doit toolchains --remake {self._name}"
             )
-        return status[0]
+        return status[0], status[1]
 
     def close(self) -> None:
         self.is_alive = False
@@ -246,7 +251,7 @@ class _Server:
             if event["event"] == "ended":
                 with self._guard:
                     done, status = self._waiting.pop(event["number"])
-                status[0] = event["status"]
+                status[:] = event["status"], event["peak_bytes"]
                 done.set()
         self.is_alive = False
         with self._guard:

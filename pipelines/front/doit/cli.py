@@ -33,7 +33,7 @@ from pipelines.files import console, engine_files
 from pipelines.files.commands import OWN
 from pipelines.files.engine import CODE, IS_PINNED
 from pipelines.files.where import Problems, did_you_mean
-from pipelines.front.doit import overview, reporter, runtime_parts, sparing, words
+from pipelines.front.doit import overview, reporter, runtime_parts, sparing, turns, words
 from pipelines.front.doit.lock_backend import ContentChecker, LockBackend
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.front.doit.tasks import tasks
@@ -272,6 +272,7 @@ def _run(
         _make_toolchains(project, expected, is_pulling)
         if selected or not project.spared:
             project.invocation.settled = expected.settled
+            project.invocation.turns = turns.of_run(project, expected)
             code = _execute(project, doit, ["run", *options, *names])
             project.invocation.settled = None
         else:

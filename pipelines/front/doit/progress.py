@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
-
-from pipelines.files import atomic
 
 _TICK_S = 1.0
 
@@ -44,24 +40,3 @@ class Ticker:
     def _run(self) -> None:
         while not self._ended.wait(_TICK_S):
             self._tick()
-
-
-def times(root: Path) -> dict[str, float]:
-    """Step -> seconds of its last run here; empty where nothing is remembered."""
-    try:
-        held = json.loads(_file(root).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    known = held.items() if isinstance(held, dict) else ()
-    return {name: float(value) for name, value in known if isinstance(value, int | float)}
-
-
-def remember(root: Path, found: Mapping[str, float]) -> None:
-    """Keep what `times` returns, with what is kept already."""
-    if found:
-        data = json.dumps(times(root) | dict(found), sort_keys=True).encode()
-        atomic.remember(_file(root), data)
-
-
-def _file(root: Path) -> Path:
-    return root / ".npumake" / "times.json"

@@ -14,6 +14,8 @@ from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.doit import progress, sealing
 from pipelines.front.doit.tasks import STOPPED
+from pipelines.record import costs
+from pipelines.record.costs import Cost
 from pipelines.record.facts import NEVER
 from pipelines.report import gates, rows
 from pipelines.report.rows import Run, Told
@@ -54,7 +56,8 @@ class StepReporter:
                 todo += tasks[name].task_dep
         self._selected = names
         self._steps = sum(1 for name in names if name in self.project.plan.steps)
-        self._times = progress.times(self.project.root)
+        held = costs.read(self.project.root)
+        self._times = {name: cost.seconds for name, cost in held.items()}
         self._said = time.monotonic()
         self._ticker = progress.Ticker(self._tick)
         longest = max((len(name) for name in names if name in self.project.plan.steps), default=0)
@@ -117,11 +120,11 @@ class StepReporter:
         if self._ticker is not None:
             self._ticker.end()
         ran = {
-            name: d.elapsed_s
+            name: Cost(d.elapsed_s, self.project.builder.peaks.get(name, 0))
             for name, d in self._invocation.done.items()
             if d.outcome is Outcome.RAN
         }
-        progress.remember(self.project.root, ran)
+        costs.remember(self.project.root, ran)
         with self._guard:
             self._interrupted = list(self._running)
             self._running.clear()

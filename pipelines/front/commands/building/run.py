@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from doit import cmd_run
+
+from pipelines.building.project import Project
+from pipelines.front.doit.turns import Control
 
 _PULL = """
 
@@ -17,6 +22,13 @@ _PULL = """
 
 class Run(cmd_run.Run):  # type: ignore[misc]
     name = "run"
+    project: Project
+
+    def execute(self, params: Any, args: Any) -> Any:
+        assert self.project.invocation.turns is not None  # cli makes them for every run
+        Control.turns = self.project.invocation.turns
+        cmd_run.TaskControl = Control  # the name by which doit makes it
+        return super().execute(params, args)
 
     def help(self) -> str:
         return f"{super().help().rstrip()}{_PULL}"
