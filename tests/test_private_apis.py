@@ -43,7 +43,7 @@ CALLS: Mapping[str, Given] = {
     "doit.cmd_run.Run.help": given("self"),
     "doit.cmd_run.Run.execute": given("self", "params", "args"),
     "doit.control.TaskDispatcher": given("tasks", "targets", "selected"),
-    "doit.control.TaskDispatcher._gen_node": given("self", None, "name"),
+    "doit.control.TaskDispatcher._gen_node": given("self", "parent", "name"),
     "doit.control.TaskDispatcher._update_waiting": given("self", "node"),
     "doit.control.ExecNode.step": given("self"),
     "dvc.repo.Repo": given("root"),
