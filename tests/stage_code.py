@@ -22,6 +22,7 @@ import tempfile
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -149,14 +150,16 @@ def _docstrings(tree: ast.AST) -> Iterator[tuple[int, int]]:
 
 def _defaults() -> dict[str, Any]:
     """Section or dataclass -> what a key is where no recipe says it."""
+    options = (type(target.options).__module__ for target in _plain_recipe().targets.values())
     classes = [
         each
-        for each in vars(model).values()
+        for module in (model, *map(import_module, options))
+        for each in vars(module).values()
         if isinstance(each, type) and dataclasses.is_dataclass(each)
     ]
     told = {f"section {each.name}": plain(each.defaults) for each in DEFINITIONS.sections}
     return told | {
-        each.__name__: {
+        f"{each.__module__}.{each.__name__}": {
             field.name: repr(field.default)
             for field in dataclasses.fields(each)
             if field.default is not dataclasses.MISSING
@@ -197,7 +200,8 @@ def resolved() -> dict[str, Any]:
     return {**found, "toolchains": dict(_toolchains())}
 
 
-def _plain_steps() -> list[Step]:
+@cache
+def _plain_plan() -> plans.Plan:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         folder = root / "models" / "plain"
@@ -205,11 +209,19 @@ def _plain_steps() -> list[Step]:
         (folder / "recipe.yaml").write_text(PLAIN)
         for file in ("plain.onnx", "plain_x.npy", "plain_y.npy"):
             (folder / file).write_bytes(b"")
-        plan = plans.make(recipes.load_all(root), root)
-        (recipe,) = plan.recipes.values()
-        target = recipe.targets["plain-rknn"]
-        search = tune_steps.search_step(recipe, target, root, "plain", {}, "plain")
-        return [*plan.steps.values(), search]
+        return plans.make(recipes.load_all(root), root)
+
+
+def _plain_recipe() -> model.Recipe:
+    (recipe,) = _plain_plan().recipes.values()
+    return recipe
+
+
+def _plain_steps() -> list[Step]:
+    recipe = _plain_recipe()
+    target = recipe.targets["plain-rknn"]
+    search = tune_steps.search_step(recipe, target, ROOT, "plain", {}, "plain")
+    return [*_plain_plan().steps.values(), search]
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pipelines.backends.recipes import load
+from pipelines.backends.rknn.recipe.options import options
 from pipelines.doctor import search, trial
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
@@ -54,7 +55,7 @@ def test_a_trial_has_facts_and_a_place_of_its_own(given: Recipe) -> None:
     target = given.targets["rk3588"]
     varied, varied_target = trial.vary(given, target, BOTH)
     assert varied.build == f"build/trials/{BOTH.key(target)}"
-    assert varied_target.quantize.rknn == {"single_core_mode": True}
+    assert options(varied_target).quantize.rknn == {"single_core_mode": True}
     assert varied.simplify.rewrite == ("fold_batch_norm", "merge_groups")
     assert varied.raw["targets"]["rk3588"]["quantize"] == {"rknn": {"single_core_mode": True}}
     same, _ = trial.vary(given, target, Remedy())

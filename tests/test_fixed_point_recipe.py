@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from pipelines.backends import json_schema
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.backends.recipes import load
 from pipelines.building import dvc_yaml, plan
 from pipelines.building.plan import Plan
 from pipelines.files.where import Problems
-from pipelines.recipe.define.model import Evaluate, FixedPoint, Gates, Quantize, Recipe, Samples
+from pipelines.recipe.define.model import Evaluate, Gates, Recipe, Samples
 from pipelines.recipe.yaml.tree import compose
 from tests.test_recipe import JUNK, places
 
@@ -208,21 +209,19 @@ SWEEP = HEAD + (
 def test_one_target(tiny: Path) -> None:
     target = parse(tiny, ONE).targets["int8"]
     assert (target.family, target.platform, target.toolchain) == ("int8", None, "core")
-    assert target.fixed_point == FixedPoint(16, "B16", weights="channel")
-    assert target.quantize == Quantize(calibration=Samples(npy={"x": "x.npy", "user": "y.npy"}))
+    assert target.options == FixedPoint(16, "B16", weights="channel")
+    assert target.calibration == Samples(npy={"x": "x.npy", "user": "y.npy"})
 
 
 def test_a_sweep_is_a_target_for_each_value(tiny: Path) -> None:
     targets = parse(tiny, SWEEP).targets
     int8 = ["int8-s4-b8", "int8-s4-b16", "int8-s8-b8", "int8-s8-b16"]
     assert list(targets) == [*int8, "rk3588", "plain-s1", "plain-s0p5"]
-    assert targets["int8-s8-b16"].fixed_point == FixedPoint(
-        {"x": 8}, "B16", "truncate", equalize=False
-    )
-    assert targets["plain-s0p5"].fixed_point == FixedPoint(0.5, shifts="constant")
+    assert targets["int8-s8-b16"].options == FixedPoint({"x": 8}, "B16", "truncate", equalize=False)
+    assert targets["plain-s0p5"].options == FixedPoint(0.5, shifts="constant")
     assert {targets[name].family for name in int8} == {"int8"}
     calibration = Samples(npy={"x": "x.npy", "user": "y.npy"}, samples=2)
-    assert targets["int8-s4-b8"].quantize.calibration == calibration
+    assert targets["int8-s4-b8"].calibration == calibration
 
 
 def test_a_target_has_gates_of_its_own(tiny: Path) -> None:

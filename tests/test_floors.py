@@ -152,11 +152,13 @@ BY_NAME = {
     "pipelines.front.commands.models.new": "reads the vendor's model_config.yml",
     "pipelines.front.commands.models.quantize": "one file by fixed_point, without a recipe",
     "pipelines.front.commands.models.runtime": "runs the vendor's runtime",
+    "pipelines.front.commands.models.tune": "chooses among the SDK's types of layers",
     "pipelines.front.doit.runtime_parts": "fetches the vendor's runtime",
     "pipelines.front.commands.releases.which": "reads .rknn files",
     "pipelines.release": "reads .rknn files",
     "pipelines.report.comparison.side": "reads .rknn files",
     "pipelines.report.inspecting": "reads .rknn files",
+    "pipelines.report.accuracy_table": "a sweep of fixed_point, by its options",
     "pipelines.report.gates": "the runtime's verdicts, in their order",
 }
 

@@ -22,14 +22,13 @@ from pipelines.backends.fixed_point.recipe import keys as fixed_point
 from pipelines.backends.recipes import load, load_all
 from pipelines.backends.rknn.recipe import keys as rknn
 from pipelines.backends.rknn.recipe import vendor
+from pipelines.backends.rknn.recipe.options import Build, Quantize, options
 from pipelines.backends.table import BACKENDS, DEFINITIONS
 from pipelines.files.where import Problems, Where
 from pipelines.recipe.define import model, sections
 from pipelines.recipe.define.model import (
     Analyze,
-    Build,
     Input,
-    Quantize,
     Recipe,
     Samples,
     Simplify,
@@ -239,33 +238,33 @@ def test_a_target_sees_the_recipe_with_its_own_keys_over_it(tiny: Path) -> None:
     layers = {"/head/Add_output_0": "float16", "459": "int16"}
     plain = targets["rk3588"]
     assert (plain.platform, plain.backend, plain.toolchain) == ("rk3588", "rknn", "rknn-2.5.0")
-    assert plain.quantize == Quantize(
-        calibration=Samples(images="data/faces", samples=20),
+    assert plain.calibration == Samples(images="data/faces", samples=20)
+    assert options(plain).quantize == Quantize(
         rknn={"optimization_level": 3, "op_target": {"a": "cpu"}},
     )
-    assert plain.build == Build(layers=layers)
+    assert options(plain).build == Build(layers=layers)
     assert plain.analyze == Analyze(Samples(images="data/faces", samples=3))
-    assert plain.rknn == {"load": "convert"}
+    assert options(plain).load == {"load": "convert"}
     assert plain.where == Where(FILE, 16, 3)
 
     other = targets["rk3566"]
-    assert other.quantize.algorithm == "kl_divergence"
-    assert other.quantize.calibration == Samples(images="data/faces", samples=5)
-    assert other.build.layers == {**layers, "head": "int8"}
+    assert options(other).quantize.algorithm == "kl_divergence"
+    assert other.calibration == Samples(images="data/faces", samples=5)
+    assert options(other).build.layers == {**layers, "head": "int8"}
 
     old = targets["old"]
     assert (old.platform, old.toolchain) == ("rk3588", "rknn-2.3.2")
-    assert old.quantize.calibration == Samples(npy=("x.npy",), samples=20)
-    options = {"optimization_level": 3, "op_target": {"b": "gpu"}, "single_core_mode": True}
-    assert old.quantize.rknn == options
+    assert old.calibration == Samples(npy=("x.npy",), samples=20)
+    config = {"optimization_level": 3, "op_target": {"b": "gpu"}, "single_core_mode": True}
+    assert options(old).quantize.rknn == config
     assert old.analyze == Analyze(Samples(list="dataset.txt", samples=3))
-    assert old.rknn == {"load": "convert", "outputs": ["459", "head"]}
+    assert options(old).load == {"load": "convert", "outputs": ["459", "head"]}
 
 
 def test_a_float_target_inherits_no_hybrid_layers(tiny: Path) -> None:
     target = parse(tiny, GOOD).targets["float"]
-    assert target.quantize.dtype == "float16"
-    assert target.build == Build()
+    assert options(target).quantize.dtype == "float16"
+    assert options(target).build == Build()
 
 
 def test_null_takes_an_option_back_to_the_default(tiny: Path) -> None:
@@ -273,7 +272,7 @@ def test_null_takes_an_option_back_to_the_default(tiny: Path) -> None:
         HEAD + INPUT + "quantize: {calibration: {images: data/faces}, rknn: {custom_string: x}}\n"
     )
     recipe = parse(tiny, text + "targets: {rk3588: {quantize: {rknn: {custom_string: null}}}}\n")
-    assert recipe.targets["rk3588"].quantize.rknn == {}
+    assert options(recipe.targets["rk3588"]).quantize.rknn == {}
 
 
 @pytest.mark.parametrize(
@@ -311,9 +310,10 @@ def test_platform_aliases_become_the_sdk_s_name(tiny: Path) -> None:
 
 def test_merged_and_aliased_values(tiny: Path) -> None:
     targets = parse(tiny, ACCEPTED["aliases and merges"]).targets
-    assert targets["rk3566"].quantize == targets["rk3588"].quantize
-    assert targets["rk3568"].quantize.algorithm == "mmse"
-    assert targets["rk3568"].build == Build(auto_hybrid=True)
+    assert options(targets["rk3566"]).quantize == options(targets["rk3588"]).quantize
+    assert targets["rk3566"].calibration == targets["rk3588"].calibration
+    assert options(targets["rk3568"]).quantize.algorithm == "mmse"
+    assert options(targets["rk3568"]).build == Build(auto_hybrid=True)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,8 @@ def test_comments_and_the_order_of_keys_are_no_change(tiny: Path) -> None:
     assert commented.where("gates").line == recipe.where("gates").line + 2
     moved = parse(tiny, yaml.safe_dump(shuffled(yaml.safe_load(GOOD)), sort_keys=False))
     assert moved.raw == recipe.raw
-    assert moved.targets["rk3588"].quantize == recipe.targets["rk3588"].quantize
+    assert options(moved.targets["rk3588"]).quantize == options(recipe.targets["rk3588"]).quantize
+    assert moved.targets["rk3588"].calibration == recipe.targets["rk3588"].calibration
     assert parse(tiny, GOOD.replace("samples: 20", "samples: 21")).raw != recipe.raw
 
 
@@ -575,6 +576,7 @@ def test_every_key_is_documented() -> None:
 def test_every_field_of_the_model_is_a_key(section: Section, of: type) -> None:
     fields = {field.name for field in dataclasses.fields(of)}
     beside = {"name", "kind", "file", "function"}  # the key above, and what `torch:` etc. hold
+    beside |= {"calibration"}  # model.Target has it, whatever the backend
     beside |= {"value"}  # of an input: model.Constant has it
     assert fields - beside == set(section.keys) - set(sections.SOURCES) - beside
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pipelines.backends.recipes import load
+from pipelines.backends.rknn.recipe.options import options
 from pipelines.doctor import trial
 from pipelines.doctor.applicable import Applicable
 from pipelines.doctor.remedy import Remedy
@@ -93,7 +94,7 @@ targets:
     assert yaml.safe_load("\n".join(found[1].lines(given, target))) == {
         "targets": {"rk3588": {"quantize": {"dtype": "float16"}}}
     }
-    assert trial.vary(given, target, found[1])[1].quantize.dtype == "float16"
+    assert options(trial.vary(given, target, found[1])[1]).quantize.dtype == "float16"
 
 
 def test_nothing_that_builds_is_told_with_all_failures() -> None:

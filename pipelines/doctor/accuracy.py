@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from pipelines.backends.rknn.recipe.options import options
 from pipelines.doctor.applicable import Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
@@ -21,8 +22,9 @@ def remedies(found: Applicable, target: Target, left_out: Collection[str]) -> li
     together = found.firing(rewrites) if len(rewrites) > 1 else ()
     stacks = [(name,) for name in (*rewrites, *found.cuts)] + ([together] if together else [])
     algorithms = []
-    if target.quantize.dtype not in ("float16", "prequantized"):
-        now = target.quantize.algorithm
+    quantize = options(target).quantize
+    if quantize.is_done_here:
+        now = quantize.algorithm
         algorithms = [name for name in ALGORITHMS if name not in (now, *left_out)]
     return [
         *(Remedy(names) for names in stacks),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from pipelines.backends.rknn.recipe.options import options, varied
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.recipe.edit import set_value
 
@@ -80,13 +81,8 @@ class Remedy:
 
     def varied(self, target: Target) -> Target:
         """The target with the remedy's own part of it."""
-        quantize = replace(
-            target.quantize,
-            rknn={**target.quantize.rknn, **self.options},
-            dtype=self.dtype or target.quantize.dtype,
-            algorithm=self.algorithm or target.quantize.algorithm,
-        )
-        return replace(target, quantize=quantize)
+        config = {**options(target).quantize.rknn, **self.options}
+        return varied(target, quantize={"rknn": config, **self._own}, build={})
 
     def changes(self, recipe: Recipe, target: Target) -> list[tuple[tuple[str, ...], Any]]:
         """(path in the recipe, value) of all that the remedy writes."""

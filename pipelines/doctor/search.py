@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.backends.rknn.recipe.options import options
 from pipelines.backends.rknn.recipe.vendor import MULTI_CORE, PLATFORM_ALIASES
 from pipelines.building.builder import Builder
 from pipelines.doctor import trial
@@ -80,16 +81,16 @@ def options_for(platform: str, left_out: Collection[str]) -> list[Remedy]:
 
 def pruning_for(target: Target, left_out: Collection[str]) -> list[Remedy]:
     """The SDK's own cure of dead channels, where the recipe does not ask for it yet."""
-    is_tried = PRUNING not in left_out and not target.quantize.rknn.get(PRUNING)
+    is_tried = PRUNING not in left_out and not options(target).quantize.rknn.get(PRUNING)
     return [Remedy(options={PRUNING: True})] if is_tried else []
 
 
 def plainer_for(target: Target, left_out: Collection[str]) -> list[Remedy]:
     """What makes more networks build, at a cost: last of what keeps the outputs."""
     remedies = []
-    if _LEVEL not in left_out and target.quantize.rknn.get(_LEVEL) != 0:
+    if _LEVEL not in left_out and options(target).quantize.rknn.get(_LEVEL) != 0:
         remedies.append(Remedy(options={_LEVEL: 0}))
-    if _DTYPE not in left_out and target.quantize.dtype not in ("float16", "prequantized"):
+    if _DTYPE not in left_out and options(target).quantize.is_done_here:
         remedies.append(Remedy(dtype="float16"))
     return remedies
 

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.files import console
-from pipelines.recipe.define.model import FixedPoint, Recipe, Target
+from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.stage import built
 from quant.report import target_metrics
 
@@ -85,7 +86,7 @@ class Panel:
 def points(root: Path, recipe: Recipe, target: Target) -> list[Point] | None:
     """A target's; none where the recipe has no labelled data, None where it is not analyzed."""
     report = root / built(recipe, f"{target.name}/report/metrics.json")
-    if not report.is_file() or target.fixed_point is None:
+    if not report.is_file() or not isinstance(target.options, FixedPoint):
         return None
     accuracy = target_metrics.read(report).accuracy
     if accuracy is None:
@@ -94,9 +95,7 @@ def points(root: Path, recipe: Recipe, target: Target) -> list[Point] | None:
     if len(by_output) > 1:
         by_output[MEAN] = accuracy
     return [
-        _point(
-            recipe, target, target.fixed_point, output, {"samples": accuracy["samples"], **found}
-        )
+        _point(recipe, target, target.options, output, {"samples": accuracy["samples"], **found})
         for output, found in (by_output or {"": accuracy}).items()
     ]
 

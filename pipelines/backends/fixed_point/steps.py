@@ -12,7 +12,8 @@ from typing import Any
 
 from pipelines.backends.fixed_point.recipe import sweep
 from pipelines.backends.fixed_point.recipe.keys import KEYS as FIXED_POINT
-from pipelines.recipe.define.model import FixedPoint, Recipe, Samples, Target
+from pipelines.backends.fixed_point.recipe.options import options
+from pipelines.recipe.define.model import Recipe, Samples, Target
 from pipelines.stages.stage import (
     Step,
     Work,
@@ -48,11 +49,6 @@ def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
     return {kind: f"{recipe.model}_quant.{kind}" for kind in kinds}
 
 
-def options(target: Target) -> FixedPoint:
-    assert target.fixed_point is not None, target.name
-    return target.fixed_point
-
-
 def _folder(recipe: Recipe, target: Target) -> str:
     return built(recipe, f"{target.family}/quantize")
 
@@ -77,7 +73,7 @@ def _params(recipe: Recipe, samples: Samples | None, **more: Any) -> dict[str, A
 def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     chosen = options(target)
     is_calibrated = chosen.shifts == "calibrated"
-    calibration = target.quantize.calibration if is_calibrated else None
+    calibration = target.calibration if is_calibrated else None
     own = {key: getattr(chosen, key) for key in _OF_QUANTIZE}
     params = _params(recipe, calibration, **own)
     prepare = (samples_work(params),) if calibration else ()

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.recipe.define.model import Recipe, Runtime, Samples, Target
+from pipelines.backends.rknn.recipe.options import Runtime, options
+from pipelines.recipe.define.model import Recipe, Samples, Target
 from pipelines.recipe.define.sections import CUTS
 from pipelines.stages.stage import (
     Step,
@@ -33,7 +34,8 @@ def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
     """The target's steps, in order."""
     one_call = is_one_call(target)
     quantize = [] if one_call else [quantize_step(recipe, target, root)]
-    runtime = [] if target.runtime is None else [_runtime(recipe, target, target.runtime)]
+    asked = options(target).runtime
+    runtime = [] if asked is None else [_runtime(recipe, target, asked)]
     return [
         *quantize,
         build_step(recipe, target, root),
@@ -42,17 +44,12 @@ def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
     ]
 
 
-def is_quantized_here(target: Target) -> bool:
-    """Whether the SDK quantizes, and so needs calibration data."""
-    return target.quantize.dtype not in ("float16", "prequantized")
-
-
 def is_one_call(target: Target) -> bool:
     """Whether the SDK's single `build` must make the file: no step 1 exists for these."""
-    quantize = target.quantize
+    quantize = options(target).quantize
     return (
-        not is_quantized_here(target)
-        or target.build.auto_hybrid
+        not quantize.is_done_here
+        or options(target).build.auto_hybrid
         or quantize.algorithm == "gdq"
         or bool(quantize.rknn.get("dynamic_input"))
         or has_yuv_inputs(target)
@@ -61,12 +58,12 @@ def is_one_call(target: Target) -> bool:
 
 def has_yuv_inputs(target: Target) -> bool:
     """Whether the file takes an image as its Y and UV planes. Step 2 forgets the option."""
-    return any(target.quantize.rknn.get("inputs_yuv_fmt") or ())
+    return any(options(target).quantize.rknn.get("inputs_yuv_fmt") or ())
 
 
 def is_direct(target: Target) -> bool:
     """Whether the SDK loads the source itself, so that simplify is skipped."""
-    return target.rknn.get("load") == "direct"
+    return options(target).load.get("load") == "direct"
 
 
 def network(recipe: Recipe, target: Target) -> str:
@@ -80,12 +77,12 @@ _CONTROL = "compiler_control_file"  # the one option of RKNN.config that names a
 
 
 def _control_input(recipe: Recipe, target: Target) -> dict[str, str]:
-    file = target.quantize.rknn.get(_CONTROL)
+    file = options(target).quantize.rknn.get(_CONTROL)
     return {_CONTROL: in_folder(recipe, file)} if file else {}
 
 
 def job_params(recipe: Recipe, target: Target, samples: Samples | None = None) -> dict[str, Any]:
-    quantize = plain(target.quantize)
+    quantize = plain(options(target).quantize)
     if file := quantize["rknn"].get(_CONTROL):
         quantize["rknn"][_CONTROL] = f"in/{_CONTROL}{PurePosixPath(file).suffix}"
     return {
@@ -94,8 +91,8 @@ def job_params(recipe: Recipe, target: Target, samples: Samples | None = None) -
         "source_kind": recipe.source.kind if is_direct(target) else "onnx",
         "inputs": plain(recipe.inputs),
         "quantize": quantize,
-        "build": plain(target.build),
-        "rknn": plain(target.rknn),
+        "build": plain(options(target).build),
+        "rknn": plain(options(target).load),
         "samples": plain(samples),
         "evaluate": None,
     }
@@ -107,7 +104,7 @@ def read_sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]
 
 
 def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
-    calibration = target.quantize.calibration
+    calibration = target.calibration
 
     def work() -> tuple[Work, ...]:
         params = job_params(recipe, target, calibration)
@@ -136,8 +133,8 @@ def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
 
 
 def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
-    needs_data = is_one_call(target) and is_quantized_here(target)
-    samples = target.quantize.calibration if needs_data else None
+    needs_data = is_one_call(target) and options(target).quantize.is_done_here
+    samples = target.calibration if needs_data else None
     name = target.name
     if is_one_call(target):
         inputs = {"model": network(recipe, target), **data_inputs(recipe, samples, root)}
@@ -174,7 +171,7 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
 
 def _artifacts(target: Target) -> list[str]:
     """Files and folders that build makes for this target's options."""
-    return ["model.rknn", "build.json", *(["cpp"] if target.build.cpp_gen_cfg else [])]
+    return ["model.rknn", "build.json", *(["cpp"] if options(target).build.cpp_gen_cfg else [])]
 
 
 def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
@@ -218,8 +215,8 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
 
 def _needs_calibration(target: Target, samples: Samples | None) -> bool:
     """Whether compiling again needs other data than `samples`: one call quantized the file."""
-    is_compiled_from_data = is_one_call(target) and is_quantized_here(target)
-    return is_compiled_from_data and target.quantize.calibration != samples
+    is_compiled_from_data = is_one_call(target) and options(target).quantize.is_done_here
+    return is_compiled_from_data and target.calibration != samples
 
 
 def _inputs_again(
@@ -236,10 +233,10 @@ def _inputs_again(
         **data_inputs(recipe, samples, root),
         **(more or {}),
     }
-    if target.quantize.dtype == "prequantized":
+    if options(target).quantize.dtype == "prequantized":
         del inputs["float"]
     if _needs_calibration(target, samples):
-        inputs |= _renamed(data_inputs(recipe, target.quantize.calibration, root))
+        inputs |= _renamed(data_inputs(recipe, target.calibration, root))
     return inputs
 
 
@@ -249,7 +246,7 @@ def _work_again(
     """The jobs of such a step: the data, then `module`."""
     prepare = [samples_work(params)]
     if _needs_calibration(target, samples):
-        again = {**params, "calibration": plain(target.quantize.calibration)}
+        again = {**params, "calibration": plain(target.calibration)}
         prepare.append(Work("core", "pipelines.stages.samples.jobs.calibration", again))
     return (*prepare, Work(target.toolchain, module, params))
 
@@ -341,7 +338,7 @@ _REFERENCES = 3  # samples that a board's program can be tested with
 
 def handoff_step(recipe: Recipe, target: Target, root: Path) -> Step:
     """A step outside the plan: references for the board's program, of the samples of analyze."""
-    samples = target.analyze.samples or target.quantize.calibration
+    samples = target.analyze.samples or target.calibration
     if samples is not None:
         samples = dataclasses.replace(samples, samples=None, at_most=_REFERENCES)
 

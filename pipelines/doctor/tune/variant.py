@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.backends.rknn.recipe.options import varied
 from pipelines.doctor.remedy import Remedy
 from pipelines.recipe.define.model import Recipe, Target
 
@@ -31,10 +32,9 @@ class Variant(Remedy):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def varied(self, target: Target) -> Target:
-        build = replace(target.build, layers=self.layers, auto_hybrid=self.vendor == AUTO)
-        hybrid = {PROPOSAL: True} if self.vendor == PROPOSAL else {}
-        quantize = replace(target.quantize, hybrid=hybrid or target.quantize.hybrid)
-        return replace(target, build=build, quantize=quantize)
+        hybrid = {"hybrid": {PROPOSAL: True}} if self.vendor == PROPOSAL else {}
+        build = {"layers": self.layers, "auto_hybrid": self.vendor == AUTO}
+        return varied(target, quantize=hybrid, build=build)
 
     def changes(self, recipe: Recipe, target: Target) -> list[tuple[tuple[str, ...], Any]]:
         place = ("targets", target.name)

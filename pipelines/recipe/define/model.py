@@ -74,34 +74,6 @@ class Simplify:
 
 
 @dataclass(frozen=True)
-class Quantize:
-    """Calibration and every option of the SDK's `config`.
-
-    dtype: w8a8, w8a16, w16a16i_dfp, w4a16, float16 (no quantization), or prequantized
-    (the source is already quantized: QDQ ONNX, int8 TFLite).
-    """
-
-    dtype: str = "w8a8"
-    algorithm: str = "normal"
-    method: str = "channel"
-    calibration: Samples | None = None
-    rknn_batch_size: int | None = None
-    hybrid: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # arguments of hybrid_quantization_step1
-    rknn: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # options of RKNN.config, by their own names
-
-
-@dataclass(frozen=True)
-class Build:
-    layers: Mapping[str, str] = field(default_factory=dict)  # tensor -> float16, int16 or int8
-    auto_hybrid: bool = False
-    cpp_gen_cfg: bool = False
-
-
-@dataclass(frozen=True)
 class Analyze:
     """sdk: the vendor's own analysis in any case, beside ours."""
 
@@ -142,38 +114,16 @@ class Gates:
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """The vendor's runtime. librknnrt: a copy of it, None for the pinned one."""
-
-    librknnrt: str | None = None
-
-
-@dataclass(frozen=True)
 class Limits:
     minutes: float | None = None  # that one step may run
-
-
-@dataclass(frozen=True)
-class FixedPoint:
-    """How the backend fixed_point quantizes; one point of a sweep."""
-
-    input_scale: float | Mapping[str, float]  # whole from 1 on
-    bias_mode: str = "B16"
-    rounding: str = "compensated"
-    shifts: str = "calibrated"
-    weights: str = "tensor"
-    weight_rounding: str = "auto"
-    equalize: bool = True
-    unsupported: str = "refuse"
-    activations: str = "signed"
 
 
 @dataclass(frozen=True)
 class Target:
     """One thing to build for, with the recipe's sections as this target sees them.
 
-    family: the target's name in the recipe, which the targets of a sweep share. platform, toolchain
-    and rknn are of the backend rknn, fixed_point of the backend of that name.
+    family: the target's name in the recipe, which the targets of a sweep share. platform: None
+    where any processor will do. options: what its backend alone reads, of a class of its own.
     """
 
     name: str
@@ -181,14 +131,11 @@ class Target:
     backend: str
     platform: str | None
     toolchain: str
-    quantize: Quantize
-    build: Build
+    calibration: Samples | None
     analyze: Analyze
-    rknn: Mapping[str, Any]  # load: convert|direct, and options of the SDK's load_*
     where: Where
-    fixed_point: FixedPoint | None = None
+    options: object
     gates: Gates = Gates()
-    runtime: Runtime | None = None  # None: no step asks it
     is_baseline: bool = False  # bad on purpose: the table says so
 
 

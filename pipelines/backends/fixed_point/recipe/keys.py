@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.recipe.define import model
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.recipe.define.sections import CALIBRATION, defaults_of
 from pipelines.recipe.kinds.containers import Either, ListOf, MapOf
 from pipelines.recipe.kinds.scalars import Choice, Flag
@@ -66,7 +66,7 @@ KEYS: Mapping[str, Key] = {
         "scale that uses all of its codes. Nearer to float, most with `weights: channel`.",
     ),
 }
-DEFAULTS = defaults_of(model.FixedPoint)
+DEFAULTS = defaults_of(FixedPoint)
 SECTIONS = {
     "quantize": Section(
         "quantize",

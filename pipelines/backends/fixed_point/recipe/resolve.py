@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pipelines.backends.fixed_point.recipe import sweep
 from pipelines.backends.fixed_point.recipe.keys import KEYS
-from pipelines.recipe.define.model import Build, FixedPoint, Gates, Quantize, Target
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
+from pipelines.recipe.define.model import Gates, Target
 from pipelines.recipe.define.view import View
 from pipelines.recipe.resolve import analyze, samples
 
@@ -22,12 +23,10 @@ def _target(view: View, point: sweep.Point) -> Target:
         backend=view.backend,
         platform=None,
         toolchain="core",
-        quantize=Quantize(calibration=samples(view.get("quantize", "calibration"))),
-        build=Build(),
+        calibration=samples(view.get("quantize", "calibration")),
         analyze=analyze(view),
-        rknn={},
         where=view.target,
+        options=FixedPoint(point.input_scale, point.bias_mode, **choices),
         gates=Gates(**view.section("gates")),
         is_baseline=view.get("baseline"),
-        fixed_point=FixedPoint(point.input_scale, point.bias_mode, **choices),
     )

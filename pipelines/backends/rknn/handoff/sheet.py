@@ -22,6 +22,7 @@ from typing import Any
 
 from pipelines.backends.rknn.file import inspection
 from pipelines.backends.rknn.handoff import ends
+from pipelines.backends.rknn.recipe.options import options
 from pipelines.recipe.define.model import Evaluate, Input, Recipe, Samples, Target
 from quant.samples.label_files import FIRST
 from quant.sha256 import sha256_of
@@ -50,7 +51,7 @@ def make(recipe: Recipe, target: Target, model: Path, references: Path) -> dict[
             for row, told in zip(held["inputs"], made["inputs"], strict=True)
         ],
         "outputs": _outputs(recipe, held, made["outputs"]),
-        "dynamic_input": target.quantize.rknn.get("dynamic_input"),
+        "dynamic_input": options(target).quantize.rknn.get("dynamic_input"),
         "tail": None,
         "memory": {
             "weights_bytes": totals.get("weight_bytes"),
@@ -74,7 +75,7 @@ def _give(
         key: list(values) if values is not None else None
         for key, values in (("mean", given.mean), ("std", given.std))
     }
-    is_resized = is_image and _takes_images(target.quantize.calibration)
+    is_resized = is_image and _takes_images(target.calibration)
     return {
         "dtype": told["dtype"].upper(),
         "values": _values(inside, told["is_pixels"], row["dtype"], _plane(frame, row["name"])),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipelines.backends.rknn.recipe import known_mistakes, vendor
+from pipelines.backends.rknn.recipe.options import Build, Quantize
 from pipelines.files.where import nearest
-from pipelines.recipe.define import model
 from pipelines.recipe.define.sections import CALIBRATION, defaults_of
 from pipelines.recipe.kinds.containers import ListOf, MapOf, Nullable
 from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, PathTo
@@ -82,7 +82,7 @@ QUANTIZE = Section(
         "hybrid": Key(HYBRID, HYBRID.doc),
         "rknn": Key(CONFIG, CONFIG.doc),
     },
-    defaults_of(model.Quantize),
+    defaults_of(Quantize) | {"calibration": None},
 )
 
 BUILD = Section(
@@ -97,7 +97,7 @@ BUILD = Section(
         "auto_hybrid": Key(Flag(), "Let the SDK choose the float layers itself."),
         "cpp_gen_cfg": Key(Flag(), "Also generate a C++ project that runs the file."),
     },
-    defaults_of(model.Build),
+    defaults_of(Build),
 )
 
 RKNN = Section(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.backends.rknn.recipe.keys import RKNN
+from pipelines.backends.rknn.recipe.options import Build, Quantize, RknnOptions, Runtime
 from pipelines.backends.rknn.recipe.view import is_quantized, platform_of
-from pipelines.recipe.define.model import Build, Gates, Quantize, Runtime, Target
+from pipelines.recipe.define.model import Gates, Target
 from pipelines.recipe.define.view import Values, View
 from pipelines.recipe.resolve import analyze, samples
 
@@ -23,13 +24,16 @@ def target(view: View) -> Target:
         backend=view.backend,
         platform=platform_of(view),
         toolchain=view.get("toolchain"),
-        quantize=quantize(view),
-        build=build(view),
+        calibration=samples(view.get("quantize", "calibration")),
         analyze=analyze(view),
-        rknn={**RKNN.defaults, **_without_null(view.section("rknn"))},
         where=view.target,
+        options=RknnOptions(
+            quantize(view),
+            build(view),
+            {**RKNN.defaults, **_without_null(view.section("rknn"))},
+            runtime(view),
+        ),
         gates=Gates(**view.section("gates")),
-        runtime=runtime(view),
         is_baseline=view.get("baseline"),
     )
 
@@ -41,7 +45,7 @@ def runtime(view: View) -> Runtime | None:
 
 def quantize(view: View) -> Quantize:
     values = dict(view.section("quantize"))
-    values["calibration"] = samples(values.get("calibration"))
+    values.pop("calibration", None)
     values["rknn"] = _without_null(values.get("rknn", {}))
     values["hybrid"] = dict(values.get("hybrid", {})) if is_quantized(view) else {}
     return Quantize(**values)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.fixed_point.recipe.keys import KEYS as FIXED_POINT
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.backends.fixed_point.steps import TOOLCHAIN
 from pipelines.files import atomic, console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
-from pipelines.recipe.define.model import FixedPoint
 from pipelines.recipe.kinds.scalars import Choice
 from pipelines.recipe.kinds.scale import FRACTIONS, WORDS
 from pipelines.record.step import Step, Work

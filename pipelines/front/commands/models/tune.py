@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.backends.rknn.recipe.options import options
 from pipelines.building.project import Project
 from pipelines.doctor.trial import builder_of_trials
 from pipelines.doctor.tune import candidates, pareto
@@ -84,15 +85,16 @@ def _one(recipe: Recipe, targets: Sequence[Target]) -> tuple[Recipe, Target]:
 
 def _require_open(recipe: Recipe, target: Target, goal: Goal) -> None:
     """That the target's layers are still to be chosen."""
-    name, dtype = f"{recipe.model}@{target.name}", target.quantize.dtype
+    name, chosen = f"{recipe.model}@{target.name}", options(target)
+    dtype = chosen.quantize.dtype
     if dtype == "float16":
         raise UsageError(f"{name} is float16 as a whole", "tune an int8 target: `dtype: w8a8`")
     if dtype == "prequantized":
         raise UsageError(f"{name} was quantized before it came here", "tune its float source")
     for key, value in (
-        ("build.layers", target.build.layers),
-        ("build.auto_hybrid", target.build.auto_hybrid),
-        ("quantize.hybrid", target.quantize.hybrid),
+        ("build.layers", chosen.build.layers),
+        ("build.auto_hybrid", chosen.build.auto_hybrid),
+        ("quantize.hybrid", chosen.quantize.hybrid),
     ):
         if value:
             raise UsageError(
