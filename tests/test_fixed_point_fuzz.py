@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from quant.fault import Fault
-from quant.fixed_point.calibration.ranges import data_free_samples, observe, with_outputs
+from quant.fixed_point.calibration.ranges import data_free_samples, observe
 from quant.fixed_point.calibration.tuning import Tuner
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.lower import lower
@@ -26,6 +26,7 @@ from quant.fixed_point.operators import LOWERINGS
 from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
+from quant.graph.reals import with_outputs
 from tests.random_graphs import random_graph
 
 GRAPHS = 600

@@ -17,11 +17,10 @@ from quant.fixed_point.calibration.magnitudes import Magnitudes
 from quant.fixed_point.calibration.ranges import (
     Range,
     data_free_samples,
-    float_tensors,
     observe,
-    with_outputs,
 )
 from quant.graph.graph import Graph
+from quant.graph.reals import float_tensors, with_outputs
 from tests.graph_builder import Builder, parsed
 
 Samples = list[dict[str, NDArray[Any]]]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quant.execution.run import FloatRun
-from quant.fixed_point.calibration.ranges import with_outputs
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network import reference, whole_numbers
@@ -25,6 +24,7 @@ from quant.fixed_point.prepare import prepare
 from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
+from quant.graph.reals import with_outputs
 from quant.report.metrics import cosine
 from quant.tflite.export import export
 from tests.test_realworld import ULTRAFACE

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.backends.fixed_point.jobs.prepared import Prepared
 from quant.execution.run import FloatRun
-from quant.fixed_point.calibration.ranges import observe, with_outputs
+from quant.fixed_point.calibration.ranges import observe
 from quant.fixed_point.calibration.taps import Taps, TapSums
 from quant.fixed_point.calibration.tuning import (
     Tuner,
@@ -31,6 +31,7 @@ from quant.fixed_point.lowering.gptq import round_weights
 from quant.fixed_point.network import reference
 from quant.fixed_point.network.options import BIAS_MODES, Options
 from quant.fixed_point.onnx.to_onnx import to_onnx
+from quant.graph.reals import with_outputs
 from tests.graph_builder import parsed
 
 Array = NDArray[Any]

@@ -8,6 +8,7 @@ from pipelines.backends.table import BACKENDS, DEFINITIONS
 from pipelines.files.engine import CODE
 from pipelines.files.markdown import table
 from pipelines.recipe.kinds.section import Key, Section
+from pipelines.stages.backend import Backend
 
 FILE = "docs/recipe.md"
 
@@ -28,8 +29,8 @@ A recipe is `models/NAME/recipe.yaml`. Its first line lets editors complete and 
 - A target's `quantize`, `build`, `analyze`, `rknn` and `gates` override the recipe's key by key,
   and options (`rknn`, `hybrid`, `layers`) one by one. Naming other calibration data replaces the
   data. `null` takes an option back to the SDK's default.
-- A target of the backend `fixed_point` reads `quantize: {calibration: ...}` and `analyze`, and the
-  keys of a target that name it ([fixed_point.md](fixed_point.md)).
+- A target reads the keys of its own backend, which the table of [backends](#backends) tells, beside
+  those of every backend; one of another backend is refused.
 - Names of models and targets: a-z and 0-9, and between them `_` and `-`; no command's name.
 - No key may be named `size` or `nfiles`: DVC leaves such keys out of its cache keys.
 - Values are read as YAML 1.2: `on` and `12:30` are text, `1e-3` is a number. Aliases and `<<` work.
@@ -66,8 +67,17 @@ def _default(value: Any) -> str:
 
 
 def _backends() -> str:
-    rows = [(f"`{name}`", backend.keys.doc) for name, backend in BACKENDS.items()]
-    return "## Backends\n\n" + table(("Backend", "Builds for"), rows)
+    rows = [(f"`{name}`", one.keys.doc, _read_by(one)) for name, one in BACKENDS.items()]
+    return "## Backends\n\n" + table(("Backend", "Builds for", "Reads"), rows)
+
+
+def _read_by(backend: Backend) -> str:
+    """Keys of a target and sections; of a section that it has not all of, the keys."""
+    own = [f"`{key}`" for key in backend.keys.keys]
+    for name, section in backend.keys.sections.items():
+        is_whole = len(section.keys) == len(DEFINITIONS.own[name].keys)
+        own.append(f"`{name}`" if is_whole else f"`{name}: {{{', '.join(section.keys)}}}`")
+    return ", ".join(own)
 
 
 def main() -> None:

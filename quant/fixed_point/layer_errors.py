@@ -11,12 +11,11 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.execution.run import FloatRun
-from quant.fixed_point.calibration.ranges import with_outputs
 from quant.fixed_point.network import network as net
 from quant.fixed_point.network.network import Network, integer_names
 from quant.fixed_point.onnx.to_onnx import to_isolated_onnx, to_onnx
-from quant.report.layer_error import Distance, Error, Row, over_samples
-from quant.report.metrics import NotFinite, cosine, euclidean
+from quant.graph.reals import with_outputs
+from quant.report.layer_error import Distance, Error, Row, distance, over_samples
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -33,12 +32,7 @@ class _Layer:
 
     def distance(self, floats: Arrays, codes: Array) -> Distance:
         """Of the codes' reals from the float tensor."""
-        expected = floats[self.source]
-        actual = codes / np.float32(self.scale)
-        try:
-            return Distance(cosine(expected, actual), euclidean(expected, actual))
-        except NotFinite:
-            return Distance(float("nan"), float("nan"))
+        return distance(floats[self.source], codes / np.float32(self.scale))
 
 
 def layer_errors(

@@ -87,9 +87,9 @@ def _readers(nodes: Iterable[tuple[Any, Sequence[str]]]) -> Mapping[str, Any]:
 
 
 def _served(readers: Mapping[str, onnx.NodeProto], name: str) -> tuple[str | None, str | None]:
-    """The node that a constant is there for, behind the Cast that makes it float."""
+    """The node that a constant is there for, behind the Cast or the like that makes it float."""
     node = readers.get(name)
-    if node is not None and node.op_type == "Cast":
+    if node is not None and node.op_type in ("Cast", "DequantizeLinear"):
         node = readers.get(node.output[0], node)
     return (None, None) if node is None else (label(node), operator(node))
 

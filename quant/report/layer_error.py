@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quant.report.metrics import Array, NotFinite, cosine, euclidean
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -102,6 +104,14 @@ class Worst:
 
     cosine: float
     tensor: str
+
+
+def distance(expected: Array, actual: Array) -> Distance:
+    """Of two tensors of the same shape. NaN where one isn't finite."""
+    try:
+        return Distance(cosine(expected, actual), euclidean(expected, actual))
+    except NotFinite:
+        return Distance(float("nan"), float("nan"))
 
 
 def over_samples(distances: Sequence[Distance]) -> Error:

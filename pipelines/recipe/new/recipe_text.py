@@ -24,7 +24,10 @@ _WORDS = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a recipe is written from. notes: what was seen and not used."""
+    """All that a recipe is written from. notes: what was seen and not used.
+
+    examples: targets of other backends, as one would write them.
+    """
 
     model: str
     network: Network
@@ -33,6 +36,7 @@ class Parts:
     data: Data | None
     platform: str
     dependencies: Sequence[str] = ()
+    examples: Sequence[str] = ()
     is_quantized: bool = True
     quantize: Mapping[str, Any] | None = None
     rknn: Mapping[str, Any] | None = None
@@ -43,9 +47,14 @@ class Parts:
 def text(parts: Parts) -> str:
     blocks = (_head(parts), _source(parts), _inputs(parts), _outputs(parts), _quantize(parts))
     lines = [line for block in blocks if (made := list(block)) for line in (*made, "")]
-    target = f"  {parts.platform}: {{}}"
-    return "\n".join([*lines, "# One entry a target; other platforms are in docs/recipe.md.",
-                      "targets:", target, ""])  # fmt: skip
+    return "\n".join([*lines, *_targets(parts), ""])
+
+
+def _targets(parts: Parts) -> Iterator[str]:
+    yield "# One entry a target; other platforms and backends are in docs/recipe.md."
+    yield "targets:"
+    yield f"  {parts.platform}: {{}}"
+    yield from (f"  # {example}" for example in parts.examples if parts.data is not None)
 
 
 def _head(parts: Parts) -> Iterator[str]:

@@ -18,10 +18,10 @@ from quant.fixed_point.calibration.magnitudes import Magnitudes
 from quant.fixed_point.calibration.softmax_axis import softmax_axis
 from quant.fixed_point.calibration.tuning import Tuner
 from quant.graph.graph import Graph
+from quant.graph.reals import float_tensors, with_outputs
 from quant.graph.types import TensorType, input_types
 
 DATA_FREE_SAMPLES = 256
-_REALS = ("float16", "float32", "float64")
 _UNSEEN = math.log(256)  # exp(-5.5) is half of the last place
 
 
@@ -149,23 +149,6 @@ def _joined(one: Range | None, other: Range) -> Range:
     if one is None:
         return other
     return Range(min(one.low, other.low), max(one.high, other.high))
-
-
-def float_tensors(graph: Graph) -> list[str]:
-    """The float tensors that nodes compute, in order."""
-    names = [name for node in graph.nodes for name in node.output if name]
-    types = {name: graph.type(name) for name in names}
-    return [name for name, type_ in types.items() if type_ and type_.dtype in _REALS]
-
-
-def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
-    """The model with `names` as its only outputs."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    del made.graph.output[:]
-    for name in names:
-        made.graph.output.add().name = name
-    return made
 
 
 def data_free_samples(

@@ -24,6 +24,7 @@ from typing import Any
 from pipelines.backends.fixed_point.jobs.files import Files, prove
 from pipelines.backends.fixed_point.jobs.opened import Opened
 from pipelines.run.jobs.job import Job
+from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network, accuracy, agreement, combined, scores
 from pipelines.stages.compare.jobs.comparison import compare, worst_output
 from pipelines.stages.compare.jobs.evaluation import evaluation
@@ -33,7 +34,7 @@ from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
 from quant.fixed_point.calibration.ranges import data_free_samples
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.network.network import FloatNode
-from quant.report import bytes_report, file_bytes, layer_error, target_metrics
+from quant.report import file_bytes, layer_error
 from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport, Row
 from quant.report.target_metrics import Metrics
@@ -71,9 +72,8 @@ def run(job: Job) -> None:
         size_ratio=sizes["artifact"] / sizes["onnx"],
         **(_evaluation(job, labelled, opened) if labelled else {}),
     )
-    _write(job.out / "report", report, metrics, _bytes_report(job, opened.files, not floats))
-    for sentence in report.findings:
-        print(f"finding: {sentence}")
+    held = _bytes_report(job, opened.files, not floats)
+    reports.write(job.out / "report", report, metrics, held)
 
 
 def _feeds(opened: Opened) -> list[Outputs]:
@@ -82,14 +82,6 @@ def _feeds(opened: Opened) -> list[Outputs]:
         return list(islice(data_free_samples(opened.prepared.model), _RANDOM))
     samples = prepared_samples.read(_SAMPLES, opened.inputs)
     return [opened.feeds(arrays) for arrays in samples.arrays()]
-
-
-def _write(folder: Path, report: LayerReport, metrics: Metrics, held: BytesReport) -> None:
-    folder.mkdir(parents=True)
-    (folder / "layers.json").write_text(layer_error.to_json(report))
-    (folder / "layers.csv").write_text(layer_error.to_csv(report))
-    (folder / "metrics.json").write_text(target_metrics.to_json(metrics))
-    (folder / "bytes.json").write_text(bytes_report.to_json(held))
 
 
 def _not_finite(rows: Sequence[Row]) -> list[str]:

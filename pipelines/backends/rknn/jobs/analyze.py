@@ -42,13 +42,14 @@ from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
 from pipelines.backends.rknn.sdk.diagnosis import diagnosed
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network
 from pipelines.stages.compare.jobs.comparison import worst_output
 from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 from quant.graph import file as graph_file
-from quant.report import bytes_report, layer_error, source_network_onnx, target_metrics
+from quant.report import layer_error, source_network_onnx
 from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport
 from quant.report.sums import total
@@ -89,8 +90,6 @@ def run(job: Job) -> None:
         overflow=_overflow(job, samples) if _is_bad(outputs) else None,
         **measured,
     )
-    folder = job.out / "report"
-    folder.mkdir(parents=True)
     seen = accuracy_evidence.gather(
         job.inputs.get("quantize"),
         build,
@@ -101,16 +100,9 @@ def run(job: Job) -> None:
         {} if samples.is_random else samples.statistics,
     )
     report = replace(report, findings=(*report.findings, *findings), causes=tuple(causes_of(seen)))
-    (folder / "layers.json").write_text(layer_error.to_json(report))
-    (folder / "layers.csv").write_text(layer_error.to_csv(report))
+    folder = job.out / "report"
+    reports.write(folder, report, metrics, _bytes_report(job, build, metrics.sizes["onnx"]))
     (folder / "error_analysis.txt").write_text(found.text)
-    (folder / "metrics.json").write_text(target_metrics.to_json(metrics))
-    held = _bytes_report(job, build, metrics.sizes["onnx"])
-    (folder / "bytes.json").write_text(bytes_report.to_json(held))
-    for sentence in report.findings:
-        print(f"finding: {sentence}")
-    for cause in report.causes:
-        print(f"{'cause' if cause['is_cause'] else 'no cause'}: {cause['message']}")
 
 
 def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipelines.backends.recipes import load
 from pipelines.backends.rknn.recipe import vendor
+from pipelines.backends.table import DEFINITIONS
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.files.commands import COMMANDS
@@ -89,6 +90,7 @@ def _parts(
     )
     if samples and (scaled := data.is_scaled(samples)):
         _leave_out_scaling(settled, scaled)
+    others = [one for one in DEFINITIONS.backends.values() if one.name != DEFINITIONS.default]
     dependencies = [*(module.name for module in found.modules), *look["sides"]]
     parts = recipe_text.Parts(
         name,
@@ -98,6 +100,7 @@ def _parts(
         samples,
         platform,
         dependencies,
+        examples=[one.example for one in others],
         notes=[*look["notes"], *notes],
     )
     return _with_config(parts, config), look["sides"]

@@ -12,8 +12,8 @@ import numpy as np
 
 from pipelines.stages.compare.jobs.float_network import Array, Outputs, turned
 from quant.graph.types import shape_text
-from quant.report.layer_error import Distance, over_samples
-from quant.report.metrics import NotFinite, cosine, euclidean, max_abs_difference
+from quant.report.layer_error import Distance, distance, over_samples
+from quant.report.metrics import max_abs_difference
 from quant.report.output_error import NOT_FINITE, OutputError
 
 
@@ -47,14 +47,13 @@ class Comparison:
     error: OutputError = field(default_factory=OutputError)
 
     def add(self, expected: Array, actual: Array) -> None:
-        try:
-            distance = Distance(cosine(expected, actual), euclidean(expected, actual))
-            difference = max_abs_difference(expected, actual)
+        apart = distance(expected, actual)
+        self.distances.append(apart)
+        self.largest.append(
+            max_abs_difference(expected, actual) if apart.is_finite else float("nan")
+        )
+        if apart.is_finite:
             self.error.add(expected, actual)
-        except NotFinite:
-            distance, difference = Distance(float("nan"), float("nan")), float("nan")
-        self.distances.append(distance)
-        self.largest.append(difference)
 
     def summary(self) -> dict[str, Any]:
         """Worst and mean over the samples, as metrics.json holds them; null where not finite."""
