@@ -11,9 +11,9 @@ from quant.execution.run import run_random
 from quant.graph.check import check_graph
 from quant.graph.graph import Graph
 from quant.graph.types import output_types
-from quant.rewrites import RULES
 from quant.rewrites.apply import Applied, apply
 from quant.rewrites.rule import Rule
+from quant.rewrites.table import RULES
 
 
 def rewritten(rule: str, model: onnx.ModelProto) -> tuple[onnx.ModelProto, Applied]:

@@ -79,12 +79,10 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         *_FIXED_GIVEN,
     ),
 }
-_FINDINGS = "pipelines/backends/rknn/findings/**/*.py"  # imported by their names
 # No import tells of these, and they decide all the same: stages -> files.
 _BESIDE: Mapping[str, tuple[str, ...]] = {
     "rknn.": ("pipelines/backends/rknn/torch_stand_in/**/*.py", "toolchains/toolchains.yaml"),
-    "rknn.analyze": (_FINDINGS,),
-    "rknn.runtime": ("pipelines/backends/rknn/runtime/*.[ct]*", _FINDINGS),
+    "rknn.runtime": ("pipelines/backends/rknn/runtime/*.[ct]*",),
 }
 
 
@@ -111,9 +109,17 @@ def _closure(modules: Iterable[str]) -> set[str]:
     return found
 
 
+# These import every file of some folders, by its name.
+_BY_NAME: Mapping[str, str] = {
+    "quant.rewrites.table": "quant/rewrites/*/*.py",
+    "pipelines.backends.rknn.findings.suspect": "pipelines/backends/rknn/findings/**/*.py",
+}
+
+
 @cache
 def _imported(module: str) -> list[str]:
-    return list(imports(MODULES[module]))
+    files = {*ROOT.glob(_BY_NAME[module])} if module in _BY_NAME else set()
+    return [*imports(MODULES[module]), *(name for name in MODULES if MODULES[name] in files)]
 
 
 def digest(name: str) -> str:

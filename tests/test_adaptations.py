@@ -10,8 +10,8 @@ import pytest
 from onnx import helper
 
 from quant.graph.graph import Graph
-from quant.rewrites import ADAPTATIONS
 from quant.rewrites.apply import apply
+from quant.rewrites.table import ADAPTATIONS
 from tests.graph_builder import Builder
 from tests.rewriting import require_same
 

@@ -22,7 +22,7 @@ from quant.execution.random_inputs import DRAWS, random_inputs
 from quant.execution.run import FloatRun
 from quant.graph.file import read
 from quant.graph.types import input_types
-from quant.rewrites import RULES
+from quant.rewrites.table import RULES
 from tests.conftest import ROOT, real_models
 from tests.test_ledger import built_diseases, built_ultraface
 from tests.workspace import Ran, Workspace

@@ -34,6 +34,8 @@ from pipelines.recipe.define.model import (
     Simplify,
     Source,
 )
+from pipelines.recipe.kinds.containers import ListOf
+from pipelines.recipe.kinds.scalars import Choice
 from pipelines.recipe.kinds.section import Section
 from pipelines.recipe.yaml.tree import compose
 
@@ -603,10 +605,14 @@ def test_what_only_other_backends_read(backend: str, paths: set[tuple[str, ...]]
     assert {path for path, _ in DEFINITIONS.foreign(backend)} == paths
 
 
-def test_rewrites_are_those_of_quant() -> None:
-    from quant.rewrites import RULES
+def test_every_file_of_a_rewrite_is_in_the_table() -> None:
+    from quant.rewrites.table import ADAPTATIONS, RULES
 
-    assert set(sections.REWRITES) == set(RULES)
+    named, adapted = sections.SIMPLIFY.keys["rewrite"].kind, ROOT / "quant/rewrites/adaptations"
+    folders = (ROOT / "quant/rewrites/named", ROOT / "quant/rewrites/cuts")
+    assert set(RULES) == {file.stem for one in folders for file in one.glob("[a-z]*.py")}
+    assert set(ADAPTATIONS) == {file.stem for file in adapted.glob("[a-z]*.py")}
+    assert named == ListOf(Choice("rewrite", tuple(RULES)), unique=True)
 
 
 def test_reading_recipes_imports_nothing_heavy() -> None:

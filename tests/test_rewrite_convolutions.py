@@ -11,8 +11,8 @@ from quant.execution.random_inputs import random_inputs
 from quant.execution.run import FloatRun
 from quant.graph.graph import Graph
 from quant.graph.types import input_types
-from quant.rewrites import RULES
 from quant.rewrites.apply import Applied, apply
+from quant.rewrites.table import RULES
 from tests.graph_builder import Builder, parsed
 from tests.rewriting import reasons, require_the_same, rewritten
 

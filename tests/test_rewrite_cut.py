@@ -14,8 +14,8 @@ from quant.execution.run import FloatRun
 from quant.graph.check import check_graph
 from quant.graph.graph import Graph
 from quant.graph.types import input_types, output_types
-from quant.rewrites import RULES
 from quant.rewrites.apply import Applied, apply
+from quant.rewrites.table import RULES
 from tests.graph_builder import Builder
 from tests.rewriting import reasons
 from tests.test_rewrite_concat import ints

@@ -17,8 +17,9 @@ from quant.graph.check import check_graph
 from quant.graph.graph import Graph
 from quant.graph.operators import operator_counts
 from quant.graph.types import input_types, output_types
-from quant.rewrites import RULES, document
+from quant.rewrites import document
 from quant.rewrites.apply import Applied, apply
+from quant.rewrites.table import RULES
 from tests.conftest import ROOT
 from tests.graph_builder import Array, Builder
 

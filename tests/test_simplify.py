@@ -21,7 +21,7 @@ from quant.graph.check import check_graph
 from quant.graph.names import rename
 from quant.graph.operators import opset
 from quant.graph.types import input_types, output_types
-from quant.rewrites import RULES
+from quant.rewrites.table import RULES
 from tests.graph_builder import Builder, parsed
 from tests.job_runner import Run, Told, ToolchainJobs, Work, jobs_of, run_here
 

@@ -68,7 +68,7 @@ def test_the_plan_runs_what_is_listed() -> None:
     ("file", "stages"),
     [
         ("pipelines/stages/export/jobs/check_onnx.py", {"export"}),
-        ("quant/rewrites/merge_groups.py", {"simplify"}),
+        ("quant/rewrites/named/merge_groups.py", {"simplify"}),
         ("pipelines/backends/rknn/sdk/compile.py", {"rknn.build", "rknn.analyze"}),
         ("pipelines/backends/rknn/torch_stand_in/torch/__init__.py", {"rknn.quantize"}),
         ("toolchains/toolchains.yaml", {"rknn.quantize", "rknn.build", "rknn.analyze"}),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe
 from pipelines.stages.stage import built
+from quant.rewrites.names import CUTS
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Applicable:
 
     def for_bytes(self) -> Applicable:
         """Without the rules that are for accuracy alone."""
-        from quant.rewrites import RULES
+        from quant.rewrites.table import RULES
 
         rewrites, cuts = (
             tuple(name for name in names if RULES[name].saves_bytes)
@@ -34,7 +35,7 @@ class Applicable:
 
     def for_accuracy(self) -> tuple[str, ...]:
         """Rewrites that are for it alone."""
-        from quant.rewrites import RULES
+        from quant.rewrites.table import RULES
 
         return tuple(name for name in self.rewrites if not RULES[name].saves_bytes)
 
@@ -45,8 +46,8 @@ class Applicable:
         """
         from quant.graph.file import read
         from quant.graph.graph import Graph
-        from quant.rewrites import RULES
         from quant.rewrites.apply import apply
+        from quant.rewrites.table import RULES
 
         graph = Graph(read(self.model))
         return tuple(name for name in names if apply(RULES[name], graph).fired)
@@ -57,7 +58,7 @@ def applicable(root: Path, recipe: Recipe, left_out: Collection[str]) -> Applica
     # onnx takes half a second to import, and only the doctor needs it here.
     from quant.graph.file import read
     from quant.graph.graph import Graph
-    from quant.rewrites import RULES
+    from quant.rewrites.table import RULES
 
     model = root / built(recipe, "simplify/model.onnx")
     graph = Graph(read(model))
@@ -69,6 +70,6 @@ def applicable(root: Path, recipe: Recipe, left_out: Collection[str]) -> Applica
     ]
     return Applicable(
         model,
-        tuple(name for name in found if RULES[name].keeps_outputs),
-        tuple(name for name in found if not RULES[name].keeps_outputs),
+        tuple(name for name in found if name not in CUTS),
+        tuple(name for name in found if name in CUTS),
     )

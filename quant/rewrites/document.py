@@ -6,8 +6,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from quant.rewrites import ADAPTATIONS, RULES
 from quant.rewrites.rule import Rule
+from quant.rewrites.table import ADAPTATIONS, RULES
 
 FILE = "docs/rewrites.md"
 _HEAD = """\

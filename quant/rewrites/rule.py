@@ -1,7 +1,7 @@
 """What a rewrite rule is: a pattern, a check whose refusal has a reason, and the rewrite.
 
-A rule is one file here and one line of the table in `quant.rewrites`. Its class docstring is its
-documentation: first line what it does, then why, and how exact it is.
+A rule is one file in named/, cuts/ or adaptations/. Its class docstring is its documentation: first
+line what it does, then why, and how exact it is. PLACE of the file: where it stands among others.
 """
 
 from __future__ import annotations
@@ -53,14 +53,16 @@ M = TypeVar("M", bound=Match)
 class Rule(ABC, Generic[M]):
     """One rewrite of graphs. Subclasses are stateless; their docstring is their documentation."""
 
-    name: str
-    keeps_outputs = True
-    """Whether the network's outputs stay the same tensors, so that no program need change."""
     saves_bytes = True
     """Whether it may make the compiled file smaller; some are for accuracy alone."""
     rounding: float
     """Largest change of an output, as a share of its largest magnitude: rounding in float32, or 0
     for a rule that changes no bit."""
+
+    @property
+    def name(self) -> str:
+        """Its file's."""
+        return type(self).__module__.rpartition(".")[2]
 
     @abstractmethod
     def matches(self, graph: Graph) -> Iterable[M]:

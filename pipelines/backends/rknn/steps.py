@@ -14,7 +14,6 @@ from typing import Any
 
 from pipelines.backends.rknn.recipe.options import Runtime, options
 from pipelines.recipe.define.model import Recipe, Samples, Target
-from pipelines.recipe.define.sections import CUTS
 from pipelines.stages.stage import (
     Step,
     Work,
@@ -27,6 +26,7 @@ from pipelines.stages.stage import (
     sections,
     version,
 )
+from quant.rewrites.names import CUTS
 from quant.rknn import leaks as rknn_leaks
 
 

@@ -21,25 +21,11 @@ from pipelines.recipe.kinds.scalars import (
     Scalar,
 )
 from pipelines.recipe.kinds.section import Key, Section
+from quant.rewrites.names import REWRITES
 from quant.samples.image_names import COLORS, RESIZES
 
 SOURCES = ("torch", "torchscript", "onnx", "tflite", "keras", "saved_model")
 DATA_SOURCES = ("images", "list", "npy")
-REWRITES = (
-    "fold_batch_norm",
-    "drop_dead_channels",
-    "slice_before_concat",
-    "concat_on_spatial_axis",
-    "merge_groups",
-    "split_depthwise_multiplier",
-    "split_average_pool",
-    "pool_as_convolution",
-    "resize_as_convolution",
-    "cut_postprocessing",
-    "split_concat",
-)
-# Those that end the network earlier: simplify makes a tail.onnx of the rest.
-CUTS = ("cut_postprocessing", "split_concat")
 ELEMENT_TYPES = (
     "float32",
     "float16",

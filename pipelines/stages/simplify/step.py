@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe, Samples
-from pipelines.recipe.define.sections import CUTS
 from pipelines.stages.stage import (
     Step,
     Work,
@@ -17,6 +16,7 @@ from pipelines.stages.stage import (
     sections,
     version,
 )
+from quant.rewrites.names import CUTS
 
 # Enough to see a difference that random inputs don't show; each costs two runs of the network.
 _PROOF = 8

@@ -19,7 +19,7 @@ from quant.graph import batch_norm
 from quant.graph.graph import Graph, attribute
 from quant.graph.operators import label
 from quant.rewrites.apply import apply
-from quant.rewrites.fold_batch_norm import FoldBatchNorm
+from quant.rewrites.named.fold_batch_norm import FoldBatchNorm
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm")
 

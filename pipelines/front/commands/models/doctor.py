@@ -21,7 +21,7 @@ from pipelines.front.commands.targets import find
 from pipelines.front.doit.cli import dispatch, jobs_at_once, unknown
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.recipe.define.sections import CUTS, REWRITES
+from quant.rewrites.names import CUTS, REWRITES
 
 _HEAD = ("artifact", "ratio", "Mcycles", "layer", "output", "exact", "remedy")
 _RIGHT = range(len(_HEAD) - 1)

@@ -10,7 +10,7 @@ import onnx
 from quant.graph.graph import Graph
 from quant.graph.names import all_names, free_name, rename
 from quant.rewrites.apply import apply
-from quant.rewrites.fold_batch_norm import BatchNormMatch, FoldBatchNorm
+from quant.rewrites.named.fold_batch_norm import BatchNormMatch, FoldBatchNorm
 
 
 class _IntoConv(FoldBatchNorm):

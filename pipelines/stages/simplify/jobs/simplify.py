@@ -20,8 +20,9 @@ from quant.graph.file import read, save
 from quant.graph.graph import Graph
 from quant.graph.types import TensorType, input_types, input_values, output_types
 from quant.nearest import did_you_mean
-from quant.rewrites import ADAPTATIONS, RULES
 from quant.rewrites.apply import Applied, apply
+from quant.rewrites.names import CUTS
+from quant.rewrites.table import ADAPTATIONS, RULES
 
 # onnx 1.16.1, which rknn-toolkit2 2.3.2 is used with, reads no newer one.
 _NEWEST_IR = 10
@@ -48,7 +49,7 @@ def run(job: Job) -> None:
     for step in steps[1:]:
         proof.next(_finished(step, original))
     save(proof.last.model, job.out / "model.onnx")
-    cuts = [name for name in told["rewrite"] if not RULES[name].keeps_outputs]
+    cuts = [name for name in told["rewrite"] if name in CUTS]
     if cuts:
         save(_tail(proof.last, applied, cuts), job.out / "tail.onnx")
     changes = {

@@ -13,6 +13,8 @@ from quant.graph.names import uses
 from quant.rewrites.convolution import groups, multiplier, require_constant, with_groups
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 60
+
 # Of one number make one, whatever its place.
 _ACTIVATIONS = frozenset(
     {
@@ -52,7 +54,6 @@ class SplitDepthwiseMultiplier(Rule[Match]):
     their magnitudes.
     """
 
-    name = "split_depthwise_multiplier"
     rounding = 2.0**-16
 
     def matches(self, graph: Graph) -> Iterator[Match]:

@@ -13,6 +13,8 @@ from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 from quant.rewrites.window import is_global, kernel, numbers, text
 
+PLACE = 90
+
 
 class PoolAsConvolution(Rule[Match]):
     """Makes a depthwise Conv with equal weights of an AveragePool that does not cover all.
@@ -25,7 +27,6 @@ class PoolAsConvolution(Rule[Match]):
     Exact but for rounding: a mean is the sum of the shares.
     """
 
-    name = "pool_as_convolution"
     saves_bytes = False
     rounding = 2.0**-18
 

@@ -15,6 +15,8 @@ from quant.graph.graph import Array, Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 10
+
 _FOLDS_INTO = ("Conv", "ConvTranspose", "Gemm")
 
 
@@ -56,7 +58,6 @@ class FoldBatchNorm(Rule[BatchNormMatch]):
     products and bias.
     """
 
-    name = "fold_batch_norm"
     rounding = 2.0**-10  # what one layer's rounding becomes depends on all that follow it
 
     def matches(self, graph: Graph) -> Iterator[BatchNormMatch]:

@@ -17,6 +17,8 @@ from quant.rewrites.convolution import (
 )
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 50
+
 # int8 channels lie in groups of 16 in the NPU's memory: no other width is left a group.
 _ALIGNMENT = 16
 # 16 x Conv3x3 of 640 channels in 80 groups, in MB with 16, 32 and 64 channels a group:
@@ -39,7 +41,6 @@ class MergeGroups(Rule[Match]):
     float16) of the sum of their magnitudes.
     """
 
-    name = "merge_groups"
     rounding = 2.0**-16
 
     def matches(self, graph: Graph) -> Iterator[Match]:

@@ -10,6 +10,8 @@ from quant.graph.graph import Graph
 from quant.graph.operators import OWN_DOMAINS, label
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 30
+
 _RECURRENT = ("GRU", "LSTM", "RNN")
 
 
@@ -22,7 +24,6 @@ class NamedStates(Rule[Match]):
     Exact: the outputs are identical bit for bit, for nothing is computed that was not before.
     """
 
-    name = "named_states"
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[Match]:

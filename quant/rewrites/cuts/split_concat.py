@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quant.graph.graph import Graph
-from quant.rewrites.cut_postprocessing import CutMatch, CutPostprocessing
+from quant.rewrites.cuts.cut_postprocessing import CutMatch, CutPostprocessing
+
+PLACE = 20
 
 
 class SplitConcat(CutPostprocessing):
@@ -19,9 +21,7 @@ class SplitConcat(CutPostprocessing):
     program around the network gets other outputs: that is yours to choose.
     """
 
-    name = "split_concat"
     saves_bytes = False
-    keeps_outputs = False
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[CutMatch]:

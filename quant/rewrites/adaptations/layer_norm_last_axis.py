@@ -12,6 +12,8 @@ from quant.graph.graph import Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 50
+
 # onnx's own defaults.
 _AXIS, _EPSILON = -1, 1e-5
 # The SDK normalizes over so many axes itself; over three it fails to reshape.
@@ -28,7 +30,6 @@ class LayerNormLastAxis(Rule[Match]):
     Exact: the outputs are identical bit for bit, for the numbers and their order are the same.
     """
 
-    name = "layer_norm_last_axis"
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[Match]:

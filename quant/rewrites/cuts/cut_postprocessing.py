@@ -12,6 +12,8 @@ from quant.graph.names import uses
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 10
+
 # What an NPU is for: weights, sums over space, normalization.
 _WORK = frozenset(
     {
@@ -49,8 +51,6 @@ class CutPostprocessing(Rule[CutMatch]):
     network to change.
     """
 
-    name = "cut_postprocessing"
-    keeps_outputs = False
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[CutMatch]:

@@ -11,6 +11,8 @@ from quant.graph.graph import Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 40
+
 # Channels lie in groups of 16 bytes in the NPU's memory (NC1HWC2).
 _ALIGNMENT = 16
 
@@ -28,7 +30,6 @@ class ConcatOnSpatialAxis(Rule[Match]):
     Exact: the outputs are identical bit for bit, for only shapes change.
     """
 
-    name = "concat_on_spatial_axis"
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[Match]:

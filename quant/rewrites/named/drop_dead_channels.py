@@ -15,6 +15,8 @@ from quant.graph.graph import Array, Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 20
+
 _BETWEEN = ("Relu", "Clip")
 
 
@@ -47,7 +49,6 @@ class DropDeadChannels(Rule[DeadMatch]):
     order, and constants are added in float64 and rounded once.
     """
 
-    name = "drop_dead_channels"
     rounding = 2.0**-10  # what one layer's rounding becomes depends on all that follow it
 
     def matches(self, graph: Graph) -> Iterator[DeadMatch]:

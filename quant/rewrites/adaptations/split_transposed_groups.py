@@ -12,6 +12,8 @@ from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.convolution import groups, require_constant, with_groups
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 60
+
 
 class SplitTransposedGroups(Rule[Match]):
     """Splits a ConvTranspose of several groups, fewer than channels, into one a group.
@@ -25,7 +27,6 @@ class SplitTransposedGroups(Rule[Match]):
     the sum of their magnitudes.
     """
 
-    name = "split_transposed_groups"
     rounding = 2.0**-16
 
     def matches(self, graph: Graph) -> Iterator[Match]:

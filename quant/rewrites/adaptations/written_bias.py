@@ -12,6 +12,8 @@ from quant.graph.operators import OWN_DOMAINS
 from quant.graph.types import numpy_dtype
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 40
+
 _RECURRENCE, _BIAS = 2, 3  # inputs: [directions, gates * hidden, hidden], [directions, 2 * ...]
 
 
@@ -23,7 +25,6 @@ class WrittenBias(Rule[Match]):
     Exact: the outputs are identical bit for bit, for zeros are added where they were before.
     """
 
-    name = "written_bias"
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[Match]:

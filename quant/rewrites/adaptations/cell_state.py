@@ -9,8 +9,10 @@ import onnx
 
 from quant.graph.graph import Graph, attribute
 from quant.graph.operators import OWN_DOMAINS, label
-from quant.rewrites.last_state import is_read
+from quant.rewrites.adaptations.last_state import is_read
 from quant.rewrites.rule import Match, Rule, Verdict
+
+PLACE = 20
 
 _STATE, _CELL = 1, 2  # outputs Y_h and Y_c: [directions, batch, hidden]
 _HIDDEN = 2  # their last axis
@@ -24,7 +26,6 @@ class CellState(Rule[Match]):
     Exact: the outputs are identical bit for bit, for only places change.
     """
 
-    name = "cell_state"
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[Match]:

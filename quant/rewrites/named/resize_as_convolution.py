@@ -14,6 +14,8 @@ from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 from quant.rewrites.window import numbers, text
 
+PLACE = 80
+
 _TRANSFORMATIONS = ("half_pixel", "pytorch_half_pixel")  # they differ where a length becomes 1
 _FIRST_OPSET = 11  # Resize 10 has no half pixels, Pad 10 no inputs
 
@@ -30,7 +32,6 @@ class ResizeAsConvolution(Rule[Match]):
     repeated as `half_pixel` does. Sums have four terms.
     """
 
-    name = "resize_as_convolution"
     saves_bytes = False
     rounding = 2.0**-20
 

@@ -11,6 +11,8 @@ from quant.graph.graph import Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 10
+
 _STEPS, _DIRECTION = 0, 1  # axes of Y: [steps, directions, batch, hidden]
 _LENGTHS = 4  # input: how many steps each sequence has
 _END = 2**31 - 1
@@ -26,7 +28,6 @@ class LastState(Rule[Match]):
     Exact: the outputs are identical bit for bit, for they are the same numbers at another place.
     """
 
-    name = "last_state"
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[Match]:

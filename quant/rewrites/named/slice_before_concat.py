@@ -11,6 +11,8 @@ from quant.graph.graph import Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict
 
+PLACE = 30
+
 
 class SliceBeforeConcat(Rule[Match]):
     """Slices the parts of a Concat of three axes, where all that reads it are Slices on another.
@@ -24,7 +26,6 @@ class SliceBeforeConcat(Rule[Match]):
     Exact: the outputs are identical bit for bit, for only places change.
     """
 
-    name = "slice_before_concat"
     rounding = 0.0
 
     def matches(self, graph: Graph) -> Iterator[Match]:

@@ -12,6 +12,8 @@ from quant.rewrites.rule import Match, Rule, Verdict
 from quant.rewrites.window import is_global, numbers, text
 from quant.rewrites.window import kernel as window_of
 
+PLACE = 70
+
 # The NPU's pooling takes windows of up to 7x7; measured on rk3588 and rk3576.
 _LARGEST = 7
 
@@ -31,7 +33,6 @@ class SplitAveragePool(Rule[Match]):
     at most n 2^-24 (float32; 2^-11 for float16) of the mean of their magnitudes.
     """
 
-    name = "split_average_pool"
     rounding = 2.0**-16
 
     def matches(self, graph: Graph) -> Iterator[Match]:

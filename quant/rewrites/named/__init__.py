@@ -1,0 +1,1 @@
+"""Rules that a recipe names, which keep the network's outputs."""
