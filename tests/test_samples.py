@@ -65,13 +65,13 @@ class Work:
 
     def use(self, **given: Any) -> None:
         """Set `samples`, with a link to each file."""
-        source = {"images": None, "list": None, "npy": None, "samples": None}
+        source = {"images": None, "list": None, "npy": None, "raw": None, "samples": None}
         self.params["samples"] = source | given
         for key in ("images", "list"):
             if given.get(key):
                 self.link("data", given[key])
-        npy = given.get("npy") or ()
-        for i, name in enumerate(npy.values() if isinstance(npy, Mapping) else npy):
+        files = given.get("npy") or given.get("raw") or ()
+        for i, name in enumerate(files.values() if isinstance(files, Mapping) else files):
             self.link(f"data_{i}", name)
 
     def image(self, name: str, width: int = 5, height: int = 4) -> NDArray[np.uint8]:
@@ -535,7 +535,7 @@ REFUSED: dict[str, tuple[Callable[[Work], None], str, str]] = {
     ),
     "another kind of file in a list": (
         listed("set.txt"),
-        "set.txt: is no image and no npy",
+        "set.txt: is no image, npy or raw file",
         ".png",
     ),
     "a list that mixes batches": (
@@ -588,7 +588,7 @@ REFUSED: dict[str, tuple[Callable[[Work], None], str, str]] = {
     "an npz archive": (npy(b"PK\x03\x04 and so on"), "x.npy: is an npz archive", "each array"),
     "unequal numbers": (
         unequal,
-        "the npy files hold unequal numbers of samples: 4 for `x`, 5 for `y`",
+        "the files hold unequal numbers of samples: 4 for `x`, 5 for `y`",
         "equal",
     ),
     "another input": (wrong_input, "`z` is no input of the network", "`x`, `y`"),

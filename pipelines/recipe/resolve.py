@@ -14,6 +14,7 @@ from pipelines.recipe.define.model import (
     Gates,
     Input,
     Limits,
+    Raw,
     Recipe,
     Samples,
     Simplify,
@@ -70,7 +71,14 @@ def network_input(name: str, values: Values) -> Input:
     for key in ("mean", "std"):
         if key in given:
             given[key] = _per_channel(given[key], count)
+    if "raw" in given:
+        given["raw"] = raw(given["raw"])
     return Input(name=name, **given)
+
+
+def raw(values: Values) -> Raw:
+    shape = tuple(values["shape"]) if "shape" in values else None
+    return Raw(values.get("dtype"), shape, values.get("frame"))
 
 
 def constant(values: Values) -> Constant:
@@ -118,9 +126,10 @@ def _few(found: Samples | None, most: int) -> Samples | None:
 def samples(values: Values | None) -> Samples | None:
     if not values or not has_source(values):
         return None
-    given = {key: values.get(key) for key in (*DATA_SOURCES, "samples")}
-    if isinstance(given["npy"], str):
-        given["npy"] = (given["npy"],)
-    elif isinstance(given["npy"], list):
-        given["npy"] = tuple(given["npy"])
+    given: dict[str, Any] = {key: values.get(key) for key in (*DATA_SOURCES, "samples")}
+    for key in ("npy", "raw"):
+        if isinstance(given[key], str):
+            given[key] = (given[key],)
+        elif isinstance(given[key], list):
+            given[key] = tuple(given[key])
     return Samples(**given)

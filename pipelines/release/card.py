@@ -60,7 +60,7 @@ def _row(cells: Sequence[str]) -> str:
 def _data(samples: Samples | None) -> str:
     if samples is None:
         return "none"
-    held = samples.images or samples.list or samples.npy
+    held = samples.images or samples.list or samples.npy or samples.raw
     many = samples.samples
     return f"`{held}`" + (f", {many} samples" if many else "")
 

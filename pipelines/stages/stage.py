@@ -93,7 +93,8 @@ def data_inputs(recipe: Recipe, samples: Samples | None, root: Path) -> dict[str
         return {"data": in_folder(recipe, samples.images)}
     if samples.list is not None:
         return {"data": in_folder(recipe, samples.list), **_listed(recipe, samples.list, root)}
-    files = samples.npy.values() if isinstance(samples.npy, Mapping) else samples.npy or ()
+    held = samples.npy or samples.raw or ()
+    files = held.values() if isinstance(held, Mapping) else held
     return {f"data_{i}": in_folder(recipe, file) for i, file in enumerate(files)}
 
 

@@ -16,7 +16,7 @@ from quant.samples.files import require_count
 from quant.samples.input_form import InputForm
 from quant.samples.label_files import FIRST, labels_file
 from quant.samples.npy_file import require_npy
-from quant.samples.samples import Named, from_npy
+from quant.samples.samples import Named, from_files
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def write_evaluation(
         InputForm(form.name, (1, *form.single), form.dtype, mean=form.mean, std=form.std)
         for form in forms
     ]
-    source = from_npy(files, single)
+    source = from_files(files, single)
     classes = {output: read(*file) for output, file in labels.items()}
     for output, found in classes.items():
         if len(found) != len(source):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
 COLORS = tuple(CHANNELS)
 DEFAULT_COLORS = {1: "gray", 3: "rgb"}

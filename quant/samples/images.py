@@ -6,16 +6,27 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from quant.fault import Fault
+from quant.samples import deep_images
 from quant.samples.image_names import DEFAULT_COLORS, SUFFIXES, is_image
 
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")  # by content: Pillow's other decoders stay unused
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "PPM",
+    "WEBP",
+    "TIFF",
+)  # by content: Pillow's other decoders stay unused
 # A header of a few bytes can promise any size. Cameras make up to 150 million pixels (450 MB here),
 # networks look at a few million. Pillow has a limit of its own, of 179 million.
 MOST_PIXELS = 150_000_000
@@ -39,7 +50,8 @@ class Frame:
     """What an image must become.
 
     color: rgb, bgr or gray. resize: stretch, letterbox, crop, or None where every image must have
-    this size already. pad: gray value of a letterbox's border.
+    this size already. pad: gray value of a letterbox's border. bits: of a pixel; more than 8 are
+    for gray alone.
     """
 
     width: int
@@ -47,6 +59,7 @@ class Frame:
     color: str
     resize: str | None = None
     pad: int = 114
+    bits: int = 8
 
 
 def list_images(folder: Path, name: str = "") -> list[Path]:
@@ -70,8 +83,8 @@ def list_images(folder: Path, name: str = "") -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def load(path: Path, frame: Frame, name: str = "") -> tuple[NDArray[np.uint8], bool]:
-    """An image as uint8 [height, width, channels] in the frame's colour order.
+def load(path: Path, frame: Frame, name: str = "") -> tuple[NDArray[Any], bool]:
+    """An image as uint8 [height, width, channels] in the frame's colour order; deep ones as uint16.
 
     Returns it and whether it was resized. name: what messages call it. Raises Fault on a file
     that can't be decoded whole, on another kind of image than the frame's colour, and on another
@@ -79,6 +92,8 @@ def load(path: Path, frame: Frame, name: str = "") -> tuple[NDArray[np.uint8], b
     """
     name = name or path.name
     image = decode(path, name)
+    if frame.bits > 8:
+        return deep_images.fitted(image, frame.bits, partial(fit, frame=frame, name=name), name)
     _require_kind(image, frame, name)
     image = image.convert("L" if frame.color == "gray" else "RGB")  # only a palette changes
     fitted = fit(image, frame, name)
@@ -94,6 +109,7 @@ def decode(path: Path, name: str) -> Image.Image:
     try:
         with _opened(path) as image:
             _require_size(image.size, name)
+            _require_whole(image, name)
             image.load()
             return ImageOps.exif_transpose(image)
     except Fault:
@@ -112,7 +128,7 @@ def decode(path: Path, name: str) -> Image.Image:
         ) from error
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path) -> ImageFile:
     with warnings.catch_warnings():  # from half of Pillow's limit on
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(path, formats=FORMATS)
@@ -123,6 +139,19 @@ def _require_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width * height > MOST_PIXELS:
         raise _too_large(f"{name}: {width}x{height} is {width * height:,}, more")
+
+
+def _require_whole(image: ImageFile, name: str) -> None:
+    """Raise Fault where Pillow would read less than is there: one picture, 8 bits of a channel."""
+    frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    if frames > 1:
+        raise Fault(f"{name}: holds {frames} pictures", "save each in a file of its own")
+    if deep_images.is_deep_color(image):
+        raise Fault(
+            f"{name}: the image has 16 bits a channel, and 8 of them would be lost",
+            "save it with 8 bits a channel; or as npy of uint16, channels first: numpy.save(FILE, "
+            "cv2.imread(IMAGE, cv2.IMREAD_UNCHANGED)[..., ::-1].transpose(2, 0, 1))",
+        )
 
 
 def _too_large(what: str) -> Fault:
@@ -148,7 +177,8 @@ def _require_kind(image: Image.Image, frame: Frame, name: str) -> None:
     advice = f"convert it: Image.open(...).convert({wanted!r}).save(...) with Pillow"
     if image.mode.startswith("I"):  # Pillow's convert cuts off above 255 instead
         advice = (
-            "save it with 8 bits a pixel: its values divided by 257, as the board's program does"
+            "write `bits: 16` (or 10, 12, 14) under the input where the network takes such "
+            "numbers; else save it with 8 bits a pixel, as the board's program gives it"
         )
     elif wanted == "L":
         advice += "; npumake does not, since tools weigh red, green and blue differently"
@@ -190,7 +220,7 @@ def letterbox(image: Image.Image, frame: Frame) -> Image.Image:
     """
     width, height = proportional(image.size, frame, inside=True)
     small = image.resize((width, height), Image.Resampling.BILINEAR)
-    color = frame.pad if image.mode == "L" else (frame.pad,) * 3
+    color = (frame.pad,) * 3 if image.mode == "RGB" else frame.pad
     canvas = Image.new(image.mode, (frame.width, frame.height), color)
     canvas.paste(small, ((frame.width - width) // 2, (frame.height - height) // 2))
     return canvas

@@ -12,11 +12,15 @@ from quant.fault import Fault
 from quant.graph.types import TensorType, numpy_dtype
 from quant.samples.image_names import DEFAULT_COLORS
 from quant.samples.images import Frame, channels_last
+from quant.samples.raw_form import RawForm, raw_form
 
 
 @dataclass(frozen=True)
 class InputForm:
-    """shape: with its batch. color, resize and pad are for images; mean and std in pixel units."""
+    """shape: with its batch. color, resize, pad, bits are for images; mean and std in pixel units.
+
+    raw: what a sample in a file of plain numbers is.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -26,6 +30,8 @@ class InputForm:
     pad: int = 114
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    bits: int = 8
+    raw: RawForm | None = None
 
     @property
     def batch(self) -> int:
@@ -53,7 +59,12 @@ class InputForm:
                 f"input `{self.name}` has {channels} channels, and `color: {color}`",
                 "write `color: gray` for 1 channel, `rgb` or `bgr` for 3",
             )
-        return Frame(width, height, color, self.resize, self.pad)
+        if self.bits > 8 and channels != 1:
+            raise Fault(
+                f"input `{self.name}` has {channels} channels, and `bits: {self.bits}`",
+                "such images are read in gray alone; give npy files of uint16",
+            )
+        return Frame(width, height, color, self.resize, self.pad, self.bits)
 
 
 def input_forms(
@@ -89,4 +100,6 @@ def _form(name: str, type_: TensorType, told: Mapping[str, Any], channel_axis: i
         told.get("pad", 114),
         numbers["mean"],
         numbers["std"],
+        told.get("bits") or 8,
+        raw_form(told.get("raw")),
     )

@@ -22,6 +22,13 @@ class NpyFile:
     name: str
     samples: Array
 
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, position: int) -> Array:
+        """One sample with the network's batch."""
+        return np.asarray(self.samples[position])
+
 
 def open_npy(path: Path, form: InputForm, name: str = "") -> NpyFile:
     """An npy file as samples of an input.

@@ -22,11 +22,11 @@ def is_in_ones(mean: Numbers, std: Numbers) -> bool:
     return mean is not None and 0 < max(mean) < 1 and min(mean) >= 0
 
 
-def in_pixel_units(mean: Numbers, std: Numbers) -> str:
+def in_pixel_units(mean: Numbers, std: Numbers, largest: float = LARGEST) -> str:
     """`mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375]`"""
     told = {"mean": mean, "std": std or [1.0]}
     return ", ".join(
-        f"{key}: [{', '.join(f'{round(255 * value, 3):g}' for value in values)}]"
+        f"{key}: [{', '.join(f'{round(largest * value, 3):g}' for value in values)}]"
         for key, values in told.items()
         if values is not None
     )

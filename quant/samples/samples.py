@@ -16,8 +16,12 @@ from quant.samples.image_names import SUFFIXES, is_image
 from quant.samples.images import list_images, load
 from quant.samples.input_form import InputForm
 from quant.samples.npy_file import NpyFile, converted, open_npy
+from quant.samples.raw_file import RawFile, open_raw
+from quant.samples.raw_names import SUFFIXES as RAW_SUFFIXES
+from quant.samples.raw_names import is_raw
 
 Array = NDArray[Any]
+Stacked = NpyFile | RawFile
 Named = tuple[str, Path]  # what messages and reports call a file, and where it is
 
 
@@ -100,7 +104,7 @@ def _is_whole(file: Named, form: InputForm) -> bool:
     if form.batch == 1:
         return True
     name, path = file
-    return not is_image(path.name) and open_npy(path, _of_one(form), name).samples.shape[0] > 1
+    return not is_image(path.name) and len(_stacked(path, form, name)) > 1
 
 
 def _of_one(form: InputForm) -> InputForm:
@@ -116,10 +120,7 @@ def _load(file: Named, form: InputForm) -> tuple[Array, bool]:
         if form.single != pixels.shape:
             pixels = pixels.transpose(2, 0, 1)
         return converted(pixels[None], form, name), resized
-    if path.suffix.lower() != ".npy":
-        kinds = ", ".join((*SUFFIXES, ".npy"))
-        raise Fault(f"{name}: is no image and no npy file by its name", f"known are {kinds}")
-    samples = open_npy(path, _of_one(form), name).samples[:, 0]
+    samples = _stacked(path, form, name)
     if len(samples) not in (1, form.batch):
         raise Fault(
             f"{name}: holds {len(samples)} samples, a file in a list holds one",
@@ -128,19 +129,30 @@ def _load(file: Named, form: InputForm) -> tuple[Array, bool]:
     return converted(samples, form, name), False
 
 
+def _stacked(path: Path, form: InputForm, name: str) -> Array:
+    """The samples of an npy or raw file, [count, *shape of one without its batch]."""
+    if is_raw(path.name):
+        file = open_raw(path, form, name)
+        return file.samples(file.rows)
+    if path.suffix.lower() != ".npy":
+        kinds = ", ".join((*SUFFIXES, ".npy", *RAW_SUFFIXES))
+        raise Fault(f"{name}: is no image, npy or raw file by its name", f"known are {kinds}")
+    return open_npy(path, _of_one(form), name).samples[:, 0]
+
+
 class ArraySource:
-    """npy files of many samples: the files of each input one behind the other."""
+    """npy or raw files of many samples: the files of each input one behind the other."""
 
     noun = "samples"
 
-    def __init__(self, files: Sequence[Sequence[NpyFile]], forms: Sequence[InputForm]) -> None:
+    def __init__(self, files: Sequence[Sequence[Stacked]], forms: Sequence[InputForm]) -> None:
         self.files, self.forms = files, forms
-        counts = [sum(len(file.samples) for file in column) for column in files]
+        counts = [sum(map(len, column)) for column in files]
         if len(set(counts)) > 1:
             said = ", ".join(
                 f"{count} for `{form.name}`" for count, form in zip(counts, forms, strict=True)
             )
-            raise Fault(f"the npy files hold unequal numbers of samples: {said}", "make them equal")
+            raise Fault(f"the files hold unequal numbers of samples: {said}", "make them equal")
         self.count = counts[0]
 
     def __len__(self) -> int:
@@ -151,17 +163,17 @@ class ArraySource:
         for column, form in zip(self.files, self.forms, strict=True):
             file, position = _locate(column, index)
             name = f"{file.name}[{position}]"
-            arrays.append(converted(np.asarray(file.samples[position]), form, name))
+            arrays.append(converted(file.batch(position), form, name))
             names.append(name)
         return Sample(arrays, names)
 
 
-def _locate(files: Sequence[NpyFile], index: int) -> tuple[NpyFile, int]:
+def _locate(files: Sequence[Stacked], index: int) -> tuple[Stacked, int]:
     """The file that holds a sample, and its number there."""
     for file in files:
-        if index < len(file.samples):
+        if index < len(file):
             return file, index
-        index -= len(file.samples)
+        index -= len(file)
     raise IndexError(index)
 
 
@@ -185,13 +197,26 @@ def from_list(file: Path, forms: Sequence[InputForm], name: str) -> Source:
     return FileSource(rows, forms, f"lines of `{name}`")
 
 
-def from_npy(files: Mapping[str, Sequence[Named]], forms: Sequence[InputForm]) -> Source:
-    """npy files by input name. Raises Fault on an input without files, or files without input."""
+def from_files(files: Mapping[str, Sequence[Named]], forms: Sequence[InputForm]) -> Source:
+    """npy or raw files by input. Raises Fault on an input without files, or files without input."""
     names = [form.name for form in forms]
     for name in [*files, *names]:
         if name not in files or name not in names:
-            what = "has no npy files" if name in names else "is no input of the network"
+            what = "has no files" if name in names else "is no input of the network"
             listing = ", ".join(f"`{known}`" for known in names)
             raise Fault(f"`{name}` {what}", f"name a file for each of {listing}")
-    columns = [[open_npy(path, form, name) for name, path in files[form.name]] for form in forms]
+    columns = [[_opened(file, form) for file in files[form.name]] for form in forms]
     return ArraySource(columns, forms)
+
+
+def _opened(file: Named, form: InputForm) -> Stacked:
+    name, path = file
+    if not is_raw(name):
+        return open_npy(path, form, name)
+    found = open_raw(path, form, name)
+    if len(found.rows) % form.batch:
+        raise Fault(
+            f"{name}: {len(found.rows)} samples do not fill batches of {form.batch}",
+            f"give a multiple of {form.batch}",
+        )
+    return found

@@ -62,12 +62,14 @@ def require_units(form: InputForm, found: Statistics) -> None:
     """Raises Fault where mean and std are for data in 0 to 1, and the samples are pixels."""
     if found.low is None or found.high is None or not pixel_units.is_in_ones(form.mean, form.std):
         return
-    if found.low >= 0 and pixel_units.PIXELS < found.high <= pixel_units.LARGEST:
+    most = 2**form.bits - 1
+    if found.low >= 0 and pixel_units.PIXELS < found.high <= most:
+        meant = pixel_units.in_pixel_units(form.mean, form.std, most)
         raise Fault(
             f"input `{form.name}`: its mean and std are for data in 0 to 1, and the samples go "
             f"from {found.low:g} to {found.high:g}",
-            f"in pixel units? write `{pixel_units.in_pixel_units(form.mean, form.std)}`; where "
-            "they are meant as they stand, divide the data and delete mean and std",
+            f"in pixel units? write `{meant}`; where they are meant as they stand, divide the data "
+            "and delete mean and std",
         )
 
 

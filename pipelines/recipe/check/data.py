@@ -20,7 +20,7 @@ def check_analysis(view: View) -> None:
     if BAD in (analyze, data) or not analyze or has_source(analyze) or has_source(data):
         return
     what = "`analyze` has no data, and there is no calibration data to take instead"
-    view.tree.add(view.key("analyze"), what, "add `images:`, `list:` or `npy:` to it")
+    view.tree.add(view.key("analyze"), what, "add `images:`, `list:`, `npy:` or `raw:` to it")
 
 
 def check_sources(view: View) -> None:
@@ -31,9 +31,13 @@ def check_sources(view: View) -> None:
             continue
         if data.get("images") not in (None, BAD):
             _check_images(view, view.where(*path, "images"))
-        if data.get("npy") not in (None, BAD):
-            place = partial(view.key, *path, "npy")
-            check_npy(view.tree, view.recipe, data["npy"], view.where(*path, "npy"), place)
+        for kind in ("npy", "raw"):
+            if data.get(kind) not in (None, BAD):
+                place = partial(view.key, *path, kind)
+                where = view.where(*path, kind)
+                check_files(view.tree, view.recipe, data[kind], where, place, kind)
+        if data.get("raw") not in (None, BAD):
+            _check_raw(view, view.where(*path, "raw"))
 
 
 def _check_images(view: View, where: Where) -> None:
@@ -66,14 +70,15 @@ def _check_images(view: View, where: Where) -> None:
 
 def _check_units(view: View, name: str, given: Values) -> None:
     """Images are pixels of 0 to 255, and so are the mean and std that the SDK applies to them."""
-    if BAD in (given.get("mean"), given.get("std")):
+    if BAD in (given.get("mean"), given.get("std"), given.get("bits")):
         return
     mean, std = (_listed(given.get(key)) for key in ("mean", "std"))
     if not pixel_units.is_in_ones(mean, std):
         return
     key = "std" if std is not None else "mean"
-    what = f"`{key}` is for data in 0 to 1, and images are pixels of 0 to 255"
-    advice = f"in pixel units? write `{pixel_units.in_pixel_units(mean, std)}`"
+    most = (1 << (given.get("bits") or 8)) - 1
+    what = f"`{key}` is for data in 0 to 1, and images are pixels of 0 to {most}"
+    advice = f"in pixel units? write `{pixel_units.in_pixel_units(mean, std, most)}`"
     view.tree.add(view.tree.marks[f"inputs.{name}.{key}"], what, advice)
 
 
@@ -82,29 +87,54 @@ def _listed(given: Any) -> list[float] | None:
     return [given] if isinstance(given, int | float) else given
 
 
-def check_npy(
-    tree: Tree, recipe: Values, npy: Any, where: Where, place: Callable[[str], Where]
+def check_files(
+    tree: Tree,
+    recipe: Values,
+    given: Any,
+    where: Where,
+    place: Callable[[str], Where],
+    kind: str = "npy",
 ) -> None:
-    """npy data names the network's inputs where there are several. place: input -> its key's."""
+    """Data by files names the network's inputs where there are several.
+
+    kind: npy or raw. place: input -> its key's.
+    """
     inputs = recipe.get("inputs")
     if inputs is BAD or not inputs:
         return
-    if not isinstance(npy, Mapping):
+    if not isinstance(given, Mapping):
         if len(inputs) > 1:
-            what = f"npy data must say which input it is for; this model has {len(inputs)}"
-            tree.add(where, what, f"write {_per_input(inputs)}")
+            what = f"{kind} data must say which input it is for; this model has {len(inputs)}"
+            tree.add(where, what, f"write {_per_input(inputs, kind)}")
         return
-    for name in npy:
+    for name in given:
         if name not in inputs:
             tree.add(place(name), f"no input `{name}`", did_you_mean(name, inputs, "inputs"))
-    missing = [name for name in inputs if name not in npy]
-    if missing and all(name in inputs for name in npy):
-        what = f"no npy file for the input {', '.join(f'`{name}`' for name in missing)}"
-        tree.add(where, what, f"write {_per_input(inputs)}")
+    missing = [name for name in inputs if name not in given]
+    if missing and all(name in inputs for name in given):
+        what = f"no {kind} file for the input {', '.join(f'`{name}`' for name in missing)}"
+        tree.add(where, what, f"write {_per_input(inputs, kind)}")
 
 
-def _per_input(inputs: Values) -> str:
-    return "`npy: {" + ", ".join(f"{name}: FILE.npy" for name in inputs) + "}`"
+def _check_raw(view: View, where: Where) -> None:
+    """Every input says what its raw files hold."""
+    inputs = view.recipe.get("inputs")
+    if inputs is BAD:
+        return
+    if not inputs:
+        what = "raw files tell nothing of themselves, and the recipe has no inputs"
+        advice = "add `inputs: {NAME: {shape: [1, 3, HEIGHT, WIDTH], raw: {dtype: uint8}}}`"
+        view.tree.add(where, what, advice)
+    for name, given in (inputs or {}).items():
+        if given is not BAD and given.get("raw") is None:
+            what = f"input `{name}` is fed with raw files, and does not say what they hold"
+            advice = "add `raw: {dtype: uint8, shape: [HEIGHT, WIDTH, 3]}`, or `raw: {frame: nv12}`"
+            view.tree.add(view.tree.marks[f"inputs.{name}"], what, advice)
+
+
+def _per_input(inputs: Values, kind: str = "npy") -> str:
+    ending = "npy" if kind == "npy" else "bin"
+    return f"`{kind}: {{" + ", ".join(f"{name}: FILE.{ending}" for name in inputs) + "}`"
 
 
 def has_source(data: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.files.commands import COMMANDS
 from pipelines.files.where import Where, did_you_mean
-from pipelines.recipe.check.data import check_npy
+from pipelines.recipe.check.data import check_files
 from pipelines.recipe.define.view import Values
 from pipelines.recipe.yaml.reading import BAD, count
 from pipelines.recipe.yaml.tree import Tree
@@ -114,6 +114,7 @@ def _check_image(tree: Tree, name: str, given: Values) -> None:
     if given.get("pad") is not None and given.get("resize") not in ("letterbox", None, BAD):
         what = f"`pad` has no effect with `resize: {given['resize']}`"
         tree.add(tree.marks[f"inputs.{name}.pad"], what, "delete it, or write `resize: letterbox`")
+    _check_bits(tree, name, given)
     if color in (None, BAD) or shape in (None, BAD):
         return
     where, expected = _value(tree, "inputs", name, "shape"), CHANNELS[color]
@@ -125,6 +126,29 @@ def _check_image(tree: Tree, name: str, given: Values) -> None:
         right = [shape[0], expected, *shape[1:3]] if shape[3] == expected else None
         advice = f"write the channels first: {right}" if right else "correct `shape` or `color`"
         tree.add(where, what, advice)
+
+
+def _check_bits(tree: Tree, name: str, given: Values) -> None:
+    """Deep images are gray ones, and their border has a value of its own."""
+    bits, pad = given.get("bits"), given.get("pad")
+    if BAD in (bits, pad):
+        return
+    most = 255 if bits is None else (1 << bits) - 1
+    if pad is not None and pad > most:
+        advice = f"write 0 to {most}" + (
+            "" if bits else ", or `bits:` where pixels have more than 8"
+        )
+        tree.add(tree.marks[f"inputs.{name}.pad"], f"`pad: {pad}` is no gray value here", advice)
+    if bits is None or bits == 8:
+        return
+    if given.get("color") not in (None, BAD, "gray"):
+        what = f"`bits: {bits}` is for gray images, and input `{name}` is `color: {given['color']}`"
+        advice = "give npy files of uint16, and delete `bits`"
+        tree.add(tree.marks[f"inputs.{name}.bits"], what, advice)
+    if given.get("resize") == "letterbox" and pad is None:
+        what = f"`resize: letterbox` of {bits} bits needs the gray value of its border"
+        advice = f"add `pad:`, 0 to {most}, as the board's program has it"
+        tree.add(tree.marks[f"inputs.{name}.resize"], what, advice)
 
 
 def _check_channels(tree: Tree, name: str, given: Values) -> None:
@@ -144,7 +168,7 @@ def check_evaluate(tree: Tree, recipe: Values) -> None:
     data = evaluate.get("inputs") if isinstance(evaluate, Mapping) else None
     if data is not None and data is not BAD:
         where = _value(tree, "evaluate", "inputs")
-        check_npy(tree, recipe, data, where, lambda name: tree.marks[f"evaluate.inputs.{name}"])
+        check_files(tree, recipe, data, where, lambda name: tree.marks[f"evaluate.inputs.{name}"])
     labels = evaluate.get("labels") if isinstance(evaluate, Mapping) else None
     outputs: Any = recipe.get("outputs")
     for name in labels if isinstance(labels, Mapping) and outputs else ():

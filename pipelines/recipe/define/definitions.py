@@ -48,7 +48,7 @@ class Definitions:
         """All, in the order of the reference."""
         own = [section for one in self.own.values() for section in _with_inner(one)]
         common = (ANALYZE, EVALUATE, GATES, LIMITS)
-        return [self.recipe, SOURCE, INPUT, SIMPLIFY, *own, *common, self.target]
+        return [self.recipe, SOURCE, *_with_inner(INPUT), SIMPLIFY, *own, *common, self.target]
 
     def unknown(self, section: Section, name: str) -> tuple[str, str]:
         """What to say of a key that `section` does not have."""

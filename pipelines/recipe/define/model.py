@@ -28,6 +28,15 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """One sample in a file of plain numbers. shape: without the batch; None for the network's."""
+
+    dtype: str | None = None  # None for uint8
+    shape: tuple[int, ...] | None = None
+    frame: str | None = None  # nv12 or nv21
+
+
+@dataclass(frozen=True)
 class Input:
     """One network input. shape has its batch; mean and std are per channel, in pixel units."""
 
@@ -39,6 +48,8 @@ class Input:
     color: str | None = None  # rgb, bgr or gray
     resize: str | None = None  # stretch, letterbox or crop
     pad: int = 114  # gray value around a letterboxed image
+    bits: int | None = None  # of a pixel; None for 8
+    raw: Raw | None = None  # what its files of plain numbers hold
 
 
 @dataclass(frozen=True)
@@ -55,11 +66,12 @@ class Constant:
 
 @dataclass(frozen=True)
 class Samples:
-    """Data for calibration or analysis: exactly one of images, list and npy is set."""
+    """Data for calibration or analysis: exactly one of images, list, npy and raw is set."""
 
     images: str | None = None
     list: str | None = None
     npy: tuple[str, ...] | Mapping[str, str] | None = None
+    raw: tuple[str, ...] | Mapping[str, str] | None = None
     samples: int | None = None  # the first N, in sorted order; fewer is an error
     at_most: int | None = None  # where the recipe names no number: the first N, or all if fewer
 

@@ -23,9 +23,11 @@ from pipelines.recipe.kinds.scalars import (
 from pipelines.recipe.kinds.section import Key, Section
 from quant.rewrites.names import REWRITES
 from quant.samples.image_names import COLORS, RESIZES
+from quant.samples.raw_names import SUFFIXES as RAW_SUFFIXES
+from quant.samples.yuv_format import FORMATS
 
 SOURCES = ("torch", "torchscript", "onnx", "tflite", "keras", "saved_model")
-DATA_SOURCES = ("images", "list", "npy")
+DATA_SOURCES = ("images", "list", "npy", "raw")
 ELEMENT_TYPES = (
     "float32",
     "float16",
@@ -54,19 +56,27 @@ def defaults_of(of: type) -> dict[str, Any]:
     return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
 
 
-_BY_INPUT = MapOf("input", PathTo("file", ".npy"), at_least=1)
+_BY_INPUT = MapOf("input", PathTo("file", (".npy",)), at_least=1)
+_RAW = PathTo("file", RAW_SUFFIXES)
 _PER_CHANNEL = Either(Number(), ListOf(Number(), at_least=1))
 
 DATA_KEYS: Mapping[str, Key] = {
     "images": Key(
-        PathTo("folder"), "Folder of images (jpg, png, bmp, ppm, webp), for a model of one input."
+        PathTo("folder"),
+        "Folder of images (jpg, png, bmp, ppm, webp, tif), for a model of one input.",
     ),
     "list": Key(
-        PathTo("file"), "Text file with one sample a line, as the SDK's dataset.txt: images or npy."
+        PathTo("file"),
+        "Text file with one sample a line, as the SDK's dataset.txt: images, npy or raw files.",
     ),
     "npy": Key(
-        Either(PathTo("file", ".npy"), ListOf(PathTo("file", ".npy"), at_least=1), _BY_INPUT),
+        Either(PathTo("file", (".npy",)), ListOf(PathTo("file", (".npy",)), at_least=1), _BY_INPUT),
         "An npy file, a list of them, or an npy file an input.",
+    ),
+    "raw": Key(
+        Either(_RAW, ListOf(_RAW, at_least=1), MapOf("input", _RAW, at_least=1)),
+        "A file of plain numbers (.bin, .raw, .yuv), a list of them, or one an input. "
+        "`inputs: NAME: raw` says what a sample is; one stands behind the other.",
     ),
 }
 
@@ -157,7 +167,7 @@ SOURCE = Section(
         "keras": Key(PathTo(), "A .keras or .h5 file."),
         "saved_model": Key(PathTo("folder"), "A TensorFlow SavedModel."),
         "weights": Key(
-            PathTo("file", ".safetensors"),
+            PathTo("file", (".safetensors",)),
             "Weights for the torch network's state_dict.",
             only_with=("torch",),
             reason="only a torch source takes weights from another file",
@@ -189,6 +199,25 @@ SOURCE = Section(
     one_of=SOURCES,
 )
 
+RAW = Section(
+    "inputs: NAME: raw",
+    "What one sample is in a file of plain numbers, which tells nothing itself: no header, little "
+    "endian.",
+    "{dtype: uint8, shape: [480, 640, 3]}",
+    {
+        "dtype": Key(Choice("element type", ELEMENT_TYPES, _element_type), "`uint8` if left out."),
+        "shape": Key(
+            ListOf(Integer(1), at_least=1, example="[480, 640, 3]"),
+            "Without the batch; the network's if left out. Channels that are last are put first.",
+        ),
+        "frame": Key(
+            Choice("YUV format", FORMATS),
+            "Frames of a camera, [HEIGHT * 3 / 2, WIDTH] bytes: RGB is made of them (BT.601, "
+            "limited range).",
+        ),
+    },
+)
+
 INPUT = Section(
     "inputs: NAME",
     "One network input, as the ONNX model has it.",
@@ -215,11 +244,17 @@ INPUT = Section(
             "How images of another size are fitted. Left out: they are refused.",
         ),
         "pad": Key(
-            Integer(0, 255),
-            "Gray value around a letterboxed image.",
+            Integer(0, 65535),
+            "Gray value around a letterboxed image, to be written where `bits` are more than 8.",
             only_with=("resize",),
             reason="only `resize: letterbox` pads",
         ),
+        "bits": Key(
+            Integer(8, 16),
+            "Bits of a pixel in gray images (PNG, TIFF of 16): the network takes 0 to 2^bits - 1, "
+            "and mean and std are of that unit. 8 if left out.",
+        ),
+        "raw": Key(RAW, "What a sample is in a file of plain numbers."),
     },
     defaults_of(model.Input),
 )
@@ -252,12 +287,12 @@ EVALUATE = Section(
     "{inputs: FILE.npy, labels: FILE.npy}",
     {
         "inputs": Key(
-            Either(PathTo("file", ".npy"), None, _BY_INPUT),
+            Either(PathTo("file", (".npy",)), None, _BY_INPUT),
             "An npy file with all samples, or one an input.",
             required=True,
         ),
         "labels": Key(
-            Either(PathTo("file", ".npy"), None, MapOf("output", PathTo("file", ".npy"), 1)),
+            Either(PathTo("file", (".npy",)), None, MapOf("output", PathTo("file", (".npy",)), 1)),
             "An npy file of class indices for the first output, or one an output.",
             required=True,
         ),

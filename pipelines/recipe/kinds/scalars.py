@@ -219,7 +219,7 @@ class PathTo(Kind):
     """A path that exists, relative to the model's folder and inside the project."""
 
     what: str = "file"  # file, folder, or file or folder
-    suffix: str = ""
+    suffixes: tuple[str, ...] = ()  # one of these; any where there are none
     function: bool = False  # `file.py:function`
 
     def read(self, node: Node, label: str, reader: Reader) -> Any:
@@ -230,8 +230,8 @@ class PathTo(Kind):
         if self.function and not (colon and path and function.isidentifier()):
             what = f"`{label}` names no function: `{value}`"
             return reader.refuse(node, what, f"write {self.words()}")
-        if self.suffix and not path.endswith(self.suffix):
-            what = f"`{path}` is no {self.suffix} file"
+        if self.suffixes and not path.endswith(self.suffixes):
+            what = f"`{path}` is no {self._kind} file"
             return reader.refuse(node, what, f"write {self.words()}")
         problem = reader.paths.problem(path, self.what)
         return reader.refuse(node, *problem) if problem else value
@@ -239,12 +239,21 @@ class PathTo(Kind):
     def words(self) -> str:
         if self.function:
             return "`FILE.py:FUNCTION`, the path from the model's folder"
-        return f"the path of a {self.suffix + ' ' if self.suffix else ''}{self.what}"
+        return f"the path of a {self._kind + ' ' if self.suffixes else ''}{self.what}"
+
+    @property
+    def _kind(self) -> str:
+        *others, last = self.suffixes
+        return f"{', '.join(others)} or {last}" if others else last
 
     def schema(self) -> dict[str, Any]:
         if self.function:
             return {"type": "string", "pattern": r"^[^/].*\.py:[A-Za-z_][A-Za-z_0-9]*$"}
-        return {"type": "string", "pattern": rf"^[^/].*{re.escape(self.suffix)}$"}
+        ends = "|".join(map(re.escape, self.suffixes))
+        return {
+            "type": "string",
+            "pattern": rf"^[^/].*({ends})$" if len(self.suffixes) > 1 else rf"^[^/].*{ends}$",
+        }
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def _give(
     is_resized = is_image and _takes_images(target.calibration)
     return {
         "dtype": told["dtype"].upper(),
-        "values": _values(inside, told["is_pixels"], row["dtype"], _plane(frame, row["name"])),
+        "values": _values(inside, row["dtype"], _named(given, told, row["name"])),
         **inside,
         "color": given.color if is_image and frame is None else None,
         "frame": frame,
@@ -91,27 +91,27 @@ def _takes_images(samples: Samples | None) -> bool:
     return samples is not None and (samples.images is not None or samples.list is not None)
 
 
-def _plane(frame: str | None, name: str) -> str | None:
-    """Which part of a frame an input is. Measured: see quant.samples.yuv."""
+def _named(given: Input, told: Mapping[str, Any], name: str) -> str | None:
+    """What an input is where it is more than numbers: a part of a frame, or pixels."""
+    frame = told["frame"]
+    if frame is None and given.bits and given.bits > 8:
+        return f"plain pixels 0..{(1 << given.bits) - 1}"
     if frame is None:
-        return None
+        return "plain pixels 0..255" if told["is_pixels"] else None
     if name.endswith("_y_channel"):
         return f"the Y plane of an {frame.upper()} frame (BT.601, limited range)"
     order = "U and V" if frame == "nv12" else "V and U"
     return f"the second plane of the same {frame.upper()} frame, {order} in turn"
 
 
-def _values(inside: Mapping[str, Any], is_pixels: bool, dtype: str, plane: str | None) -> str:
+def _values(inside: Mapping[str, Any], dtype: str, what: str | None) -> str:
     """mean and std are in the file: the SDK's own, or nodes where the input is not 4-D."""
-    plain = plane or ("plain pixels 0..255" if is_pixels else "the values before them")
     if any(value is not None for value in inside.values()):
-        return f"mean and std are inside: give {plain}"
+        return f"mean and std are inside: give {what or 'the values before them'}"
     if dtype in ("INT32", "INT64", "BOOL"):
         return "whole numbers, as the network takes them"
-    if plane:
-        return f"no mean and std are inside: give {plane}"
-    if is_pixels:
-        return "no mean and std are inside: the network was given plain pixels 0..255"
+    if what:
+        return f"no mean and std are inside: the network was given {what}"
     return "no mean and std are inside: give what the network itself takes"
 
 

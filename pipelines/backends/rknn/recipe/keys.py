@@ -122,7 +122,7 @@ RUNTIME = Section(
     "{librknnrt: librknnrt.so}",
     {
         "librknnrt": Key(
-            PathTo("file", ".so"), "A copy of your board's. Left out: librknnrt 1.5.2, fetched."
+            PathTo("file", (".so",)), "A copy of your board's. Left out: librknnrt 1.5.2, fetched."
         ),
     },
 )

@@ -14,7 +14,7 @@ inputs:
     model, or float where there is none   the ONNX file that tells names, shapes, types and order
     data                   the folder of images, or the list file; files that a list names are
                            found from the list's real place, wherever the link to it is
-    data_0, data_1 ...     npy files, in the order of the recipe's list or mapping
+    data_0, data_1 ...     npy or raw files, in the order of the recipe's list or mapping
     evaluate_inputs_0 ...  the labelled inputs, in the order of the recipe's mapping
     evaluate_labels        the labels of the first output; evaluate_labels_0 ... of each output
                            that the recipe names, in its order
@@ -50,7 +50,7 @@ from quant.samples.files import Written, write_samples
 from quant.samples.input_form import InputForm, input_forms
 from quant.samples.label_files import FIRST
 from quant.samples.random_samples import RandomSource
-from quant.samples.samples import Named, Source, from_images, from_list, from_npy
+from quant.samples.samples import Named, Source, from_files, from_images, from_list
 
 _SHAPE = "declare the `shape` of every input in the recipe"
 
@@ -111,10 +111,11 @@ def _source(job: Job, forms: Sequence[InputForm]) -> Source:
         return from_images(job.inputs["data"], forms, given["images"])
     if given["list"] is not None:
         return from_list(job.inputs["data"], forms, given["list"])
-    return from_npy(_npy_files(job, given["npy"], "data", forms), forms)
+    held = given["npy"] if given["npy"] is not None else given["raw"]
+    return from_files(_files(job, held, "data", forms), forms)
 
 
-def _npy_files(
+def _files(
     job: Job, given: str | Sequence[str] | Mapping[str, str], key: str, forms: Sequence[InputForm]
 ) -> dict[str, list[Named]]:
     """Input name -> its files. A plain name or list of names is for the network's only input."""
@@ -127,7 +128,7 @@ def _npy_files(
 
 def _evaluate(job: Job, forms: Sequence[InputForm], folder: Path) -> dict[str, Any]:
     given = job.params["evaluate"]
-    files = _npy_files(job, given["inputs"], "evaluate_inputs", forms)
+    files = _files(job, given["inputs"], "evaluate_inputs", forms)
     labels: dict[str, Named] = {}
     if isinstance(given["labels"], str):
         labels[FIRST] = (given["labels"], job.inputs["evaluate_labels"])
