@@ -505,6 +505,52 @@ def test_dynamic_input(toolchain: Toolchain, tmp_path: Path) -> None:
     assert "forgets `dynamic_input`" in refused.refusal[0]
 
 
+def pruned_net() -> Network:
+    """Something for every option: dead channels, a depthwise layer, Swish and a last Reshape."""
+    random = np.random.default_rng(5)
+    weights = {
+        "w1": random.normal(0, 0.2, (16, 3, 3, 3)).astype(np.float32),
+        "w2": random.normal(0, 0.2, (16, 1, 3, 3)).astype(np.float32),
+        "w3": random.normal(0, 0.2, (32, 16, 1, 1)).astype(np.float32),
+        "shape": np.array([1, 32, -1]),
+    }
+    weights["w3"][5:9] = 0
+    nodes = [
+        helper.make_node("Conv", ["input", "w1"], ["a"], "a", pads=[1] * 4, strides=[2, 2]),
+        helper.make_node("Relu", ["a"], ["b"], "b"),
+        helper.make_node("Conv", ["b", "w2"], ["c"], "c", pads=[1] * 4, group=16),
+        helper.make_node("Sigmoid", ["c"], ["d"], "d"),
+        helper.make_node("Mul", ["c", "d"], ["e"], "e"),
+        helper.make_node("Conv", ["e", "w3"], ["f"], "f"),
+        helper.make_node("Reshape", ["f", "shape"], ["output"], "output"),
+    ]
+    shapes: dict[str, Sequence[int | str]] = {"output": (1, 32, 256)}
+    return Network(model_bytes(nodes, weights, {"input": SHAPE}, shapes), {"input": pixels()})
+
+
+# Those that change the file of pruned_net.
+EFFECTIVE = {
+    "custom_string": "x",
+    "single_core_mode": True,
+    "compress_weight": True,
+    "model_pruning": True,
+    "remove_reshape": True,
+    "op_target": {"b": "cpu"},
+}
+
+
+def test_two_steps_make_what_one_build_makes(toolchain: Toolchain, tmp_path: Path) -> None:
+    """Step 2 forgets some options without a word (dynamic_input, inputs_yuv_fmt); not these."""
+    bench = Bench(toolchain, pruned_net(), tmp_path)
+    options = {"algorithm": "kl_divergence", "method": "layer", "rknn": EFFECTIVE}
+    first = bench.build(bench.quantize(quantize=options), quantize=options)
+    second = bench.build(quantize=options)
+    made = (first.out / "model.rknn").read_bytes()
+    assert made == (second.out / "model.rknn").read_bytes()
+    plain = bench.build(quantize={"rknn": {"custom_string": "x"}})
+    assert len(made) < 0.9 * (plain.out / "model.rknn").stat().st_size
+
+
 def color_net() -> Network:
     """RGB as it comes, so that a plane in the wrong place shows."""
     weights = {"w": np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)}
