@@ -1,40 +1,43 @@
-"""Names of the commands of ./doit, which no model or target may have."""
+"""Names of the commands of ./doit, which no model or target may have; none of them is imported."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-# What ./doit --help says of each, in its order.
-PURPOSES: Mapping[str, str] = {
-    "new": "a recipe of a file, built at once: new NAME FILE",
-    "why": "what made a step stale",
-    "tune": "which few layers to compute in float16",
-    "doctor": "where a build's bytes are, and what makes it smaller",
-    "infer": "run files through the float model and the built one",
-    "inspect": "what .rknn files hold",
-    "runtime": "load an .rknn with the vendor's runtime, no board",
-    "handoff": "a folder for the board's programmer",
-    "release": "hand a model out as one archive; list, check",
-    "verify": "build again with no cache, and compare every digest",
-    "which": "the model, commit and release a file comes from",
-    "quantize": "one .onnx or .tflite to int8, without a recipe",
-    "diff": "two builds side by side, worst first",
-    "upgrade": "other toolkits for all models: who gains, who breaks",
-    "report": "pages to look at: one a model, and an index",
-    "table": "accuracy of the fixed_point targets",
-    "list": "the models and targets; --all: the steps too",
-    "info": "what a step is, reads and makes",
-    "plan": "the steps; writes every dvc.yaml anew",
-    "clean": "remove what was built; --dry-run: tell what that is",
-    "forget": "drop what is recorded, so that the steps run again",
-    "toolchains": "list or make the pinned environments",
-    "step": "one step alone; what `dvc repro` calls",
-    "test": "the test suite, on every core",
-    "help": "this, or what a command takes: ./doit help COMMAND",
-}
+from pipelines.files.engine import CODE
+
+_TABLE = re.compile(r"^\[tool\.doit\.plugins\.command\]\n(.*?)^\[", re.MULTILINE | re.DOTALL)
+_ENTRY = re.compile(r'^(\w+) = "([\w.]+):\w+"$', re.MULTILINE)
+_IN_BRIEF = re.compile(r'^    in_brief = "(.*)"$', re.MULTILINE)
 # doit's own, and one that was ours.
 _OTHERS = frozenset(
     ("run", "list", "help", "dumpdb", "ignore", "reset-dep", "schema", "strace", "tabcompletion")
 )
-OWN = frozenset(PURPOSES) - _OTHERS
-COMMANDS = frozenset(PURPOSES) | _OTHERS
+
+
+def _modules() -> dict[str, str]:
+    """Name -> module of each that pyproject.toml tells doit of."""
+    told = _TABLE.search((CODE / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(_ENTRY.findall(told[1])) if told else {}
+
+
+_MODULES = _modules()
+OWN = frozenset(_MODULES) - _OTHERS
+COMMANDS = OWN | _OTHERS
+
+
+def purposes() -> Mapping[str, str]:
+    """What ./doit --help says of each, in its order, as its class says it."""
+    found = {name: _in_brief(module) for name, module in _MODULES.items() if name in OWN}
+    return {
+        **found,
+        "list": "the models and targets; --all: the steps too",
+        "help": "this, or what a command takes: ./doit help COMMAND",
+    }
+
+
+def _in_brief(module: str) -> str:
+    file = CODE.joinpath(*module.split(".")).with_suffix(".py")
+    (told,) = _IN_BRIEF.findall(file.read_text(encoding="utf-8"))
+    return str(told)

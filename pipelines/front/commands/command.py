@@ -28,9 +28,13 @@ class Parser(argparse.ArgumentParser):
 
 
 class OwnCommand(Command):  # type: ignore[misc]
-    """A doit command: `add_arguments` declares, `act` does and returns the exit code."""
+    """A doit command: `add_arguments` declares, `act` does and returns the exit code.
+
+    in_brief: what ./doit --help says of it, on one line, since that is read without importing it.
+    """
 
     name: ClassVar[str]
+    in_brief: ClassVar[str]
     doc_purpose: ClassVar[str]
     doc_usage: ClassVar[str] = ""
 

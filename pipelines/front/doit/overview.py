@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipelines.files.commands import PURPOSES
+from pipelines.files.commands import purposes
 from pipelines.files.engine import CODE, IS_PINNED, PREFIX
 
 _HEAD = """\
@@ -35,8 +35,9 @@ Every key of a recipe: {docs}docs/recipe.md."""
 def help_lines(commands: Mapping[str, Any]) -> Iterator[str]:
     yield from _HEAD.splitlines()
     yield ""
-    yield from (f"  ./doit {name:<16} {purpose}" for name, purpose in PURPOSES.items())
-    others = ", ".join(f"`{name}`" for name in sorted(set(commands) - set(PURPOSES) - {*_HIDDEN}))
+    told = purposes()
+    yield from (f"  ./doit {name:<16} {purpose}" for name, purpose in told.items())
+    others = ", ".join(f"`{name}`" for name in sorted(set(commands) - set(told) - {*_HIDDEN}))
     yield from _TAIL.format(others=others, docs=PREFIX).splitlines()
 
 

@@ -15,6 +15,7 @@ from pipelines.front.doit.run_lock import RunLock
 
 class Clean(OwnCommand):
     name = "clean"
+    in_brief = "remove what was built; --dry-run: tell what that is"
     doc_purpose = "remove what steps made; the next ./doit restores it from the cache"
     doc_usage = "[--dry-run] [--clean-dep] [MODEL|MODEL@TARGET|STEP ...]"
 

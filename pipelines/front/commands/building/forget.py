@@ -13,6 +13,7 @@ from pipelines.front.doit.lock_backend import LockBackend
 
 class Forget(OwnCommand):
     name = "forget"
+    in_brief = "drop what is recorded, so that the steps run again"
     doc_purpose = "drop steps from dvc.lock and the cache, so that they run again"
     doc_usage = "[--all] [--ignored] [MODEL|MODEL@TARGET|STEP ...]"
 

@@ -15,6 +15,7 @@ from pipelines.record.step import Step
 
 class Info(OwnCommand):
     name = "info"
+    in_brief = "what a step is, reads and makes"
     doc_purpose = "tell what steps are, read and make, and whether they are up to date"
     doc_usage = "MODEL|MODEL@TARGET|STEP ..."
 

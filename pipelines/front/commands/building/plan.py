@@ -12,6 +12,7 @@ from pipelines.front.doit.cli import steps_named
 
 class ShowPlan(OwnCommand):
     name = "plan"
+    in_brief = "the steps; writes every dvc.yaml anew"
     doc_purpose = "write every dvc.yaml anew and list the steps; runs nothing"
     doc_usage = "[MODEL|MODEL@TARGET|STEP ...]"
 

@@ -18,6 +18,7 @@ from pipelines.run.worker import Failed
 
 class RunStep(OwnCommand):
     name = "step"
+    in_brief = "one step alone; what `dvc repro` calls"
     doc_purpose = "bring one step up to date, without those it depends on"
     doc_usage = "STEP"
 

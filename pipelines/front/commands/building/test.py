@@ -17,6 +17,7 @@ _MOST = 4  # workers; each may run several builds of the vendor's SDK
 
 class Test(OwnCommand):
     name = "test"
+    in_brief = "the test suite, on every core"
     doc_purpose = "run the tests, on every core; arguments go on to pytest"
     doc_usage = "[PYTEST ARGUMENTS]"
 

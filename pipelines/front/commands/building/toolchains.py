@@ -11,6 +11,7 @@ from pipelines.run.toolchain.toolchain import Environments, forget_own, known, l
 
 class Toolchains(OwnCommand):
     name = "toolchains"
+    in_brief = "list or make the pinned environments"
     doc_purpose = "list the toolchains; with names, make them"
     doc_usage = "[--check] [--remake] [--prune] [NAME ...]"
 

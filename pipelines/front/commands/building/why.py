@@ -16,6 +16,7 @@ from pipelines.record.step import Step
 
 class Why(OwnCommand):
     name = "why"
+    in_brief = "what made a step stale"
     doc_purpose = "tell exactly what made a step stale (default: every step)"
     doc_usage = "[MODEL|MODEL@TARGET|STEP ...]"
 

@@ -40,6 +40,7 @@ _MEANINGS = (
 
 class Doctor(OwnCommand):
     name = "doctor"
+    in_brief = "where a build's bytes are, and what makes it smaller"
     doc_purpose = "explain where a build's bytes are, and try what makes it smaller"
     doc_usage = "MODEL [--target T] [--for accuracy] [--interface NAME] [--without NAME] [--apply]"
 

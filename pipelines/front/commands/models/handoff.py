@@ -29,6 +29,7 @@ _PROGRAMS = ("run_references.cc", "run_references.py")
 
 class Handoff(OwnCommand):
     name = "handoff"
+    in_brief = "a folder for the board's programmer"
     doc_purpose = "write a folder for the board's programmer: file, sheet, references, programs"
     doc_usage = "MODEL@TARGET [--output FOLDER]"
 

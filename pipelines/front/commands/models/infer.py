@@ -22,6 +22,7 @@ from pipelines.record.step import Step
 
 class Infer(OwnCommand):
     name = "infer"
+    in_brief = "run files through the float model and the built one"
     doc_purpose = "run images or npy files through the float model and the built one"
     doc_usage = "MODEL@TARGET FILE... [--output FOLDER] [--device ID]"
 

@@ -33,6 +33,7 @@ _LARGE_BYTES = 10_000_000  # git keeps every version of a file for ever
 
 class New(OwnCommand):
     name = "new"
+    in_brief = "a recipe of a file, built at once: new NAME FILE"
     doc_purpose = "write a recipe from what stands in a network's file, and build it"
     doc_usage = "NAME FILE [--shape [INPUT=]N,N,...] [--data PATH] [--platform NAME] [--no-build]"
 

@@ -34,6 +34,7 @@ _CHOICES = ("rounding", "shifts", "weights", "weight_rounding", "unsupported", "
 
 class Quantize(OwnCommand):
     name = "quantize"
+    in_brief = "one .onnx or .tflite to int8, without a recipe"
     doc_purpose = "one ONNX or TFLite file to int8 in whole numbers, without a recipe"
     doc_usage = "--input FILE --output FOLDER --input_scale N [--bias_mode B8|B16] ..."
 

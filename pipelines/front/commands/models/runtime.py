@@ -20,6 +20,7 @@ from pipelines.report import runtime_text
 
 class Runtime(OwnCommand):
     name = "runtime"
+    in_brief = "load an .rknn with the vendor's runtime, no board"
     doc_purpose = (
         "load a built .rknn with the vendor's own runtime, under emulation, without a board"
     )

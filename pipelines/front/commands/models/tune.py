@@ -31,6 +31,7 @@ _MEANINGS = (
 
 class Tune(OwnCommand):
     name = "tune"
+    in_brief = "which few layers to compute in float16"
     doc_purpose = "find a small set of float16 layers that makes the outputs good enough"
     doc_usage = (
         "MODEL [--target T] [--max-output-error X | --min-output-cosine X | --max-drop POINTS] "

@@ -35,6 +35,7 @@ _MEANINGS = (
 
 class Upgrade(OwnCommand):
     name = "upgrade"
+    in_brief = "other toolkits for all models: who gains, who breaks"
     doc_purpose = "build with other toolkits or platforms, aside, and tell who gains and who breaks"
     doc_usage = "[MODEL ...] --toolchain T ... [--platform P ...] [--json] [--html FILE]"
 

@@ -22,6 +22,7 @@ _STAGE = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]|[a-z]")
 
 class Release(OwnCommand):
     name = "release"
+    in_brief = "hand a model out as one archive; list, check"
     doc_purpose = "write dist/MODEL-VERSION.tar.gz of what is built, and tag it; list; check"
     doc_usage = "MODEL --version 1.2.0 [--stage prod] | --list | --check FILE"
 

@@ -22,6 +22,7 @@ from quant.fault import Fault
 
 class Verify(OwnCommand):
     name = "verify"
+    in_brief = "build again with no cache, and compare every digest"
     doc_purpose = "build again in a clean folder with no cache, and compare digest by digest"
     doc_usage = "[MODEL ...]"
 

@@ -22,6 +22,7 @@ _MOST = 3  # commits told of one target
 
 class Which(OwnCommand):
     name = "which"
+    in_brief = "the model, commit and release a file comes from"
     doc_purpose = "tell which model, revision and release a built file, or its digest, comes from"
     doc_usage = "FILE|DIGEST"
 

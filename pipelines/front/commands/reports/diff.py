@@ -22,6 +22,7 @@ from quant.fault import Fault
 
 class Diff(OwnCommand):
     name = "diff"
+    in_brief = "two builds side by side, worst first"
     doc_purpose = "compare two targets, a target with an earlier commit's, or two .rknn files"
     doc_usage = "A B [--json | --html FILE]"
 

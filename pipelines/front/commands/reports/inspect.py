@@ -11,6 +11,7 @@ from pipelines.report import inspecting
 
 class Inspect(OwnCommand):
     name = "inspect"
+    in_brief = "what .rknn files hold"
     doc_purpose = "tell what an .rknn file holds, without recipe or SDK; several side by side"
     doc_usage = "FILE.rknn [MORE ...]"
 

@@ -26,6 +26,7 @@ _DEFAULT = "build/report"
 
 class Report(OwnCommand):
     name = "report"
+    in_brief = "pages to look at: one a model, and an index"
     doc_purpose = "write a page a model to look at, and an index of all; runs nothing"
     doc_usage = "[MODEL ...] [--output FOLDER] [--open]"
 

@@ -19,6 +19,7 @@ _DEFAULT = "build/table"
 
 class Table(OwnCommand):
     name = "table"
+    in_brief = "accuracy of the fixed_point targets"
     doc_purpose = "accuracy of the fixed_point targets by bias mode and input_scale; runs nothing"
     doc_usage = "[MODEL ...] [--output FOLDER]"
 
