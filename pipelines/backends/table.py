@@ -1,17 +1,30 @@
-"""All backends, by name. A new one is a folder here, and an entry; the first is the default."""
+"""All backends, by name: a new one is a folder here with a backend.py that makes a Backend."""
 
 from __future__ import annotations
 
-from pipelines.backends.fixed_point.backend import FIXED_POINT
-from pipelines.backends.rknn.backend import RKNN
+from importlib import import_module
+from pathlib import Path
+
 from pipelines.recipe.define.definitions import Definitions
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.backend import Backend
 from pipelines.stages.stage import built
 
-_ALL = (RKNN, FIXED_POINT)
-BACKENDS: dict[str, Backend] = {backend.keys.name: backend for backend in _ALL}
-DEFINITIONS = Definitions(backend.keys for backend in _ALL)
+_DEFAULT = "rknn"  # of a target that names none
+
+
+def _backends() -> dict[str, Backend]:
+    """The default first, the others by name."""
+    names = {file.parent.name for file in Path(__file__).parent.glob("*/backend.py")} - {_DEFAULT}
+    modules = (
+        import_module(f"{__package__}.{name}.backend") for name in (_DEFAULT, *sorted(names))
+    )
+    made = [one for each in modules for one in vars(each).values() if isinstance(one, Backend)]
+    return {backend.keys.name: backend for backend in made}
+
+
+BACKENDS = _backends()
+DEFINITIONS = Definitions(backend.keys for backend in BACKENDS.values())
 
 
 def artifact(recipe: Recipe, target: Target) -> str:
