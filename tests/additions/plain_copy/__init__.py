@@ -1,0 +1,1 @@
+"""The backend that hands the float network out."""

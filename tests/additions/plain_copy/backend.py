@@ -1,0 +1,71 @@
+"""The backend plain_copy: NAME_copy.onnx is the simplified network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.recipe.define.backend_keys import BackendKeys
+from pipelines.recipe.define.model import Recipe, Target
+from pipelines.recipe.define.view import View
+from pipelines.recipe.resolve import analyze
+from pipelines.stages.backend import Backend
+from pipelines.stages.stage import Step, Work, built, version
+from quant.fault import Fault
+
+
+def resolve(view: View) -> list[Target]:
+    name = view.name
+    return [
+        Target(
+            name, name, view.backend, None, "core", None, analyze(view), view.target, options=None
+        )
+    ]
+
+
+def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
+    return {"onnx": f"{recipe.model}_copy.onnx"}
+
+
+def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
+    (file,) = artifacts(recipe, target).values()
+    work = Work("core", "pipelines.backends.plain_copy.jobs.build", {"file": file})
+    return [
+        Step(
+            model=recipe.model,
+            stage="build",
+            target=target.name,
+            folder=recipe.folder,
+            inputs={"model": built(recipe, "simplify/model.onnx")},
+            outputs={file: built(recipe, f"{target.name}/{file}")},
+            sections={},
+            version_key="plain_copy.build",
+            version=version("plain_copy.build"),
+            toolchains=("core",),
+            work=lambda: (work,),
+        )
+    ]
+
+
+def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str]) -> Step:
+    raise Fault("nothing runs a copy", "run the float network")
+
+
+BACKEND = Backend(
+    keys=BackendKeys(
+        name="plain_copy",
+        doc="the float network itself.",
+        sections={},
+        keys={},
+        defaults={},
+        check=lambda view, is_alone: None,
+        resolve=resolve,
+        example="copy: {backend: plain_copy}",
+    ),
+    steps=steps,
+    artifacts=artifacts,
+    infer_step=infer_step,
+    bytes_key="artifact",
+    runs="float",
+    in_words="float",
+)

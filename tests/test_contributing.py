@@ -1,0 +1,201 @@
+"""docs/contributing.md, followed in a copy of the project: what it says to write is enough.
+
+Each addition is checked to touch those files alone that the page names, and then runs there.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import helper
+
+from tests.conftest import ROOT
+from tests.small_models import model_bytes
+from tests.workspace import Workspace
+
+ADDITIONS = Path(__file__).parent / "additions"
+PAGE = (ROOT / "docs/contributing.md").read_text()
+LONG = "a_name_of_a_node_that_nobody_can_remember_at_all"
+
+
+def rows() -> dict[str, list[str]]:
+    """What is new -> the files that the page names for it."""
+    told = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", PAGE, re.MULTILINE)
+    return {
+        new: re.findall(r"`(\.{0,3}[\w./]+(?:/|\.py|\.toml|\.yaml))`", files) for new, files in told
+    }
+
+
+def put(root: Path, place: str, name: str) -> None:
+    source, target = ADDITIONS / name, root / place
+    copy = shutil.copytree if source.is_dir() else shutil.copyfile
+    copy(source, target)
+
+
+def insert(root: Path, file: str, before: str, text: str) -> None:
+    """Text before the only place of another."""
+    place = root / file
+    old = place.read_text()
+    assert old.count(before) == 1, (file, before)
+    place.write_text(old.replace(before, text + before))
+
+
+def rewrite(root: Path) -> None:
+    put(root, "quant/rewrites/named/cancel_negation.py", "cancel_negation.py")
+
+
+def finding(root: Path) -> None:
+    put(root, "pipelines/backends/rknn/findings/bytes/long_names.py", "long_names.py")
+
+
+def key(root: Path) -> None:
+    insert(root, "pipelines/recipe/define/model.py", "    tool: str =", "    laps: int = 0\n")
+    insert(
+        root,
+        "pipelines/recipe/define/sections.py",
+        '        "tool": Key(\n',
+        '        "laps": Key(Integer(0), "Said in the log."),\n',
+    )
+    insert(
+        root,
+        "pipelines/stages/simplify/jobs/simplify.py",
+        '    told = job.params["simplify"]\n',
+        '    print("laps:", job.params["simplify"]["laps"])\n',
+    )
+
+
+def subcommand(root: Path) -> None:
+    put(root, "pipelines/front/commands/reports/greet.py", "greet.py")
+    line = 'greet = "pipelines.front.commands.reports.greet:Greet"\n'
+    insert(root, "pyproject.toml", 'table = "', line)
+
+
+def backend(root: Path) -> None:
+    put(root, "pipelines/backends/plain_copy", "plain_copy")
+    insert(root, "pipelines/stages/versions.yaml", "export: ", "plain_copy: {build: 1}\n")
+
+
+# Row of the page -> how its example is added, and how many files it may touch at most.
+NEW: dict[str, tuple[Callable[[Path], None], int]] = {
+    "rewrite of a recipe": (rewrite, 1),
+    "finding": (finding, 1),
+    "key of every backend": (key, 3),
+    "subcommand": (subcommand, 2),
+    "backend": (backend, 2),
+}
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files = (*root.glob("*.toml"), *root.glob("pipelines/**/*"), *root.glob("quant/**/*"))
+    kept = (file for file in files if file.is_file() and "__pycache__" not in file.parts)
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in kept}
+
+
+def touched(root: Path, add: Callable[[Path], None]) -> list[str]:
+    """Files that an addition changes or makes; a new folder is one."""
+    before = contents(root)
+    folders = {file.rpartition("/")[0] for file in before}
+    add(root)
+    after = contents(root)
+    assert before.keys() <= after.keys()
+    changed = [file for file in after if before.get(file) != after[file]]
+    return sorted({_new_folder(file, folders) or file for file in changed})
+
+
+def _new_folder(file: str, known: set[str]) -> str | None:
+    """The first folder above the file that was not there."""
+    parts = file.split("/")[:-1]
+    above = ("/".join(parts[: i + 1]) for i in range(len(parts)))
+    return next(
+        (f"{one}/" for one in above if not any(f"{k}/".startswith(f"{one}/") for k in known)), None
+    )
+
+
+def is_named(file: str, patterns: list[str]) -> bool:
+    """Whether the page names the file: itself, its folder, or with NAME in place of a name."""
+    return any(
+        re.fullmatch(pattern.replace("NAME", "[a-z_]+") + r"[a-z_/]*(\.py)?", file)
+        for pattern in patterns
+    )
+
+
+@pytest.fixture(scope="module")
+def copy(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Workspace, dict[str, list[str]]]]:
+    """The project with all of it, and by row the files that it took."""
+    workspace = Workspace(tmp_path_factory.mktemp("contributing"))
+    yield workspace, {row: touched(workspace.root, add) for row, (add, _) in NEW.items()}
+
+
+Copy = tuple[Workspace, dict[str, list[str]]]
+
+
+@pytest.mark.parametrize("row", NEW)
+def test_the_page_names_every_file_that_an_addition_touches(row: str, copy: Copy) -> None:
+    files, patterns = copy[1][row], rows()[row]
+    assert files and len(files) <= NEW[row][1]
+    uses = [file for file in files if not is_named(file, patterns)]
+    # "its use" is where the key is read.
+    assert uses == (["pipelines/stages/simplify/jobs/simplify.py"] if "key" in row else [])
+
+
+def run(copy: Copy, code: str) -> str:
+    """What Python prints in the copy."""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=copy[0].root, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_the_finding_is_told(copy: Copy) -> None:
+    node = {"node": LONG, "op": "Conv", "bytes": 1, "kinds": {}}
+    ledger = {"file_bytes": 1, "nodes": [node], "tensors": [], "layers": [], "rules": []}
+    build: dict[str, object] = {"layers": [], "errors": [], "warnings": [], "left_out": []}
+    told = run(
+        copy,
+        "from pipelines.backends.rknn.findings.bytes.table import findings\n"
+        f"print(findings({ledger}, {build}, ['long_names'])[0]['message'])",
+    )
+    assert told == "1 names are long\n"
+
+
+def test_the_command_is_told_of_and_runs(copy: Copy) -> None:
+    workspace = copy[0]
+    assert "  ./doit greet            say how many models there are\n" in workspace.doit("help").out
+    ran, count = workspace.doit("greet"), len([*workspace.root.glob("models/*/recipe.yaml")])
+    assert (ran.code, ran.out) == (0, f"hello, {count} models\n")
+
+
+@pytest.mark.toolchain
+def test_the_rest_builds_a_model(copy: Copy) -> None:
+    """With the new backend, the new rewrite and the new key."""
+    workspace = copy[0]
+    nodes = [
+        helper.make_node("Neg", ["x"], ["a"], "first"),
+        helper.make_node("Neg", ["a"], ["b"], "second"),
+        helper.make_node("Relu", ["b"], ["y"], "relu"),
+    ]
+    recipe = {
+        "source": {"onnx": "net.onnx"},
+        "inputs": {"x": {"shape": [1, 4]}},
+        "simplify": {"tool": "none", "rewrite": ["cancel_negation"], "laps": 3},
+        "targets": {"copy": {"backend": "plain_copy"}},
+    }
+    workspace.add("m", recipe, net__onnx=model_bytes(nodes, {}, {"x": [1, 4]}, {"y": [1, 4]}))
+    ran = workspace.doit("m")
+    assert ran.code == 0, ran.err
+    assert ran.steps == {"m:export": "ran", "m:simplify": "ran", "m:build@copy": "ran"}
+    made = onnx.load(workspace.built("m", "copy/m_copy.onnx"))
+    assert [node.op_type for node in made.graph.node if node.op_type != "Identity"] == ["Relu"]
+    assert "laps: 3" in (workspace.root / ".npumake/logs/m/simplify.log").read_text()
+    again = workspace.doit("m")
+    assert (again.code, again.steps) == (0, {})
