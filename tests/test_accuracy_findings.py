@@ -89,6 +89,23 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
     "peaks kept": (resized(5, 5), {"clipped_resize": False}),
     "nearest": (resized(7, 5, "nearest"), {}),
     "cut by the algorithm": (resized(7, 7), {"clipped_resize": False}),
+    "half cut, and an output minds": (
+        {"metrics": HURT, "ranges": {"t0": held(4, 10)}, "layers": layers((0.9, 0.9))},
+        {"clipped_ranges": True, "accumulated_error": False},
+    ),
+    "an input half cut": (
+        {"metrics": HURT, "ranges": {"x_int8": held(4, 10)}} | {"samples": data(0, 9)["samples"]},
+        {"clipped_ranges": True},
+    ),
+    "half cut, and no output minds": (
+        {"ranges": {"t0": held(4, 10)}, "layers": layers(GOOD)},
+        {"clipped_ranges": False},
+    ),
+    "half cut where it is no matter": (
+        {"metrics": HURT, "ranges": {"t0": held(4, 10)}, "layers": layers(GOOD)},
+        {},
+    ),
+    "half cut by the activation": ({"metrics": HURT, "ranges": {"before": held(4, 10)}}, {}),
     "few means": (pooled(1), {"coarse_average": True}),
     "many means": (pooled(9), {"coarse_average": False}),
     "a scale of its own": (pooled(1, 1 / 255), {}),
