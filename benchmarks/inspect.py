@@ -24,7 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.backends.rknn.runtime import check, emulator
+from pipelines.backends.rknn.file import platforms
+from pipelines.backends.rknn.runtime import emulator
 from pipelines.front.doit import runtime_parts
 
 # A child's memory is told as at least its parent's: little is imported here.
@@ -101,7 +102,7 @@ def asked(folder: Path, file: Path, platform: str) -> str:
     environment = {
         "LD_LIBRARY_PATH": str(folder),
         "NPUMAKE_CHIP": platform,
-        "NPUMAKE_NPU_VERSION": str(check.VERSIONS.get(platform, 0)),
+        "NPUMAKE_NPU_VERSION": str(platforms.VERSIONS.get(platform, 0)),
     }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     words = [str(program), "-i", "-n", "-p", "-s", str(file)]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from onnx import helper
 
 from pipelines.backends.rknn.runtime import check, emulator, told
+from pipelines.backends.rknn.runtime.processor import AARCH64, ARM
 from quant.fault import Fault
 from tests.conftest import ROOT
 from tests.small_models import model_bytes, samples
@@ -37,6 +41,11 @@ done
 """
 REFUSED = "E RKNN: [21:22:25.521] ERROR: unsupport Atan op in current\n"
 DIED = RAN.partition("run 0")[0]
+IN_SET = "the runtime died in rknn_inputs_set under emulation"
+IN_NATIVE = (
+    "the runtime died in rknn_query of native inputs and outputs, which a program had better not "
+    "ask for, under emulation"
+)
 
 
 def test_what_the_probe_prints() -> None:
@@ -67,6 +76,9 @@ def test_what_the_probe_prints() -> None:
     [
         (RAN, "run", 0, "runs", ""),
         (RAN.replace("run 0", "run -1"), "run", 0, "loads", "rknn_run gave -1"),
+        (RAN.removesuffix("done\n"), "run", -6, "runs", f"{IN_NATIVE} (SIGABRT)"),
+        (DIED.partition("inputs")[0], "run", -6, "loads", f"{IN_SET} (SIGABRT)"),
+        (DIED.replace("set 0", "set -5"), "memory", 0, "loads", "rknn_set_io_mem gave -5"),
         (DIED, "run", -11, "loads", "the runtime died in rknn_run under emulation (SIGSEGV)"),
         (
             DIED,
@@ -84,16 +96,29 @@ def test_verdicts(text: str, mode: str, code: int, verdict: str, because: str) -
     assert check.verdict_of(told.read(text), mode, code) == (verdict, because)
 
 
+def test_what_is_known_of_an_operator_is_said_with_the_layers_name() -> None:
+    layers = [{"op": "Conv", "name": "one"}, {"op": "exLSTM", "name": "two"}]
+    assert "(`two`: an LSTM of SDK 2.5.0 has" in check.known(layers, "1.5.2")
+    assert check.known(layers, "2.3.2") == check.known(layers[:1], "1.5.2") == ""
+
+
 def test_what_lacks_is_told_with_one_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(emulator, "_QEMU", "qemu-of-nobody")
+    lacking = replace(AARCH64, qemu="qemu-of-nobody")
     with pytest.raises(Fault, match=r"qemu-of-nobody .* not installed") as error:
-        emulator.prepare(tmp_path)
-    assert error.value.advice == f"Debian, Ubuntu: {emulator.INSTALL}"
+        emulator.prepare(tmp_path, lacking)
+    install = "apt install qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross"
+    assert error.value.advice == f"Debian, Ubuntu: {install}"
 
 
-needs_emulator = pytest.mark.skipif(bool(emulator.lacking()), reason=emulator.lacking())
+needs_emulator = pytest.mark.skipif(bool(AARCH64.lacking()), reason=AARCH64.lacking())
+
+
+TARGETS: dict[str, Any] = {
+    "good": {"rk3588": {}, "rk3576": {}, "rv1106": {"quantize": {"dtype": "w8a8"}}},
+    "bad": {"rk3588": {}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +141,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
                 "calibration": {"npy": "x.npy", "samples": 1},
                 "rknn": {"custom_string": "for the board"},
             },
-            "targets": {"rk3588": {}, "rk3576": {}},
+            "targets": TARGETS[name],
         }
         workspace.add(name, recipe, net__onnx=net, x__npy=samples(1, [4, 8, 8]))
     ran = workspace.doit("*:build@*")
@@ -133,6 +158,7 @@ def test_a_network_that_runs(built: Workspace) -> None:
     build = json.loads(built.built("good", "rk3588/build.json").read_text())
     assert (found["verdict"], found["because"], found["differences"]) == ("runs", "", [])
     assert found["runtime"] == {
+        "name": "librknnrt",
         "version": "1.5.2",
         "file": "librknnrt-1.5.2.so",
         "is_pinned": True,
@@ -174,11 +200,16 @@ def test_a_step_of_the_plan_and_a_gate(built: Workspace) -> None:
         built.edit(name, "targets:", added)
     ran = built.doit("good:runtime@rk3588", "bad:runtime@rk3588")
     assert ran.code == 1
-    assert ran.steps["good:runtime@rk3588"] == ran.steps["bad:runtime@rk3588"] == "ran"
+    assert [ran.steps[f"{name}:runtime@rk3588"] for name in ("good", "bad")] == ["ran"] * 2, ran.err
     assert "good@rk3588" not in ran.err
     assert "bad@rk3588: librknnrt 1.5.2: refused, below the gate `runs`: ERROR: unsupp" in ran.err
     found = json.loads(built.built("good", "rk3588/runtime.json").read_text())
-    assert found["runtime"] == {"version": "1.5.2", "file": "librknnrt.so", "is_pinned": False}
+    assert found["runtime"] == {
+        "name": "librknnrt",
+        "version": "1.5.2",
+        "file": "librknnrt.so",
+        "is_pinned": False,
+    }
     lock = (built.root / "models/good/dvc.lock").read_text()
     assert "build/rk3588/runtime.json" in lock
     again = built.doit("good:runtime@rk3588")
@@ -191,3 +222,70 @@ def test_names_that_are_none(built: Workspace) -> None:
     assert ran.code == 3
     assert "did you mean `good@rk3588`?" in ran.err
     assert "no file" in built.doit("runtime", "no.rknn").err
+
+
+MINIMAL = ROOT / "tests" / "data" / "board" / "minimal_runtime.c"
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (None, "rv1106 is run by librknnmrt, of which no package is public"),
+        (b"not a library", "l.so is no library for a board's processor"),
+    ],
+)
+def test_a_runtime_that_only_a_board_has(
+    built: Workspace, tmp_path: Path, data: bytes | None, told: str
+) -> None:
+    given = []
+    if data is not None:
+        (tmp_path / "l.so").write_bytes(data)
+        given = ["--librknnrt", str(tmp_path / "l.so")]
+    ran = built.doit("runtime", "good@rv1106", *given)
+    assert (ran.code, told in ran.err) == (3, True), ran.err
+
+
+@pytest.mark.toolchain
+@needs_emulator
+def test_the_other_runtime(built: Workspace) -> None:
+    library = ROOT / ".npumake" / "runtime" / "librknnrt-1.5.2.so"
+    ran = built.doit("runtime", "good@rv1106", "--librknnrt", str(library))
+    assert "rv1106 is run by librknnmrt, and librknnrt-1.5.2.so is librknnrt" in ran.err
+
+
+@pytest.mark.toolchain
+@pytest.mark.skipif(bool(ARM.lacking()), reason=ARM.lacking())
+def test_what_a_32_bit_runtime_asks_is_answered(built: Workspace, tmp_path: Path) -> None:
+    """A library of our own, which asks as librknnmrt does: of memory, of uClibc, of the driver."""
+    library = tmp_path / "librknnmrt.so"
+    home = ROOT / ".npumake" / "runtime"
+    device = emulator.prepare(home, ARM).device  # stands for libc.so.0
+    compiler = emulator.compiler(home, ARM, "cc")
+    words = ["-shared", "-fPIC", "-O1", "-o", str(library), str(MINIMAL), str(device)]
+    subprocess.run(
+        [*compiler, *words],
+        check=True,
+        env={"ZIG_GLOBAL_CACHE_DIR": str(home / "zig-cache"), "PATH": "/usr/bin:/bin"},
+    )
+    ran = built.doit("runtime", "good@rv1106", "--librknnrt", str(library), "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert (found["verdict"], found["because"], found["layers"]) == ("runs", "", [])
+    assert found["runtime"]["name"] == "librknnmrt"
+    assert [(row["name"], row["shape"]) for row in found["outputs"]] == [("y", [1, 4])]
+
+
+@pytest.mark.toolchain
+@pytest.mark.skipif(
+    "NPUMAKE_LIBRKNNMRT" not in os.environ, reason="NPUMAKE_LIBRKNNMRT names no librknnmrt.so"
+)
+def test_the_runtime_of_rv1106(built: Workspace) -> None:
+    library = os.environ["NPUMAKE_LIBRKNNMRT"]
+    ran = built.doit("runtime", "good@rv1106", "--librknnrt", library, "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    build = json.loads(built.built("good", "rv1106/build.json").read_text())
+    assert (found["verdict"], found["because"], found["differences"]) == ("runs", "", [])
+    assert found["memory"]["internal_bytes"] == build["totals"]["internal_bytes"]
+    assert found["custom_string"] == "for the board"

@@ -102,8 +102,8 @@ def _judge_runtime(target: Target, report: Path) -> Iterator[tuple[str, str]]:
 
     told = json.loads(report.read_text())
     if VERDICTS.index(told["verdict"]) < VERDICTS.index(least):
-        version = told["runtime"]["version"]
-        said = f"librknnrt {version}: {told['verdict']}, below the gate `{least}`"
+        runtime = f"{told['runtime']['name']} {told['runtime']['version']}"
+        said = f"{runtime}: {told['verdict']}, below the gate `{least}`"
         yield "runtime", f"{said}: {told['because']}" if told["because"] else said
 
 

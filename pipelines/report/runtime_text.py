@@ -13,7 +13,7 @@ def lines(name: str, told: Mapping[str, Any], build: Mapping[str, Any] | None) -
     """build: build.json, where there is one."""
     runtime = told["runtime"]
     whose = "the pinned one" if runtime["is_pinned"] else runtime["file"]
-    yield f"{name}: {told['verdict']} (librknnrt {runtime['version'] or '?'}, {whose})"
+    yield f"{name}: {told['verdict']} ({runtime['name']} {runtime['version'] or '?'}, {whose})"
     if told["because"]:
         yield from wrap(f"  {told['because']}", "  ")
     rows = [

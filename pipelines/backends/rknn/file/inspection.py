@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn.file import ledger, origin_text
+from pipelines.backends.rknn.file.platforms import MINIMAL
 from pipelines.backends.rknn.findings.bytes.table import findings
 from quant.rknn import file as rknn_file
 from quant.rknn.file import Operator, RknnFile
@@ -43,7 +44,6 @@ _RANGE = {
     VERSION_1004: {"scale": 6, "zero_point": 7},
 }
 _TARGETS = {0: "CPU", 2: "NPU"}
-_MINIMAL = ("rv1103", "rv1106")  # and their b forms
 # Those that look at the file alone.
 _NEED_NO_SOURCE = (
     *("unaligned_concat", "float_fallback", "register_commands", "cpu_layers", "alignment"),
@@ -180,8 +180,8 @@ def _dtype(operator: Operator, dtypes: dict[str, str]) -> str:
 def _runtime(file: RknnFile, platform: str) -> str:
     if file.version == VERSION_6:
         return "librknnrt 1.5.2 or later; 1.3.0 to 1.5.0 refuse container version 6"
-    if platform.startswith(_MINIMAL):
-        return "librknnmrt; which version is the least is not known"
+    if platform in MINIMAL:
+        return "librknnmrt 1.6.0 or later; 1.5.2 does not take what SDK 2.5.0 writes"
     return "not known"
 
 

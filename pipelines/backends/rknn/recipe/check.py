@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pipelines.backends.rknn.file import platforms
 from pipelines.backends.rknn.recipe import check_load, check_options, known_mistakes, vendor
 from pipelines.backends.rknn.recipe.view import (
     is_quantized,
@@ -36,14 +37,19 @@ def check(view: View, is_alone: bool) -> None:
 
 
 def check_runtime(view: View) -> None:
-    """The platform's runtime must be librknnrt; a gate is judged by the user's own copy alone."""
+    """librknnmrt must be the user's own copy; a gate is judged by such a one alone."""
     is_asked = "runtime" in view.recipe or "runtime" in view.own
     platform = platform_of(view) or ""
-    if is_asked and platform in vendor.OTHER_RUNTIME:
+    gate, section = view.get("gates", "runtime"), view.section("runtime")
+    is_named = section is BAD or bool(section.get("librknnrt"))
+    if is_asked and platform in platforms.UNKNOWN:
         what = f"{platform} has a runtime of its own, which npumake can't load"
         view.refuse_key(("runtime",), what, "delete `runtime`, or write it in the other targets")
-    gate, section = view.get("gates", "runtime"), view.section("runtime")
-    if gate not in (None, BAD) and section is not BAD and not section.get("librknnrt"):
+    elif is_asked and platform in platforms.MINIMAL and not is_named:
+        what = f"{platform} has a runtime of its own, librknnmrt, which no package has"
+        advice = "write `runtime: {librknnrt: FILE}`; a board has it as /usr/lib/librknnmrt.so"
+        view.refuse_key(("runtime",), what, advice)
+    if gate not in (None, BAD) and not is_named:
         what = "the gate `runtime` needs the runtime of your board"
         advice = "write `runtime: {librknnrt: FILE}`; a board has it as /usr/lib/librknnrt.so"
         view.refuse_key(("gates", "runtime"), what, advice)

@@ -52,8 +52,6 @@ PLATFORMS = (
     "rv1126b",
 )
 # The SDK takes this chip's name for the platform's. (It takes capitals too; recipes do not.)
-# Their runtime is a 32-bit one of another name.
-OTHER_RUNTIME = ("rv1103", "rv1103b", "rv1106", "rv1106b", "rk2118")
 PLATFORM_ALIASES = {"rk3588s": "rk3588"}
 # The others' files are as large with `single_core_mode` as without (SDK 2.5.0, to 8 bytes).
 MULTI_CORE = ("rk3576", "rk3588")

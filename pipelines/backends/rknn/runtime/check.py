@@ -4,7 +4,7 @@ verdict          `runs`: rknn_run went through all layers; `loads`: rknn_init to
                  rknn_run did not end well; `information only`: the runtime tells the file's sizes,
                  and can't be asked more for this platform; `refused`
 because          why it is no better one, in the runtime's own words where it had any; else empty
-runtime          {version, file, is_pinned}
+runtime          {name, version, file, is_pinned}; name: librknnrt, of rv1103 and rv1106 librknnmrt
 inputs, outputs  {name, shape, layout, dtype, scale, zero_point, bytes, width_stride,
                  bytes_with_stride} as rknn_query tells the board's program
 native_inputs,   the same for RKNN_QUERY_NATIVE_*: without conversions by the runtime
@@ -26,62 +26,109 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn.file import inspection
-from pipelines.backends.rknn.runtime import emulator, told
+from pipelines.backends.rknn.file.platforms import MINIMAL, UNKNOWN, VERSIONS
+from pipelines.backends.rknn.runtime import emulator, processor, told
+from pipelines.backends.rknn.runtime.processor import AARCH64
 from pipelines.backends.rknn.runtime.told import Told
 from quant.fault import Fault
 
 VERDICTS = ("refused", "information only", "loads", "runs")
 """From the worst to the best."""
 
-# What the hardware answers for its version. 0 is none; librknnrt 1.5.2 takes it for these two.
-VERSIONS = {"rk3588": 0x46495245, "rk3562": 0x54524549, "rk3566": 0, "rk3568": 0}
-_NOT_HERE = ("rv1103", "rv1106", "rk2118")
 _NOT_TOLD = "no NPU was there: results and times can't be told"
+_NAMED = re.compile(rb"(librknnm?rt) version: ([\d.]+)")
+# librknnrt 1.5.2: "unsupport Atan op"; 1.6.0: "Unsupport CPU op: Atan"; librknnmrt:
+# "unsupport cpu Atan op".
+_UNSUPPORTED = re.compile(r"unsupport (?:cpu )?(?:op: )?(\w+)", re.IGNORECASE)
+# Of a layer that the runtime died in, by its operator, and of which runtimes that is known.
+_KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
+    "exLSTM": (
+        ("1.5.2", "1.6.0"),
+        "an LSTM of SDK 2.5.0 has its layout in letters, which this runtime takes for a number: "
+        "it needs a newer one",
+    ),
+}
 
 
 def check(model: Path, library: Path | None, home: Path) -> dict[str, Any]:
-    """library: a copy of librknnrt from a board, None for the pinned one. Raises Fault."""
+    """library: a copy of the runtime from a board, None for the pinned one. Raises Fault."""
     held = inspection.inspect(model)
     platform = str(held["platform"])
-    if platform.startswith(_NOT_HERE):
-        raise Fault(
-            f"{platform} is not run by librknnrt but by a 32-bit runtime of its own",
-            "npumake runs librknnrt alone; try the file on a board",
-        )
-    machine = emulator.prepare(home)
-    runtime = library or emulator.pinned_runtime(home)
-    if not runtime.is_file():
-        raise Fault(f"no file {runtime}", "name a copy of the board's /usr/lib/librknnrt.so")
-    run = "shapes" if held["graphs"] > 1 else "run"
-    mode = run if platform in VERSIONS else "info"
+    runtime = _runtime(platform, library, home)
+    machine = emulator.prepare(home, processor.of_library(runtime))
+    name, version = _named(runtime)
+    wanted = "librknnmrt" if platform in MINIMAL else "librknnrt"
+    if name != wanted:
+        raise Fault(f"{platform} is run by {wanted}, and {runtime.name} is {name or 'another'}")
+    mode = _mode(platform, held["graphs"])
     environment = {"NPUMAKE_CHIP": platform, "NPUMAKE_NPU_VERSION": str(VERSIONS.get(platform, 0))}
     done = machine.run(runtime, model.resolve(), mode, environment)
     said = told.read(done.stdout)
     if said.library_error:
-        raise Fault(
-            f"{runtime.name} can't be loaded: {said.library_error}",
-            "name a 64-bit copy of the board's /usr/lib/librknnrt.so",
-        )
+        raise Fault(f"{runtime.name} can't be loaded: {said.library_error}")
     verdict, because = verdict_of(said, mode, done.returncode)
-    version = said.version or _version(runtime)
+    version = said.version or version
+    told_more = [_layers_named(because, held)]
+    if verdict == "loads" and said.run is None:
+        told_more.append(known(held["layers"], version))
     return {
         "verdict": verdict,
-        "because": " ".join(part for part in (because, _layers_named(because, held)) if part),
-        "runtime": {"version": version, "file": runtime.name, "is_pinned": library is None},
+        "because": " ".join(part for part in (because, *told_more) if part),
+        "runtime": {
+            "name": name,
+            "version": version,
+            "file": runtime.name,
+            "is_pinned": library is None,
+        },
         **_told_of(said, held),
         "differences": list(_differences(said, held)) if verdict == "runs" else [],
     }
 
 
-def _version(runtime: Path) -> str:
-    """As the library itself has it; a runtime that refuses a file can't be asked."""
-    found = re.search(rb"librknnrt version: ([\d.]+)", runtime.read_bytes())
-    return found[1].decode() if found else ""
+def _runtime(platform: str, library: Path | None, home: Path) -> Path:
+    """The copy that the user names, else the pinned one."""
+    if platform in UNKNOWN:
+        raise Fault(f"which runtime {platform} has is not known", "try the file on a board")
+    if library is None and platform in MINIMAL:
+        raise Fault(
+            f"{platform} is run by librknnmrt, of which no package is public",
+            "name a copy of the board's /usr/lib/librknnmrt.so: --librknnrt FILE, or "
+            "`runtime: {librknnrt: FILE}` in the recipe",
+        )
+    if library and not library.is_file():
+        raise Fault(f"no file {library}", "name a copy of the board's /usr/lib/librknnrt.so")
+    if not library and (lacking := AARCH64.lacking()):
+        raise Fault(lacking, f"Debian, Ubuntu: {AARCH64.install}")
+    return library or emulator.pinned_runtime(home)
+
+
+def _mode(platform: str, graphs: int) -> str:
+    """See probe.c."""
+    if platform not in VERSIONS:
+        return "info"
+    if platform in MINIMAL:
+        return "memory"
+    return "shapes" if graphs > 1 else "run"
+
+
+def _named(runtime: Path) -> tuple[str, str]:
+    """Name and version, as the library itself has them; one that refuses a file can't be asked."""
+    found = _NAMED.search(runtime.read_bytes())
+    return (found[1].decode(), found[2].decode()) if found else ("", "")
+
+
+def known(layers: Sequence[Mapping[str, Any]], version: str) -> str:
+    """Why a network does not run through, where an operator of it is known for that."""
+    for operator, (versions, why) in _KNOWN.items():
+        names = [f"`{row['name']}`" for row in layers if row["op"] == operator]
+        if names and version in versions:
+            return f"({', '.join(names)}: {why})"
+    return ""
 
 
 def _layers_named(because: str, held: Mapping[str, Any]) -> str:
     """The layers of the operators that the runtime refuses."""
-    operators = set(re.findall(r"unsupport (\w+) op", because))
+    operators = set(_UNSUPPORTED.findall(because))
     names = [f"`{row['name']}`" for row in held["layers"] if row["op"] in operators]
     return f"({', '.join(names)})" if names else ""
 
@@ -107,9 +154,20 @@ def verdict_of(said: Told, mode: str, code: int) -> tuple[str, str]:
         return "refused", words or _ended("rknn_init", said.init, code)
     if mode == "info":
         return "information only", "the version of this platform's hardware is not known"
-    if said.run == 0 and said.is_done:
-        return "runs", ""
-    return "loads", "; ".join(part for part in (_ended("rknn_run", said.run, code), words) if part)
+    if said.run == 0:
+        return "runs", "" if said.is_done else _ended(_NATIVE, None, code)
+    how = _ended(*_failed(said, mode), code)
+    return "loads", "; ".join(part for part in (how, words) if part)
+
+
+_NATIVE = "rknn_query of native inputs and outputs, which a program had better not ask for,"
+
+
+def _failed(said: Told, mode: str) -> tuple[str, int | None]:
+    """The call that was the last, and what it gave."""
+    if said.inputs_set == 0:
+        return "rknn_run", said.run
+    return "rknn_set_io_mem" if mode == "memory" else "rknn_inputs_set", said.inputs_set
 
 
 def _ended(call: str, given: int | None, code: int) -> str:
@@ -122,7 +180,7 @@ def _ended(call: str, given: int | None, code: int) -> str:
 def _differences(said: Told, held: Mapping[str, Any]) -> Iterator[str]:
     """Between the runtime's layers and the file's; then its ends."""
     ours = held["layers"]
-    if len(said.layers) != len(ours):
+    if said.layers and len(said.layers) != len(ours):
         yield f"the runtime has {len(said.layers)} layers, the file {len(ours)}"
     for one, row in zip(said.layers, ours, strict=False):
         pairs = (("op", one.op), ("dtype", one.dtype), ("target", one.target))

@@ -3,7 +3,8 @@
  * Preloaded into the vendor's runtime. Requests and their structures are those of Rockchip's public
  * kernel, drivers/rknpu/include/rknpu_ioctl.h (GPL-2.0; described here, not copied), and of DRM,
  * include/uapi/drm/drm.h. Memory is one file in memory, handed out from its start; a submitted job
- * is done at once: nothing is computed.
+ * is done at once: nothing is computed. rv1103 and rv1106 have no DRM: their driver is /dev/rknpu,
+ * with the same requests under another letter, and each memory is a file of its own (dma-buf).
  *
  * NPUMAKE_NPU_VERSION: what the hardware answers for its version; NPUMAKE_CHIP: the chip's name.
  */
@@ -53,8 +54,12 @@ static int starts_with(const char *text, const char *with) {
     return text && strncmp(text, with, strlen(with)) == 0;
 }
 
+static int has_drm(void) {
+    return !starts_with(getenv("NPUMAKE_CHIP"), "rv110");
+}
+
 static int is_device(const char *path) {
-    return starts_with(path, "/dev/dri/");
+    return starts_with(path, has_drm() ? "/dev/dri/" : "/dev/rknpu");
 }
 
 static int device(void) {
@@ -167,6 +172,20 @@ static int make_memory(struct memory_made *asked) {
     return 0;
 }
 
+/* The handle is a file, which the runtime maps itself. */
+static int make_file(struct memory_made *asked) {
+    uint64_t size = (asked->size + PAGE - 1) / PAGE * PAGE;
+    int file = memfd_create("npu", 0);
+    if (file < 0 || ftruncate(file, (off_t)size))
+        return errno = ENOMEM, -1;
+    asked->handle = (uint32_t)file;
+    asked->object = (uint64_t)file;
+    asked->address = FIRST_ADDRESS + used;
+    asked->sram = 0;
+    used += size;
+    return 0;
+}
+
 static int map_memory(struct memory_mapped *asked) {
     if (asked->handle > handles)
         return errno = EINVAL, -1;
@@ -180,6 +199,22 @@ static int submit(struct submitted *asked) {
     return 0;
 }
 
+static int answer(unsigned long number, void *asked) {
+    switch (number) {
+    case 0: return act(asked);
+    case 1: return submit(asked);
+    case 2: return has_drm() ? make_memory(asked) : make_file(asked);
+    case 3: return has_drm() ? map_memory(asked) : 0;
+    default: return 0; /* destroy, sync */
+    }
+}
+
+static int answer_drm(unsigned long number, void *asked) {
+    if (number == 0)
+        return tell_version(asked);
+    return number < 0x40 ? 0 : answer(number - 0x40, asked); /* what DRM asks besides: nothing */
+}
+
 int ioctl(int file, unsigned long request, ...) {
     static int (*real)(int, unsigned long, ...);
     va_list rest;
@@ -187,17 +222,12 @@ int ioctl(int file, unsigned long request, ...) {
     va_start(rest, request);
     asked = va_arg(rest, void *);
     va_end(rest);
-    if (((request >> 8) & 0xff) != 'd') {
-        if (!real)
-            real = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
-        return real(file, request, asked);
+    switch (request >> 8 & 0xff) {
+    case 'd': return answer_drm(request & 0xff, asked);
+    case 'r': return answer(request & 0xff, asked);
+    case 'b': return 0; /* dma-buf: caches */
     }
-    switch (request & 0xff) {
-    case 0x00: return tell_version(asked);
-    case 0x40: return act(asked);
-    case 0x41: return submit(asked);
-    case 0x42: return make_memory(asked);
-    case 0x43: return map_memory(asked);
-    default: return 0; /* destroy, sync, and what DRM asks besides */
-    }
+    if (!real)
+        real = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
+    return real(file, request, asked);
 }

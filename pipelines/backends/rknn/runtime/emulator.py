@@ -1,8 +1,8 @@
-"""What runs the vendor's 64-bit runtime on a machine that is no board: an emulator, the stand-in
-for the kernel's device, and the runtime itself.
+"""What runs the vendor's runtime on a machine that is no board: an emulator, the stand-in for the
+kernel's device, and the runtime itself.
 
-The emulator and the C library for it are Debian's; the runtime is that of the Python index's
-`rknpu` (pins.txt), or a copy from a board. The two C files are compiled once and kept.
+The emulator and the C library for it are Debian's (processor.py); the runtime is that of the Python
+index's `rknpu` (pins.txt), or a copy from a board. The C files are compiled once and kept.
 """
 
 from __future__ import annotations
@@ -14,26 +14,25 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from pipelines.backends.rknn.runtime.processor import AARCH64, ARM, Processor
 from pipelines.files.only_one import only_one
 from quant.fault import Fault
 
 _HERE = Path(__file__).parent
-_QEMU = "qemu-aarch64-static"
-_LIBRARIES = Path("/usr/aarch64-linux-gnu")
-_GCC = "aarch64-linux-gnu-gcc"
-_GXX = "aarch64-linux-gnu-g++"
-INSTALL = "apt install qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross"
 _TIMEOUT_S = 300
+_GNU = {"cc": "gcc", "c++": "g++"}
 
 
 @dataclass(frozen=True)
 class Emulator:
     """device, probe: compiled; see device.c and probe.c."""
 
+    processor: Processor
     device: Path
     probe: Path
 
@@ -49,7 +48,7 @@ class Emulator:
         """The same with another program for the board's processor."""
         given = {"LD_PRELOAD": str(self.device), **environment}
         words = [word for name, value in given.items() for word in ("-E", f"{name}={value}")]
-        start = [_QEMU, "-L", str(_LIBRARIES)]
+        start = [self.processor.qemu, "-L", str(self.processor.root)]
         try:
             return subprocess.run(
                 # A crash of the runtime leaves no core file.
@@ -69,54 +68,74 @@ class Emulator:
             ) from None
 
 
-def lacking() -> str:
-    """What must be installed, as a sentence; empty where nothing lacks."""
-    found = (_LIBRARIES / "lib" / name for name in ("ld-linux-aarch64.so.1", "libstdc++.so.6"))
-    if shutil.which(_QEMU) and all(file.exists() for file in found):
-        return ""
-    return f"the emulator {_QEMU} and the C library for it are not installed"
-
-
-def prepare(home: Path) -> Emulator:
+def prepare(home: Path, processor: Processor = AARCH64) -> Emulator:
     """Compile what is not compiled yet. home: where it is kept. Raises Fault."""
-    if told := lacking():
-        raise Fault(told, f"Debian, Ubuntu: {INSTALL}")
-    sources = [_HERE / "device.c", _HERE / "probe.c"]
-    key = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:12]
-    folder = home / key
+    if told := processor.lacking():
+        raise Fault(told, f"Debian, Ubuntu: {processor.install}")
+    made = _programs(processor)
+    content = b"".join(one.content for one in made.values())
+    folder = home / hashlib.sha256(processor.zig.encode() + content).hexdigest()[:12]
     with only_one(home / "lock"):
         if not folder.is_dir():
-            _compile(sources, home, folder)
-    return Emulator(folder / "device.so", folder / "probe")
+            _compile(made, home, folder, processor)
+    return Emulator(processor, folder / "device.so", folder / "probe")
 
 
-def _compile(sources: Sequence[Path], home: Path, folder: Path) -> None:
-    compiler = [_GCC] if shutil.which(_GCC) else _zig(home)
+class _Program(NamedTuple):
+    sources: list[Path]
+    options: list[str]
+
+    @property
+    def content(self) -> bytes:
+        return repr(self.options).encode() + b"".join(file.read_bytes() for file in self.sources)
+
+
+def _programs(processor: Processor) -> dict[str, _Program]:
+    """What is compiled: by its file's name."""
+    is_arm = processor == ARM
+    device = [_HERE / "device.c", *([_HERE / "uclibc.c"] if is_arm else [])]
+    shared = ["-shared", "-fPIC", *(["-Wl,-soname,libc.so.0"] if is_arm else [])]
+    # As a fixed-address program of Zig's for 32 bits, qemu 7.2 left its variables unmapped.
+    return {
+        "device.so": _Program(device, shared),
+        "probe": _Program([_HERE / "probe.c"], ["-pie", "-fPIE"]),
+    }
+
+
+def _compile(
+    programs: Mapping[str, _Program], home: Path, folder: Path, processor: Processor
+) -> None:
+    words = compiler(home, processor, "cc")
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(home / "zig-cache")}
     with tempfile.TemporaryDirectory(dir=home) as made:
-        for source, words in zip(sources, (["-shared", "-fPIC"], []), strict=True):
-            name = source.stem + (".so" if words else "")
-            command = [*compiler, "-O1", *words, "-o", f"{made}/{name}", str(source), "-ldl"]
-            environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(home / "zig-cache")}
+        for name, program in programs.items():
+            sources = [str(source) for source in program.sources]
+            command = [*words, "-O1", *program.options, "-o", f"{made}/{name}", *sources, "-ldl"]
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False
             )
             if done.returncode:
-                raise Fault(f"{source.name} could not be compiled", done.stderr[-500:].strip())
+                raise Fault(f"{name} could not be compiled", done.stderr[-500:].strip())
         shutil.copytree(made, folder)
 
 
 def cpp_compiler(home: Path) -> list[str]:
-    """Of C++ for the board's processor. Raises Fault where it can't be had."""
-    return [_GXX] if shutil.which(_GXX) else _zig(home, "c++")
+    """Of C++ for 64-bit boards. Raises Fault where it can't be had."""
+    return compiler(home, AARCH64, "c++")
 
 
-def _zig(home: Path, language: str = "cc") -> list[str]:
-    """Zig's compiler, which has the other processor's C library with it (340 MB)."""
+def compiler(home: Path, processor: Processor, language: str) -> list[str]:
+    """The distribution's cross compiler, else Zig's, which has the C library with it (340 MB).
+
+    language: cc or c++. Raises Fault where it can't be had.
+    """
+    gnu = f"{processor.gnu}{_GNU[language]}"
+    if shutil.which(gnu):
+        return [gnu]
     folder = home / "zig"
     if not (folder / "ziglang").is_dir():
         _pip(["install", "--target", str(folder)], _HERE / "compiler.txt")
-    binary = folder / "ziglang" / "zig"
-    return [str(binary), language, "-target", "aarch64-linux-gnu.2.28"]
+    return [str(folder / "ziglang" / "zig"), language, "-target", processor.zig]
 
 
 def pinned_runtime(home: Path) -> Path:

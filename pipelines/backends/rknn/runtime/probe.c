@@ -1,8 +1,9 @@
 /* Loads an .rknn with the vendor's runtime and prints what it says, a line of words each.
  *
- *   probe librknnrt.so model.rknn info|run|shapes
+ *   probe librknnrt.so model.rknn info|run|shapes|memory
  *
  * shapes: run a network of several shapes (dynamic_input), which must be told one of them first.
+ * memory: run it in memory that the runtime makes, the one way that librknnmrt has.
  *
  * Calls and structures are those of the vendor's public C API (rknn_api.h of rknpu2, as its manual
  * "RKNN Runtime API" describes them), written anew. Each line is flushed: what was told before the
@@ -108,11 +109,40 @@ static int set_inputs(void *library, context model, uint32_t count) {
     return set(model, count, inputs);
 }
 
-static void run(void *library, context model, uint32_t inputs, int has_shapes) {
+/* Memory for all inputs or all outputs. */
+static int set_memory(void *library, context model, int what, uint32_t count) {
+    void *(*make)(context, uint32_t) =
+        (void *(*)(context, uint32_t))dlsym(library, "rknn_create_mem");
+    int (*set)(context, void *, struct tensor *) =
+        (int (*)(context, void *, struct tensor *))dlsym(library, "rknn_set_io_mem");
+    if (!make || !set)
+        return -1;
+    for (uint32_t i = 0; i < count; i++) {
+        struct tensor one;
+        memset(&one, 0, sizeof one);
+        one.index = i;
+        if (query(model, what, &one, sizeof one))
+            return -1;
+        void *memory = make(model, one.size_with_stride ? one.size_with_stride : one.size);
+        int code = memory ? set(model, memory, &one) : -1;
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+static int prepare(void *library, context model, struct counts counts, const char *how) {
+    if (strcmp(how, "memory"))
+        return set_inputs(library, model, counts.inputs);
+    int code = set_memory(library, model, QUERY_NATIVE_INPUT, counts.inputs);
+    return code ? code : set_memory(library, model, QUERY_NATIVE_OUTPUT, counts.outputs);
+}
+
+static void run(void *library, context model, struct counts counts, const char *how) {
     int (*go)(context, void *) = (int (*)(context, void *))dlsym(library, "rknn_run");
-    int code = has_shapes ? set_shapes(library, model, inputs) : 0;
+    int code = strcmp(how, "shapes") ? 0 : set_shapes(library, model, counts.inputs);
     printf("shapes_set %d\n", code);
-    code = set_inputs(library, model, inputs);
+    code = prepare(library, model, counts, how);
     printf("inputs_set %d\n", code);
     fflush(stdout);
     if (code)
@@ -130,6 +160,7 @@ int main(int count, char **words) {
     uint32_t size = 0;
     if (count != 4)
         return 2;
+    dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL); /* uClibc has it in its libc */
     void *library = dlopen(words[1], RTLD_NOW | RTLD_GLOBAL);
     if (!library) {
         printf("library %s\n", dlerror());
@@ -161,14 +192,15 @@ int main(int count, char **words) {
     fflush(stdout);
     tell_tensors(model, QUERY_INPUT, "input", counts.inputs);
     tell_tensors(model, QUERY_OUTPUT, "output", counts.outputs);
-    tell_tensors(model, QUERY_NATIVE_INPUT, "native_input", counts.inputs);
-    tell_tensors(model, QUERY_NATIVE_OUTPUT, "native_output", counts.outputs);
     char custom[1024] = {0};
     if (!query(model, QUERY_CUSTOM, custom, sizeof custom))
         printf("custom %.1024s\n", custom);
     fflush(stdout);
     if (!is_info)
-        run(library, model, counts.inputs, !strcmp(words[3], "shapes"));
+        run(library, model, counts, words[3]);
+    /* Last: librknnrt 1.5.2 may die of this, and runs the same network. */
+    tell_tensors(model, QUERY_NATIVE_INPUT, "native_input", counts.inputs);
+    tell_tensors(model, QUERY_NATIVE_OUTPUT, "native_output", counts.outputs);
     puts("done");
     fflush(stdout);
     _Exit(0);

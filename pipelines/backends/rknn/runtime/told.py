@@ -18,18 +18,20 @@ _TYPES = (
 _QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16")
 _AFFINE = 2
 _SIDES = ("input", "output", "native_input", "native_output")
-_ERROR = re.compile(r"E RKNN: \[[\d:.]+\] (.*)")
+_ERROR = re.compile(r"E RKNN: (?:\[[\d:.]+\] )?(.*)")  # librknnmrt has no time
 
 
 @dataclass
 class Told:
-    """version: of the runtime. init, run: codes that the calls gave, None where they gave none.
+    """version: of the runtime. init, inputs_set, run: codes that the calls gave, None where they
+    gave none.
 
     tensors: side -> rows. errors: the runtime's own words. is_done: whether the probe came through.
     """
 
     version: str = ""
     init: int | None = None
+    inputs_set: int | None = None
     run: int | None = None
     weights_bytes: int | None = None
     internal_bytes: int | None = None
@@ -50,7 +52,7 @@ def read(text: str) -> Told:
         word, _, rest = line.partition(" ")
         if error := _ERROR.search(line):
             told.errors.append(error[1])
-        elif word in ("init", "run"):
+        elif word in ("init", "inputs_set", "run"):
             setattr(told, word, int(rest))
         elif word == "version":
             told.version = rest.split(" ")[0]
