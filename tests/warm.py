@@ -197,10 +197,15 @@ def _text(file: IO[bytes]) -> str:
 
 
 @cache
-def _front() -> Path:
-    """The socket of an interpreter that has imported _FRONT; it ends with this process."""
+def _front(beside: Path | None = None, *more: str) -> Path:
+    """The socket of an interpreter that has imported _FRONT; it ends with this process.
+
+    beside: folder with the packages `more`, which it imports too.
+    """
     folder = Path(tempfile.mkdtemp(prefix="front-"))
-    started = start(Path(sys.executable), folder / "socket", _FRONT, _FRONT_OWN)
+    paths = () if beside is None else (beside,)
+    imported = (*_FRONT, *more)
+    started = start(Path(sys.executable), folder / "socket", imported, _FRONT_OWN, paths=paths)
 
     def end() -> None:
         started.terminate()
@@ -209,17 +214,22 @@ def _front() -> Path:
 
     atexit.register(end)
     while not (folder / "socket").exists():
-        assert started.poll() is None, f"one of {_FRONT} can't be imported"
+        assert started.poll() is None, f"one of {imported} can't be imported"
         time.sleep(0.02)
     return folder / "socket"
 
 
-def front(root: Path, arguments: Sequence[str], err: IO[Any]) -> Running:
-    """`python -s dodo.py ARGUMENTS` in this project, running. The caller closes it."""
+def front(
+    root: Path, arguments: Sequence[str], err: IO[Any], beside: Path | None = None, *more: str
+) -> Running:
+    """`python -s dodo.py ARGUMENTS` in this project, running. The caller closes it.
+
+    beside, more: see _front.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     words = [str(root / "dodo.py"), *arguments]
     with Path(os.devnull).open("r+") as nothing:
-        return Running(_front(), words, root, environment, (nothing, nothing, err))
+        return Running(_front(beside, *more), words, root, environment, (nothing, nothing, err))
 
 
 def doit(

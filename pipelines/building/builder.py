@@ -14,6 +14,7 @@ from pipelines.dvc.lock import LockEntry, Locks, Order
 from pipelines.dvc.repo import cache
 from pipelines.dvc.store import Damaged, Store, Taken, replace
 from pipelines.files.confined import link_above, way_out
+from pipelines.record.costs import Cost
 from pipelines.record.digest import Content, Contents
 from pipelines.record.facts import Change, Facts, changes, observe
 from pipelines.record.step import Step
@@ -39,7 +40,7 @@ class Builder:
     locks: Locks = field(init=False)
     store: Store = field(init=False)
     worker: Worker = field(init=False)
-    peaks: dict[str, int] = field(default_factory=dict)  # step that ran -> bytes
+    costs: dict[str, Cost] = field(default_factory=dict)  # of steps that ran
 
     def __post_init__(self) -> None:
         self.contents = Contents(self.root, self.root / ".npumake" / "contents.txt")
@@ -125,7 +126,7 @@ class Builder:
     def _run(self, step: Step, facts: Facts) -> None:
         self._require_inside(step)
         result = self.worker.run(step, self.log_of(step))
-        self.peaks[step.name] = result.peak_bytes
+        self.costs[step.name] = Cost(result.seconds, result.peak_bytes)
         try:
             self._require_same(step, facts)
             self._keep(step, facts, result)

@@ -191,6 +191,10 @@ class Store:
         except (OSError, Damaged):
             return {content.md5}
 
+    def place(self, md5: str) -> Path:
+        """Where the object of an MD5 is, or would be."""
+        return self._object(md5)
+
     def _object(self, md5: str) -> Path:
         return Path(f"{self.objects}/{md5[:2]}/{md5[2:]}")
 

@@ -12,10 +12,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pipelines.files.engine import CODE, PREFIX
 from pipelines.record.step import Step, Work
@@ -63,16 +63,19 @@ class Stopped(Exception):
 class Result:
     """Folder that holds the step's outputs, not yet in place. The caller removes `folder`.
 
-    peak_bytes: of the largest process of its jobs.
+    seconds: what the jobs took. peak_bytes: of the largest process among them.
     """
 
     folder: Path
     out: Path
+    seconds: float = 0.0
     peak_bytes: int = 0
 
 
 class Worker:
     """root: the project. One fork server a toolchain, started when first needed."""
+
+    is_elsewhere: ClassVar[bool] = False  # whether other machines run the steps
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -82,15 +85,28 @@ class Worker:
         self._is_stopped = False
         self._sweep()
 
-    def run(self, step: Step, log: Path) -> Result:
-        """Run the step's jobs in order. Raises Failed or Stopped; then nothing is left behind."""
-        end = None if step.limit_s is None else time.monotonic() + step.limit_s
+    def run(
+        self,
+        step: Step,
+        log: Path,
+        *,
+        inputs_in: Path | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Result:
+        """Run the step's jobs in order. Raises Failed or Stopped; then nothing is left behind.
+
+        inputs_in: where the step's paths count from; by default the project. is_wanted: asked now
+        and then; where it says no, the job is killed.
+        """
+        began = time.monotonic()
+        end = None if step.limit_s is None else began + step.limit_s
         folder = self._work_folder(step)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
         try:
-            inputs = _lay_out(step, folder, self._root)
-            peaks = [self._run_one(work, folder, inputs, log, end) for work in step.work()]
+            inputs = _lay_out(step, folder, inputs_in or self._root)
+            until = _Until(end, is_wanted)
+            peaks = [self._run_one(work, folder, inputs, log, until) for work in step.work()]
             _require_outputs(step, folder / "out")
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +117,8 @@ class Worker:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return Result(folder, folder / "out", max(peaks, default=0))
+        seconds = time.monotonic() - began
+        return Result(folder, folder / "out", seconds, max(peaks, default=0))
 
     def close(self) -> None:
         """Stop every server and whatever still runs in it."""
@@ -116,7 +133,7 @@ class Worker:
         folder: Path,
         inputs: Mapping[str, str],
         log: Path,
-        end: float | None,
+        until: _Until,
     ) -> int:
         """Returns the bytes of its largest process."""
         order = {
@@ -129,7 +146,7 @@ class Worker:
         }
         with log.open("a", encoding="utf-8") as file:
             print(f"=== {work.module} in {work.toolchain}", file=file)
-        status, peak_bytes = self._server(work.toolchain).run(order, end)
+        status, peak_bytes = self._server(work.toolchain).run(order, until)
         if self._is_stopped:
             raise Stopped
         if status != 0:
@@ -172,6 +189,19 @@ class _OutOfTime(Exception):
     """The step has used up its limit; what ran of it is killed."""
 
 
+@dataclass(frozen=True)
+class _Until:
+    """How long a step's jobs may run. end: by time.monotonic()."""
+
+    end: float | None
+    is_wanted: Callable[[], bool]
+
+    def over(self) -> Exception | None:
+        if self.end is not None and time.monotonic() > self.end:
+            return _OutOfTime()
+        return None if self.is_wanted() else Stopped()
+
+
 class _Server:
     """One running fork server. Safe to use from several threads."""
 
@@ -202,10 +232,10 @@ class _Server:
             )
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def run(self, order: dict[str, Any], end: float | None = None) -> tuple[int, int]:
+    def run(self, order: dict[str, Any], until: _Until) -> tuple[int, int]:
         """Run one job to its end. Returns its wait status, and its peak of memory in bytes.
 
-        end: by time.monotonic(). Raises _OutOfTime there, once the job is dead.
+        Raises _OutOfTime or Stopped as `until` says, once the job is dead.
         """
         number = next(self._numbers)
         done, status = threading.Event(), [-1, 0]
@@ -215,10 +245,10 @@ class _Server:
         while not done.wait(0.2):  # a bare wait() would hold off Ctrl-C in the main thread
             if not self.is_alive:
                 break
-            if end is not None and time.monotonic() > end:
+            if (reason := until.over()) is not None:
                 self._send({"stop": number})
                 done.wait(_DYING_S)
-                raise _OutOfTime
+                raise reason
         if status[0] == -1:
             lines = _telling_lines(self._log)
             raise Failed(

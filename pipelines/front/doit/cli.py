@@ -33,7 +33,15 @@ from pipelines.files import console, engine_files
 from pipelines.files.commands import OWN
 from pipelines.files.engine import CODE, IS_PINNED
 from pipelines.files.where import Problems, did_you_mean
-from pipelines.front.doit import overview, reporter, runtime_parts, sparing, turns, words
+from pipelines.front.doit import (
+    on_cluster,
+    overview,
+    reporter,
+    runtime_parts,
+    sparing,
+    turns,
+    words,
+)
 from pipelines.front.doit.lock_backend import ContentChecker, LockBackend
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.front.doit.tasks import tasks
@@ -45,9 +53,10 @@ STARTED_IN = Path.cwd()  # names of files on the command line count from here
 FAILURE, ERROR, USAGE = 1, 2, 3  # doit's exit codes; the last: wrong before any task runs
 _NEEDS_NO_RECIPES = {
     *("new", "test", "help", "toolchains", "tabcompletion", "schema", "quantize"),
-    *("inspect", "which", "release"),
+    *("inspect", "which", "release", "worker"),
 }
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
+_ON_CLUSTER = (None, "run")
 _BYTES_A_JOB = 2_000_000_000
 
 
@@ -118,6 +127,7 @@ def dispatch(project: Project, arguments: list[str]) -> int:
         place = arguments.index("")
         after = f" after {arguments[place - 1]}" if place else ""
         raise UsageError(f"an empty word{after}", "give a value, or leave it out")
+    arguments, cluster = on_cluster.without(arguments)
     doit = _doit()
     doit.BIN_NAME = "./doit"
     commands = doit.get_cmds()
@@ -131,6 +141,10 @@ def dispatch(project: Project, arguments: list[str]) -> int:
         rest = [word for word in rest if word != "--pull"]
         with RunLock(project.root):
             dvc_pull.pull_sources_for(project, rest)
+    if cluster is not None:
+        if name not in _ON_CLUSTER:
+            raise UsageError(f"--cluster is not for `{name}`", "it is for runs of steps")
+        on_cluster.use(project, cluster)
     if name in (None, "run") and "--rehash" in rest:
         rest = [word for word in rest if word != "--rehash"]
         project.builder.contents.distrust()
@@ -273,6 +287,7 @@ def _run(
         if selected or not project.spared:
             project.invocation.settled = expected.settled
             project.invocation.turns = turns.of_run(project, expected)
+            options = _at_once(project, expected, options)
             code = _execute(project, doit, ["run", *options, *names])
             project.invocation.settled = None
         else:
@@ -297,6 +312,16 @@ def _permuted(commands: PluginDict, name: str, arguments: list[str]) -> tuple[li
         raise UsageError(str(error), advice) from error
     flat = [word for option, value in options for word in (option, value) if word]
     return flat, names
+
+
+def _at_once(project: Project, expected: Forecast, options: list[str]) -> list[str]:
+    """For a cluster: as many steps as it has slots, and as many that are being sent or fetched."""
+    worker = on_cluster.of(project)
+    if worker is None or not expected.runs:
+        return options
+    worker.turns = project.invocation.turns
+    slots = worker.connect(project.plan.toolchains(expected.runs))
+    return options if {"-n", "--process"} & {*options} else [*options, "-n", str(2 * slots)]
 
 
 class _Loader:
@@ -350,7 +375,8 @@ def _make_toolchains(project: Project, expected: Forecast, is_pulling: bool) -> 
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         what = f"{', '.join(names[:3])}{more}: built before, but not in this cache"
         console.say(f"{what}\n  ./doit --pull fetches them instead of running them", "yellow")
-    Environments(project.root).make(project.plan.toolchains(expected.runs))
+    here = on_cluster.run_here(project, expected.runs)
+    Environments(project.root).make(project.plan.toolchains(here))
     runtime_parts.fetch(project.root, [project.plan.steps[name] for name in expected.runs])
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pipelines.files.commands import purposes
-from pipelines.files.engine import CODE, IS_PINNED, PREFIX
+from pipelines.files.engine import CODE, IS_PINNED, PREFIX, version
 
 _HEAD = """\
 npumake: YAML recipes to ONNX, .rknn and int8, rebuilding only what is stale
@@ -41,19 +40,11 @@ def help_lines(commands: Mapping[str, Any]) -> Iterator[str]:
     yield from _TAIL.format(others=others, docs=PREFIX).splitlines()
 
 
-def version_of() -> str:
-    """npumake's own."""
-    text = (CODE / "pyproject.toml").read_text(encoding="utf-8")
-    told = re.search(r'^version = "(.+)"$', text, re.M)
-    assert told is not None, "pyproject.toml has a version"
-    return told[1]
-
-
 def version_lines() -> Iterator[str]:
     """npumake's own, its commit where this is a checkout, and what it stands on."""
     commit = "" if IS_PINNED else _commit(CODE)
-    yield f"npumake {version_of()}" + (f" ({commit})" if commit else "")
-    yield f"doit {version('doit')}, dvc {version('dvc')}"
+    yield f"npumake {version()}" + (f" ({commit})" if commit else "")
+    yield f"doit {metadata.version('doit')}, dvc {metadata.version('dvc')}"
 
 
 def _commit(root: Path) -> str:

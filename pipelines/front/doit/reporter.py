@@ -15,7 +15,6 @@ from pipelines.files import console
 from pipelines.front.doit import progress, sealing
 from pipelines.front.doit.tasks import STOPPED
 from pipelines.record import costs
-from pipelines.record.costs import Cost
 from pipelines.record.facts import NEVER
 from pipelines.report import gates, rows
 from pipelines.report.rows import Run, Told
@@ -120,7 +119,7 @@ class StepReporter:
         if self._ticker is not None:
             self._ticker.end()
         ran = {
-            name: Cost(d.elapsed_s, self.project.builder.peaks.get(name, 0))
+            name: self.project.builder.costs[name]
             for name, d in self._invocation.done.items()
             if d.outcome is Outcome.RAN
         }

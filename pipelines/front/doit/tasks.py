@@ -10,6 +10,7 @@ from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
 from pipelines.building import dry_run
+from pipelines.building.builder import Outcome
 from pipelines.building.done import Done
 from pipelines.building.project import Project
 from pipelines.building.status import Status
@@ -40,7 +41,10 @@ class BringUpToDate(BaseAction):  # type: ignore[misc]
             return TaskFailed(str(error))
         except Stopped:
             return TaskFailed(STOPPED)
-        done = Done(outcome, status.why, time.monotonic() - began)
+        elapsed_s = time.monotonic() - began
+        if outcome is Outcome.RAN:  # by a cluster it may have waited for a worker
+            elapsed_s = self.project.builder.costs[self.step.name].seconds
+        done = Done(outcome, status.why, elapsed_s)
         self.project.invocation.done[self.step.name] = done
         return None
 

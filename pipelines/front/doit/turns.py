@@ -13,8 +13,11 @@ from doit.task import Task
 from pipelines.building.dry_run import Forecast
 from pipelines.building.project import Project
 from pipelines.building.schedule import Turns, expected, tails
+from pipelines.front.doit import on_cluster
 from pipelines.record import costs
 from pipelines.run.machine import free_bytes
+
+_ALL_HOLD = 1 << 62  # a worker's memory is its own affair
 
 
 def of_run(project: Project, forecast: Forecast) -> Turns:
@@ -26,8 +29,9 @@ def of_run(project: Project, forecast: Forecast) -> Turns:
         name: [each.name for each in plan.before(foreseen.step)]
         for name, foreseen in forecast.steps.items()
     }
+    capacity = _ALL_HOLD if on_cluster.of(project) else free_bytes()
     ways = tails(before, {name: each.seconds for name, each in runs.items()})
-    return Turns(ways, {name: each.peak_bytes for name, each in runs.items()}, free_bytes())
+    return Turns(ways, {name: each.peak_bytes for name, each in runs.items()}, capacity)
 
 
 class Control(TaskControl):  # type: ignore[misc]

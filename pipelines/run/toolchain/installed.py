@@ -83,6 +83,18 @@ class Installed:
             atomic.remember(self.folder / MANIFEST, noted)
         return found
 
+    def digest(self) -> str:
+        """SHA-256 of the files of all packages, wherever they are installed.
+
+        Programs in bin/ name the environment's place, and some of a dist-info tells of the install.
+        """
+        rows = sorted(
+            f"{name} {digest}\n"
+            for name, (_, digest) in self._recorded().items()
+            if not name.startswith("bin/") and ".dist-info/" not in name
+        )
+        return hashlib.sha256("".join(rows).encode()).hexdigest()
+
     def _manifest(self) -> dict[str, Any] | None:
         try:
             manifest = dict(json.loads((self.folder / MANIFEST).read_bytes()))

@@ -1,4 +1,4 @@
-"""`./doit run`: doit's own. Its help tells of two options more, which cli takes before doit."""
+"""`./doit run`: doit's own. Its help tells of three options more, which cli takes before doit."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ _PULL = """
             DVC remote first
       --rehash
             hash every file again, whatever its times and size say
+      --cluster=ADDRESS
+            run the steps on other machines: a scheduler's address, or
+            local:N for N workers on this one (docs/cluster.md)
 """
 
 

@@ -14,13 +14,12 @@ from pipelines.building.done import Done
 from pipelines.building.dvc_yaml import registered
 from pipelines.building.project import Project
 from pipelines.files import console
-from pipelines.files.engine import CODE
+from pipelines.files.engine import CODE, version
 from pipelines.files.git import git
 from pipelines.front.commands.aside import run_aside
 from pipelines.front.commands.building.why import reasons
 from pipelines.front.commands.models import handoff
 from pipelines.front.doit.cli import UsageError
-from pipelines.front.doit.overview import version_of
 from pipelines.recipe.define.model import Recipe
 from pipelines.release import archive, card, manifest, tags
 from pipelines.release.machine import machine
@@ -123,7 +122,7 @@ def _members(
             "revision": revision,
             "date": git(project.root, "log", "-1", "--format=%cI", revision).strip(),
         },
-        "npumake": version_of(),
+        "npumake": version(),
         "recipe_sha256": sha256_of(project.root / recipe.file),
         "targets": {
             name: manifest.target(project.root, recipe, target)

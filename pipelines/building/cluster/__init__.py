@@ -1,0 +1,1 @@
+"""Steps run on other machines, by dask.distributed."""

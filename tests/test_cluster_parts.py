@@ -1,0 +1,247 @@
+"""What a cluster's front and workers judge each other by, without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.building.cluster import identity
+from pipelines.building.cluster.crew import Crew, Lost
+from pipelines.building.cluster.front import ClusterWorker
+from pipelines.building.cluster.objects import CHUNK, Objects, parts
+from pipelines.building.cluster.order import Order, Reply, read_files, read_order, read_reply
+from pipelines.building.cluster.placement import Placement, Seat
+from pipelines.dvc.repo import cache
+from pipelines.dvc.store import Store
+from pipelines.files.confined import Refused
+from pipelines.record.digest import Contents
+from pipelines.record.step import Work
+from tests.conftest import ROOT
+
+A, B = (hashlib.md5(data).hexdigest() for data in (b"a", b"b"))
+JOB = "pipelines.stages.export.jobs.from_onnx"
+
+
+def order(**other: Any) -> Order:
+    told: dict[str, Any] = {
+        "model": "m",
+        "stage": "build",
+        "target": "rk3588",
+        "folder": "models/m",
+        "inputs": {"model": ("0/model.onnx", {"": (A, 1)}), "data": ("1/d", {"x/y.npy": (B, 1)})},
+        "outputs": ("model.rknn", "report/layers.json"),
+        "work": (Work("core", JOB, {"a": [1, 2.5, None]}),),
+        "limit_s": None,
+        "manifests": {"core": ""},
+    }
+    return Order(**(told | other))
+
+
+def test_an_order_is_read_as_it_was_written() -> None:
+    assert read_order(order().text) == order()
+    step = read_order(order().text).step
+    assert (step.name, step.lock_name) == ("m:build@rk3588", "build-rk3588")
+    assert step.inputs == {"model": "0/model.onnx", "data": "1/d"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "../m"},
+        {"target": "a/b"},
+        {"outputs": ("../x",)},
+        {"outputs": ("a", "a/b")},
+        {"inputs": {"../model": ("0/a", {"": (A, 1)})}},
+        {"inputs": {"model": ("/etc/a", {"": (A, 1)})}},
+        {"inputs": {"model": ("0/a", {"../b": (A, 1)})}},
+        {"inputs": {"model": ("0/a", {"": ("../../x", 1)})}},
+        {"inputs": {"model": ("0/a", {"": (A, -1)})}},
+        {"inputs": {"model": ("0/a", {"": (A, 1), "b": (B, 1)})}},
+        {"work": (Work("core", "os.path", {}),)},
+    ],
+    ids=str,
+)
+def test_an_order_that_leads_elsewhere_is_refused(other: Mapping[str, Any]) -> None:
+    with pytest.raises(Refused):
+        read_order(order(**other).text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"work": 1}', '{"work": [{}]}'])
+def test_what_is_no_order_or_answer_is_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        read_order(text)
+    with pytest.raises(Refused):
+        read_reply(text)
+
+
+def test_a_reply_is_read_as_it_was_written() -> None:
+    reply = Reply(outputs={"report": {"a.json": (A, 1)}}, log="text", seconds=1.5, peak_bytes=7)
+    assert read_reply(reply.text) == reply
+    assert read_reply(Reply(lacks=(A,)).text).lacks == (A,)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"outputs": {"../x": {"": [A, 1]}}},
+        {"outputs": {"x": {"/y": [A, 1]}}},
+        {"outputs": {"x": {"": ["zz", 1]}}},
+        {"lacks": ["../x"]},
+        {"peak_bytes": "much"},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+def test_a_reply_that_leads_elsewhere_is_refused(other: Mapping[str, Any]) -> None:
+    with pytest.raises(Refused):
+        read_reply(json.dumps(json.loads(Reply().text) | dict(other)))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "messages"),
+    [
+        ({}, []),
+        ({A: 0}, [[(A, 0, 0)]]),
+        ({A: 5, B: 7}, [[(A, 0, 5), (B, 0, 7)]]),
+        ({A: CHUNK + 1}, [[(A, 0, CHUNK)], [(A, CHUNK, 1)]]),
+        ({A: CHUNK - 1, B: 2}, [[(A, 0, CHUNK - 1)], [(B, 0, 2)]]),
+    ],
+)
+def test_messages_are_filled(wanted: Mapping[str, int], messages: list[Any]) -> None:
+    assert list(parts(wanted)) == messages
+
+
+def test_an_object_is_kept_where_it_is_what_its_name_says(tmp_path: Path) -> None:
+    objects = Objects(tmp_path)
+    data = bytes(range(256)) * 40
+    md5 = hashlib.md5(data).hexdigest()
+    assert objects.lacks([{"": (md5, len(data))}]) == (md5,)
+    objects.put("s", md5, 0, len(data), data[:5000])
+    assert objects.find(md5, len(data)) is None
+    objects.put("s", md5, 5000, len(data), data[5000:])
+    assert objects.lacks([{"": (md5, len(data))}]) == ()
+    assert objects.get(md5, 4, 3) == data[4:7]
+    with pytest.raises(Refused, match="is another file"):
+        objects.put("s", A, 0, 1, b"b")
+    assert objects.find(A, 1) is None
+    with pytest.raises(Refused):
+        objects.put("../s", A, 0, 1, b"a")
+    with pytest.raises(Refused):
+        objects.get("../x", 0, 1)
+    objects.lay_out(tmp_path / "in", {"d": ("0/d", {"x/y": (md5, len(data))})})
+    assert (tmp_path / "in/0/d/x/y").read_bytes() == data
+
+
+class Answers:
+    """Stands in for a crew whose worker gives these bytes."""
+
+    def __init__(self, *data: bytes) -> None:
+        self._data = list(data)
+
+    def ask(self, address: str, what: str, **message: Any) -> list[bytes]:
+        return self._data
+
+
+def brought(tmp_path: Path, *data: bytes) -> Path:
+    """What the front makes of an output `x` that is said to hold "a"."""
+    contents = Contents(tmp_path, tmp_path / "contents.txt")
+    worker = ClusterWorker(tmp_path, "x:1", contents, Store(cache(tmp_path)))
+    answers: Any = Answers(*data)
+    crew: Crew = answers
+    worker._write(crew, "w", tmp_path / "out" / "x", read_files({"": [A, 1]}))
+    return tmp_path / "out" / "x"
+
+
+def test_an_output_is_what_its_digest_says(tmp_path: Path) -> None:
+    assert brought(tmp_path, b"a").read_bytes() == b"a"
+    for other in (b"b", b"", b"aa"):
+        with pytest.raises(Refused):
+            brought(tmp_path / other.hex() / "of", other)
+    with pytest.raises(Lost):
+        brought(tmp_path / "none")
+
+
+# What is done, in order: `x` is placed and the worker named, or `.`; `-w:x` has ended there.
+SEATS = {
+    "the freest first": ({"u": (1, 9), "v": (2, 9)}, "a=v b=u c=v d=. -v:a d=v"),
+    "where its inputs are": ({"u": (2, 9), "v": (1, 9)}, "h=v a=u"),
+    "memory": ({"u": (3, 9), "v": (3, 5)}, "L=u M=v a=u L=. -u:a L=."),
+    "too large for any runs alone": ({"u": (2, 3)}, "L=u a=."),
+    "and begins alone": ({"u": (2, 3)}, "a=u L=. -u:a L=u"),
+    "no workers": ({}, "a=."),
+}
+PEAKS = {"L": 6, "M": 5}
+
+
+@pytest.mark.parametrize("name", SEATS)
+def test_placement(name: str) -> None:
+    workers, script = SEATS[name]
+    placement = Placement({n: Seat(slots, memory) for n, (slots, memory) in workers.items()})
+    if "v" in workers:
+        placement.seats["v"].has.add(A)
+    for word in script.split():
+        if word[0] == "-":
+            placement.ended(*word[1:].split(":"))
+            continue
+        step, expected = word.split("=")
+        wants = {A: 10} if step == "h" else {B: 10}
+        found = placement.place(step, PEAKS.get(step, 1), wants)
+        assert found == (None if expected == "." else expected), (script, word)
+
+
+OWN = {"npumake": "1.0", "engine": "e" * 64, "python": "3.11", "machine": "x", "distributed": "7"}
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({}, None),
+        ({"engine": "f" * 64}, "its engine is ffffffffffff, here it is eeeeeeeeeeee"),
+        ({"npumake": "0.9", "engine": "f"}, "its npumake is 0.9, here it is 1.0"),
+        ({"python": "3.12"}, "its python is 3.12, here it is 3.11"),
+        ({"distributed": None}, "its distributed is None, here it is 7"),
+    ],
+)
+def test_what_differs_is_told(other: Mapping[str, Any], said: str | None) -> None:
+    found = identity.difference(OWN, OWN | dict(other))
+    assert found == said or (found is not None and found.splitlines()[0] == said)
+
+
+def test_a_toolchain_that_only_one_has_made_differs_from_none() -> None:
+    assert identity.other_toolchain({"core": "1", "rknn": ""}, {"core": "1", "rknn": "2"}) is None
+    assert identity.other_toolchain({"core": "1"}, {}) is None
+    assert identity.other_toolchain({"core": "1"}, {"core": ""}) is None
+    told = identity.other_toolchain({"core": "1"}, {"core": "2"})
+    assert told is not None and told.startswith("its toolchain core holds other files")
+
+
+def test_the_engine_s_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
+    def digest(*names: str, text: str = "x") -> str:
+        root = tmp_path / str(len(list(tmp_path.glob("*"))))
+        for name in names:
+            place = root / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+        return identity.engine_digest(root)
+
+    found = {
+        digest("pipelines/a"),
+        digest("pipelines/b"),
+        digest("pipelines/a", text="y"),
+        digest("quant/a"),
+        digest("pipelines/a", "toolchains/c"),
+    }
+    assert len(found) == 5
+    assert digest("pipelines/a", "pipelines/__pycache__/b", "models/m") in found
+
+
+def test_the_wheel_s_extra_is_what_is_pinned() -> None:
+    extra = re.search(r'^cluster = \["(\S+)"\]', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert extra is not None
+    assert f"{extra[1]} \\\n" in (ROOT / "toolchains" / "cluster.txt").read_text()
