@@ -11,7 +11,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, Layer, Operation, Range
+from pipelines.backends.rknn.findings.accuracy.evidence import (
+    Evidence,
+    Layer,
+    Operation,
+    Range,
+    SourceScale,
+)
 from pipelines.backends.rknn.findings.accuracy.table import SUSPECTS, findings
 from pipelines.doctor import accuracy
 from pipelines.doctor.remedy import Remedy
@@ -88,6 +94,14 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
     "peaks cut": (resized(7, 5), {"clipped_resize": True}),
     "peaks kept": (resized(5, 5), {"clipped_resize": False}),
     "nearest": (resized(7, 5, "nearest"), {}),
+    "a source's scale changed": (
+        {"source_scales": [SourceScale("a", (0.3, 0), (0.3 * 128 / 127, 0))]},
+        {"source_scales": True},
+    ),
+    "a source's scale kept": (
+        {"source_scales": [SourceScale("a", (0.3, 3), (0.3, 3))]},
+        {"source_scales": False},
+    ),
     "cut by the algorithm": (resized(7, 7), {"clipped_resize": False}),
     "half cut, and an output minds": (
         {"metrics": HURT, "ranges": {"t0": held(4, 10)}, "layers": layers((0.9, 0.9))},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -246,16 +246,26 @@ def _sizes(project: Project, recipe: Recipe, target: Target) -> tuple[str, str, 
     return console.quantity(before), console.quantity(after), f"{after / before:.2f}"
 
 
+def _worst(
+    figures: Sequence[float | None], worst: Callable[[Sequence[float]], float], form: str
+) -> str:
+    """`-` where nothing was compared, as of a network that was quantized before."""
+    finite = [one for one in figures if one is not None]
+    if not figures:
+        return "-"
+    return f"{worst(finite):{form}}" if len(finite) == len(figures) else "NaN"
+
+
 def _figures(found: Sequence[Summary]) -> Iterator[str]:
     """Of one target, or the largest and worst of several."""
     largest = max(found, key=lambda each: each.artifact_bytes)
     yield console.quantity(largest.onnx_bytes)
     yield console.quantity(largest.artifact_bytes)
     yield f"{largest.size_ratio:.2f}"
-    errors = [each.outputs.error for each in found if each.outputs.error is not None]
-    yield f"{max(errors):.1%}" if len(errors) == len(found) else "NaN"
-    measured = [each.worst_cosine for each in found if each.worst_cosine is not None]
-    yield f"{min(measured):.4f}" if len(measured) == len(found) else "NaN"
+    errors = [each.outputs.error for each in found if each.outputs.error_of is not None]
+    yield _worst(errors, max, ".1%")
+    cosines = [each.worst_cosine for each in found if each.worst_layer is not None]
+    yield _worst(cosines, min, ".4f")
     cpu = [each.cpu_layers for each in found if each.cpu_layers is not None]
     yield str(max(cpu)) if cpu else ""
     yield str(max(each.float_layers for each in found))

@@ -15,6 +15,7 @@ import onnxruntime
 
 from quant.execution.random_inputs import DRAWS, random_inputs
 from quant.fault import Fault
+from quant.graph import quantized
 from quant.graph.names import uses
 from quant.graph.types import input_types, require_static
 
@@ -57,7 +58,7 @@ class FloatRun:
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
             raise Fault(
                 f"onnxruntime cannot load the graph: {_told(error)}",
-                "export with standard operators, or another opset",
+                _load_advice(model),
             ) from error
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
@@ -132,6 +133,14 @@ def _give(weights: Results, options: onnxruntime.SessionOptions) -> None:
     if weights:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
         options.add_external_initializers(list(weights), values)
+
+
+def _load_advice(model: onnx.ModelProto | Path) -> str:
+    if isinstance(model, onnx.ModelProto):
+        form, operator = quantized.form(model.graph)
+        if form == quantized.DYNAMIC:
+            return f"{operator} is of dynamic quantization: give the float network"
+    return "export with standard operators, or another opset"
 
 
 def _told(error: Exception) -> str:

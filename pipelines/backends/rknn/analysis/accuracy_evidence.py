@@ -8,11 +8,21 @@ from typing import Any
 
 import onnx
 
-from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, Layer, Operation, Range
+from pipelines.backends.rknn.findings.accuracy.evidence import (
+    Evidence,
+    Layer,
+    Operation,
+    Range,
+    SourceScale,
+)
 from pipelines.backends.rknn.sdk import hybrid
+from quant.graph import file as graph_file
+from quant.graph import quantized
 from quant.graph.graph import attribute
 from quant.report.layer_error import LayerReport
 from quant.report.target_metrics import Metrics
+from quant.rknn import file as rknn_file
+from quant.rknn import scales
 from quant.simulation import parameters
 from quant.simulation.unknown import Unknown
 
@@ -25,6 +35,7 @@ def gather(
     lost: Sequence[str],
     inputs: Mapping[str, Mapping[str, Any]],
     samples: Mapping[str, Mapping[str, Any]],
+    source_scales: Sequence[SourceScale] = (),
 ) -> Evidence:
     """quantize: what step 1 wrote, None where one call makes the file."""
     graph = hybrid.load_graph(quantize / "model.model") if quantize else onnx.GraphProto()
@@ -38,7 +49,21 @@ def gather(
         inputs,
         samples,
         lost,
+        source_scales,
     )
+
+
+def source_scales(source: Path, file: Path) -> list[SourceScale]:
+    """source: an ONNX file that was quantized before; file: the .rknn made of it."""
+    held = scales.of_tensors(rknn_file.read(file))
+    return [
+        SourceScale(
+            one.names[0],
+            (one.scale, one.signed_zero_point),
+            next((held[name] for name in one.names if name in held), None),
+        )
+        for one in quantized.activations(graph_file.parse(source, source.name))
+    ]
 
 
 def _ranges(quantize: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Range]]:

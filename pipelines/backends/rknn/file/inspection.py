@@ -24,7 +24,6 @@ findings              those that need no source
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,16 +32,12 @@ from pipelines.backends.rknn.file import ledger, origin_text
 from pipelines.backends.rknn.file.platforms import MINIMAL
 from pipelines.backends.rknn.findings.bytes.table import findings
 from quant.rknn import file as rknn_file
+from quant.rknn import scales
 from quant.rknn.file import Operator, RknnFile
 from quant.rknn.flatbuffer import Damaged, Table
-from quant.rknn.parts import BETWEEN, INPUT, OUTPUT, VERSION_6, VERSION_1004
+from quant.rknn.parts import BETWEEN, INPUT, OUTPUT, VERSION_6
 from quant.rknn.texts import texts
 
-# A tensor's fields with one number for each channel or for all: f32, and i32 the last.
-_RANGE = {
-    VERSION_6: {"minimum": 8, "maximum": 9, "scale": 10, "zero_point": 11},
-    VERSION_1004: {"scale": 6, "zero_point": 7},
-}
 _TARGETS = {0: "CPU", 2: "NPU"}
 # Those that look at the file alone.
 _NEED_NO_SOURCE = (
@@ -114,10 +109,7 @@ def _ends(file: RknnFile, kind: int, names: Sequence[str]) -> list[dict[str, Any
 
 
 def _end(file: RknnFile, table: Table, tensor: rknn_file.Tensor) -> dict[str, Any]:
-    fields = _RANGE[file.version]
-    told = {name: _numbers(table, index, name) for name, index in fields.items()}
-    if tensor.dtype.startswith("FLOAT"):
-        told = {}
+    told = {} if tensor.dtype.startswith("FLOAT") else scales.told(file, table)
     return {
         "name": tensor.name,
         "shape": list(tensor.shape),
@@ -137,16 +129,6 @@ def _layout(tensor: rknn_file.Tensor) -> str:
     if len(stored) != 5 or stored[0] != n or stored[2:4] != (h, w):
         return "other"
     return "NHWC" if tensor.kind == INPUT and stored[1] == 1 else "NC1HWC2"
-
-
-def _numbers(table: Table, index: int, name: str) -> Any:
-    """A single number, or a list of them, or None."""
-    start, count = table.vector(index, 4)
-    if not count:
-        return None
-    form = "i" if name == "zero_point" else "f"
-    numbers = struct.unpack_from(f"<{count}{form}", table.data, start)
-    return numbers[0] if count == 1 else list(numbers)
 
 
 def _layers(file: RknnFile) -> Iterator[dict[str, Any]]:

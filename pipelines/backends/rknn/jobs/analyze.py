@@ -36,10 +36,12 @@ from pipelines.backends.rknn.analysis import accuracy_evidence, analyses, layer_
 from pipelines.backends.rknn.analysis.end_to_end import FloatNetwork, Simulator
 from pipelines.backends.rknn.file import compiled_graph, ledger
 from pipelines.backends.rknn.file.compiled_graph import CompiledFile
+from pipelines.backends.rknn.findings.accuracy.evidence import SourceScale
 from pipelines.backends.rknn.findings.accuracy.table import findings as causes_of
 from pipelines.backends.rknn.findings.bytes.table import findings as findings_of
 from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
 from pipelines.backends.rknn.sdk.diagnosis import diagnosed
+from pipelines.backends.rknn.sdk.quantized_source import PREQUANTIZED
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs import reports
@@ -98,11 +100,20 @@ def run(job: Job) -> None:
         layer_report.lost(found.rows),
         job.params["inputs"],
         {} if samples.is_random else samples.statistics,
+        _source_scales(job),
     )
     report = replace(report, findings=(*report.findings, *findings), causes=tuple(causes_of(seen)))
     folder = job.out / "report"
     reports.write(folder, report, metrics, _bytes_report(job, build, metrics.sizes["onnx"]))
     (folder / "error_analysis.txt").write_text(found.text)
+
+
+def _source_scales(job: Job) -> list[SourceScale]:
+    params = job.params
+    is_known = params["source_kind"] == "onnx" and params["quantize"]["dtype"] == PREQUANTIZED
+    if not is_known:
+        return []
+    return accuracy_evidence.source_scales(job.inputs["model"], job.inputs["artifact.rknn"])
 
 
 def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:

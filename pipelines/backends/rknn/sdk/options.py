@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.backends.rknn.sdk import quantized_source
 from pipelines.backends.rknn.sdk.api import Sdk
 from pipelines.run.jobs.refusal import Refusal
 from quant.conversion import normalized_inputs
@@ -27,6 +28,7 @@ def place_model(params: Mapping[str, Any], source: Path) -> Path:
     The SDK ignores mean and std of an input that is not 4-D: they go into the graph. Raises Refusal
     where the SDK reads another format than ONNX itself.
     """
+    quantized_source.require(params, source)
     place = Path("model").with_suffix(SUFFIXES[params["source_kind"]])
     names = _ignored(params, source)
     if names and params["source_kind"] != "onnx":

@@ -47,11 +47,24 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class SourceScale:
+    """A tensor of a source that was quantized before. source, file: scale and int8 zero point.
+
+    file: None where the compiled layers hold no such tensor.
+    """
+
+    tensor: str
+    source: tuple[float, int]
+    file: tuple[float, int] | None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """metrics: metrics.json. printed: the SDK's E and W lines. ranges: of int8 tensors.
 
     inputs: the recipe's, by name. samples: input -> see quant.samples.statistics. lost: tensors
-    that are all 0 in int8 alone. Empty where the target has none of it.
+    that are all 0 in int8 alone. source_scales: of a prequantized ONNX source. Empty
+    where the target has none of it.
     """
 
     metrics: Metrics
@@ -62,6 +75,7 @@ class Evidence:
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     lost: Sequence[str] = ()
+    source_scales: Sequence[SourceScale] = ()
 
     @property
     def is_hurt(self) -> bool:

@@ -1,0 +1,264 @@
+"""Networks that other tools have quantized: what the .rknn makes of their scales, and the cost.
+
+    .venv/bin/python -m benchmarks.quantized_sources --folder FOLDER [--only TEXT ...] [--torch]
+
+Installs pinned packages from the Python index into FOLDER, one environment a tool, and lets each
+quantize one small network (convolutions, a depthwise one, Add, Swish, global average, fully
+connected; seeded weights) by 16 seeded samples. AIMET and modelopt need torch, gigabytes where no
+CPU build of it is configured: only with --torch. Every file is then built for rk3588 by `./doit`
+with `dtype: prequantized`, beside the float network that the SDK quantizes by the same samples.
+
+Errors are the largest difference as a share of the output's range on 4 of the samples: of the built
+file against the source in onnxruntime, as it is written, and against the float network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import yaml
+from numpy.typing import NDArray
+from onnx import helper
+
+from quant.execution.run import FloatRun
+from tests.graph_builder import Builder
+from tests.workspace import Workspace
+
+SHAPE = (1, 3, 32, 32)
+SAMPLES, COMPARED = 16, 4
+HEAD = """
+import sys
+import numpy as np, onnx
+samples = np.load("samples.npy")
+"""
+READER = """
+from onnxruntime.quantization import (
+    CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static)
+class Reader(CalibrationDataReader):
+    def __init__(self):
+        self.left = iter(samples)
+    def get_next(self):
+        one = next(self.left, None)
+        return None if one is None else {"x": one}
+"""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """pins: what it needs. code: writes sys.argv[1]; needs_torch: see above."""
+
+    pins: tuple[str, ...]
+    code: str
+    needs_torch: bool = False
+
+
+def ort(**options: str) -> Tool:
+    given = ", ".join(f"{key}={value}" for key, value in options.items())
+    code = f"{HEAD}{READER}\nquantize_static('float.onnx', sys.argv[1], Reader(), {given})\n"
+    return Tool(("onnx==1.18.0", "onnxruntime==1.23.2", "numpy==1.26.4"), code)
+
+
+def nncf(preset: str) -> Tool:
+    code = f"""{HEAD}
+import nncf
+data = nncf.Dataset(list(samples), lambda one: {{"x": one}})
+preset = nncf.QuantizationPreset.{preset}
+model = nncf.quantize(onnx.load("float.onnx"), data, subset_size=len(samples), preset=preset)
+onnx.save(model, sys.argv[1])
+"""
+    return Tool(("nncf==3.4.0", "onnx==1.18.0", "onnxruntime==1.23.2", "numpy==1.26.4"), code)
+
+
+AIMET = f"""{HEAD}
+from aimet_onnx.quantsim import QuantizationSimModel
+sim = QuantizationSimModel(onnx.load("float.onnx"), providers=["CPUExecutionProvider"])
+sim.compute_encodings([{{"x": one}} for one in samples])
+onnx.save(sim.to_onnx_qdq(), sys.argv[1])
+"""
+MODELOPT = f"""{HEAD}
+from modelopt.onnx.quantization import quantize
+quantize("float.onnx", quantize_mode="int8", calibration_method="max",
+         calibration_data={{"x": samples[:, 0]}}, output_path=sys.argv[1])
+"""
+DYNAMIC = f"""{HEAD}
+from onnxruntime.quantization import QuantType, quantize_dynamic
+quantize_dynamic("float.onnx", sys.argv[1], weight_type=QuantType.QInt8)
+"""
+Q8 = {"activation_type": "QuantType.QInt8", "weight_type": "QuantType.QInt8"}
+U8 = {"activation_type": "QuantType.QUInt8", "weight_type": "QuantType.QInt8"}
+SYMMETRIC = {"extra_options": "{'ActivationSymmetric': True}"}
+TOOLS: Mapping[str, Tool] = {
+    "onnxruntime 1.23.2 S8S8": ort(**Q8),
+    "onnxruntime 1.23.2 S8S8 per channel": ort(**Q8, per_channel="True"),
+    "onnxruntime 1.23.2 S8S8 symmetric": ort(**Q8, **SYMMETRIC),
+    "onnxruntime 1.23.2 U8S8": ort(**U8),
+    "onnxruntime 1.23.2 U8U8": ort(
+        activation_type="QuantType.QUInt8", weight_type="QuantType.QUInt8"
+    ),
+    "onnxruntime 1.23.2 16-bit activations": ort(
+        activation_type="QuantType.QInt16", weight_type="QuantType.QInt8"
+    ),
+    "onnxruntime 1.23.2 QOperator": ort(**Q8, quant_format="QuantFormat.QOperator"),
+    "onnxruntime 1.23.2 dynamic": Tool(
+        ("onnx==1.18.0", "onnxruntime==1.23.2", "numpy==1.26.4"), DYNAMIC
+    ),
+    "nncf 3.4.0 mixed": nncf("MIXED"),
+    "nncf 3.4.0 performance": nncf("PERFORMANCE"),
+    "aimet-onnx 2.42.0": Tool(
+        ("aimet-onnx==2.42.0", "onnx==1.18.0", "numpy==1.26.4"), AIMET, needs_torch=True
+    ),
+    "nvidia-modelopt 0.47.0": Tool(
+        (
+            *("nvidia-modelopt==0.47.0", "onnx==1.18.0", "onnxruntime==1.23.2", "numpy==1.26.4"),
+            *("onnx-graphsurgeon==0.6.1", "polygraphy==0.50.3", "onnxscript==0.7.2"),
+            *("onnxconverter-common==1.16.0", "onnxslim==0.1.98", "lief==0.17.6"),
+        ),
+        MODELOPT,
+        needs_torch=True,
+    ),
+}
+
+
+def float_network() -> onnx.ModelProto:
+    b = Builder(0)
+    x = b.op("Relu", b.op("Conv", "x", b.weight(16, 3, 3, 3), pads=[1] * 4, strides=[2, 2]))
+    y = b.op("Relu", b.op("Conv", x, b.weight(16, 1, 3, 3), pads=[1] * 4, group=16))
+    y = b.op("Add", b.op("Conv", y, b.weight(16, 16, 1, 1)), x)
+    y = b.op("Conv", y, b.weight(32, 16, 3, 3), pads=[1] * 4, strides=[2, 2])
+    y = b.op("Flatten", b.op("GlobalAveragePool", b.op("Mul", y, b.op("Sigmoid", y))))
+    b.nodes.append(helper.make_node("Gemm", [y, b.weight(32, 10)], ["y"], "y"))
+    return b.model({"x": SHAPE}, ["y"], 13)
+
+
+def environment(folder: Path, tool: Tool) -> Path:
+    """A Python with the tool's pins; made once."""
+    place = folder / ("env-" + tool.pins[0].replace("==", "-"))
+    if not (place / "made").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+        pip = [str(place / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *tool.pins], check=True)
+        (place / "made").touch()
+    return place / "bin/python"
+
+
+def quantized(folder: Path, name: str, tool: Tool) -> Path:
+    file = folder / f"{name.replace(' ', '_')}.onnx"
+    if not file.exists():
+        command = [str(environment(folder, tool)), "-c", tool.code, file.name]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if ran.returncode or not file.exists():
+            sys.exit(f"{name} failed:\n{ran.stdout[-1000:]}{ran.stderr[-2000:]}")
+    return file
+
+
+def outputs(model: onnx.ModelProto, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In onnxruntime, as the graph is written."""
+    run = FloatRun(model)
+    return np.stack([next(iter(run({"x": one}).values())) for one in samples])
+
+
+def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | str:
+    """The .rknn's outputs, bytes and what is said of its scales; or the refusal."""
+    name = f"m{len(list((workspace.root / 'models').glob('*')))}"
+    folder = workspace.root / "models" / name
+    folder.mkdir(parents=True)
+    shutil.copy(source, folder / "net.onnx")
+    shutil.copy(source.parent / "samples.npy", folder)
+    data = {} if dtype == "prequantized" else {"calibration": {"npy": "samples.npy"}}
+    recipe = {
+        "model": name,
+        "source": {"onnx": "net.onnx"},
+        "quantize": {"dtype": dtype, **data},
+        "analyze": {"npy": "samples.npy", "samples": COMPARED},
+        "targets": {"rk3588": {}},
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    ran = workspace.doit(name, timeout_s=900)
+    if ran.code:
+        lines = [line.strip() for line in ran.err.splitlines()]
+        at = next((i for i, line in enumerate(lines) if "FAILED" in line), -2)
+        return " ".join(lines[at + 1 : at + 2])
+    compared = np.load(folder / "samples.npy")[:COMPARED]
+    files = [folder / f"{number}.npy" for number in range(COMPARED)]
+    for file, one in zip(files, compared, strict=True):
+        np.save(file, one)
+    step = f"{name}@rk3588"
+    ran = workspace.doit("infer", step, *map(str, files), "--output", str(folder / "made"))
+    assert ran.code == 0, ran.err
+    made = np.load(folder / "made" / "simulator.npz")
+    layers = json.loads(workspace.built(name, "rk3588/report/layers.json").read_text())
+    return {
+        "outputs": next(iter(made.values()))[:COMPARED],
+        "bytes": workspace.built(name, "rk3588/model.rknn").stat().st_size,
+        "scales": next(
+            (one["evidence"] for one in layers["causes"] if one["name"] == "source_scales"), None
+        ),
+    }
+
+
+def row(name: str, source: Path, made: dict[str, Any] | str) -> dict[str, Any]:
+    if isinstance(made, str):
+        return {"source": name, "scales kept": "refused: " + made}
+    samples = np.load(source.parent / "samples.npy")[:COMPARED]
+    real = outputs(onnx.load(source.parent / "float.onnx"), samples)
+    own = outputs(onnx.load(source), samples)
+    told = made["scales"]
+    span = float(real.max() - real.min())
+    found = made["outputs"].reshape(real.shape)
+    kept = "" if told is None else told["scales"] - told["changed"] - told["inside"]
+    return {
+        "source": name,
+        "scales kept": kept,
+        "changed": "" if told is None else told["changed"],
+        "inside": "" if told is None else told["inside"],
+        "bytes": f"{made['bytes']:,}",
+        "file - source": f"{np.abs(found - own).max() / span:.2%}",
+        "source - float": f"{np.abs(own - real).max() / span:.2%}",
+        "file - float": f"{np.abs(found - real).max() / span:.2%}",
+    }
+
+
+def rows(folder: Path, only: list[str], with_torch: bool) -> Iterator[dict[str, Any]]:
+    root = folder / "project"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    workspace = Workspace(root)
+    source = folder / "float.onnx"
+    yield row("float network, quantized by the SDK", source, build(workspace, source, "w8a8"))
+    for name, tool in TOOLS.items():
+        is_wanted = any(text in name for text in only or [""])
+        if is_wanted and (with_torch or not tool.needs_torch):
+            file = quantized(folder, name, tool)
+            yield row(name, file, build(workspace, file, "prequantized"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=[], help="parts of a tool's name")
+    parser.add_argument("--torch", action="store_true", help="also what needs torch")
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve()
+    folder.mkdir(exist_ok=True)
+    onnx.save(float_network(), folder / "float.onnx")
+    samples = np.random.default_rng(1).normal(size=(SAMPLES, *SHAPE)).astype(np.float32)
+    np.save(folder / "samples.npy", samples)
+    heads = ["source", "scales kept", "changed", "inside", "bytes", "file - source"]
+    heads += ["source - float", "file - float"]
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    for one in rows(folder, arguments.only, arguments.torch):
+        print("| " + " | ".join(str(one.get(head, "")) for head in heads) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Sources that are quantized already, of which rknn-toolkit2 takes one kind with one dtype.
+
+Measured on 2.5.0: QDQ of int8 and uint8 loads; int16 activations and operators on codes
+(QLinearConv) end in `'NoneType' object is not iterable`; a float network is built as float16, as if
+nothing had been said of its dtype, and a QDQ one as int8 whatever dtype was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.run.jobs.refusal import Refusal
+from quant.graph import quantized
+from quant.graph.file import parse
+
+PREQUANTIZED = "prequantized"
+
+
+def require(params: Mapping[str, Any], source: Path) -> None:
+    """Raises Refusal where an ONNX source and the recipe's dtype do not go together."""
+    if params["source_kind"] != "onnx":
+        return
+    dtype = params["quantize"]["dtype"]
+    form, operator = quantized.form(parse(source, source.name).graph)
+    if dtype == PREQUANTIZED:
+        _require_quantized(source, form, operator)
+    elif form != quantized.FLOAT:
+        raise Refusal(
+            f"the source is quantized already ({operator}), and the recipe says `dtype: {dtype}`",
+            "write `quantize: {dtype: prequantized}`, or give the float network, which the SDK "
+            "quantizes itself",
+        )
+
+
+def _require_quantized(source: Path, form: str, operator: str) -> None:
+    if form == quantized.FLOAT:
+        raise Refusal(
+            "the source is not quantized, and the recipe says `dtype: prequantized`",
+            "write `dtype: w8a8` and calibration data, or give a QDQ ONNX file",
+        )
+    if form != quantized.QDQ:
+        raise Refusal(
+            f"the source is quantized in the {form} form ({operator}), which the SDK does not read",
+            "write it as QDQ (onnxruntime: `quant_format=QuantFormat.QDQ`), or give the float one",
+        )
+    for held in quantized.activations(parse(source, source.name)):
+        if held.bits != 8:
+            raise Refusal(
+                f"`{held.names[0]}` is quantized to {held.bits} bits, and the SDK reads 8",
+                "quantize activations to int8 or uint8, or give the float network with "
+                "`dtype: w16a16i_dfp`",
+            )
