@@ -47,6 +47,10 @@ class Machine:
         words = (address, "-n", "1", "--host", self.host, "--name", self.name, *options)
         self._process = start(self.root, "worker", *words)
 
+    @property
+    def process(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     def await_joined(self) -> None:
         wait_for(lambda: f"worker {self.name} at" in told(self.root), told(self.root))
 
@@ -112,6 +116,17 @@ class Cluster:
         self.machines.append(found)
         found.start(self.address, *options)
         return found
+
+    @property
+    def scheduler(self) -> int:
+        """Its process."""
+        return self._scheduler.pid
+
+    @property
+    def processes(self) -> list[int]:
+        """The scheduler's, and those of the workers that were started."""
+        found = [machine.process for machine in self.machines]
+        return [self.scheduler, *(each for each in found if each is not None)]
 
     @property
     def began(self) -> Counter[str]:
