@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipelines.building.project import Project
 from pipelines.files import console
+from pipelines.front.doit import on_cluster
 from pipelines.record.step import Step
 from pipelines.run.toolchain.toolchain import Environments
 from pipelines.run.worker import Failed
@@ -20,7 +21,8 @@ def run_aside(project: Project, step: Step) -> Iterator[Path | None]:
 
     None, and why is told, where it failed.
     """
-    Environments(project.root).make(step.toolchains)
+    if on_cluster.of(project) is None:
+        Environments(project.root).make(step.toolchains)
     try:
         result = project.builder.worker.run(step, project.builder.log_of(step))
     except Failed as error:

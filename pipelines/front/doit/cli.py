@@ -56,7 +56,7 @@ _NEEDS_NO_RECIPES = {
     *("inspect", "which", "release", "worker"),
 }
 # A build of the vendor's SDK takes up to 1.5 GB (facts: time and memory, 100 images).
-_ON_CLUSTER = (None, "run")
+_ON_CLUSTER = (None, "run", "doctor", "tune", "upgrade", "release")
 _BYTES_A_JOB = 2_000_000_000
 
 
@@ -143,7 +143,9 @@ def dispatch(project: Project, arguments: list[str]) -> int:
             dvc_pull.pull_sources_for(project, rest)
     if cluster is not None:
         if name not in _ON_CLUSTER:
-            raise UsageError(f"--cluster is not for `{name}`", "it is for runs of steps")
+            raise UsageError(
+                f"--cluster is not for `{name}`", "it is for runs, doctor, tune, upgrade, release"
+            )
         on_cluster.use(project, cluster)
     if name in (None, "run") and "--rehash" in rest:
         rest = [word for word in rest if word != "--rehash"]
@@ -389,6 +391,12 @@ def _tell_damaged(locks: Locks) -> None:
             told = f"{file} is damaged ({what})"
             advice = "its steps are restored from the cache or run, and it is written anew"
         console.say(f"{told}\n  {advice}", "yellow")
+
+
+def steps_at_once(project: Project) -> int:
+    """Steps to run side by side: of this machine, or of all workers. Raises ClusterError."""
+    worker = on_cluster.of(project)
+    return jobs_at_once() if worker is None else worker.connect(())
 
 
 def jobs_at_once() -> int:

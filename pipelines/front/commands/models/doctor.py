@@ -18,7 +18,7 @@ from pipelines.files import atomic, console
 from pipelines.front.commands import accuracy_table
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import find
-from pipelines.front.doit.cli import dispatch, jobs_at_once, unknown
+from pipelines.front.doit.cli import dispatch, steps_at_once, unknown
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
 from quant.rewrites.names import CUTS, REWRITES
@@ -143,7 +143,7 @@ def _examine(
     trials = Clinic(
         project.root,
         builder_of_trials(project.builder),
-        jobs_at_once(),
+        steps_at_once(project),
         options_for(target.platform or "", left_out),
         pruning_for(target, left_out),
         _tell_progress,
@@ -187,7 +187,7 @@ def _improve(
     run = _runner(project, recipe, target)
     as_it_is = trial.as_it_is(project.root, recipe, target)
     tried = accuracy.remedies(found, target, left_out)
-    results = accuracy.try_all(run, as_it_is, tried, jobs_at_once())
+    results = accuracy.try_all(run, as_it_is, tried, steps_at_once(project))
     for line in accuracy_table.lines(results, found.cuts):
         console.tell(line)
     best = accuracy.best(results, found.cuts, named)

@@ -18,7 +18,8 @@ from pipelines.files import console
 from pipelines.front.commands import one_page
 from pipelines.front.commands.accuracy_table import share
 from pipelines.front.commands.command import OwnCommand
-from pipelines.front.doit.cli import UsageError, dispatch, jobs_at_once, unknown
+from pipelines.front.doit import on_cluster
+from pipelines.front.doit.cli import UsageError, dispatch, steps_at_once, unknown
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.recipe.kinds import scalars
@@ -73,7 +74,8 @@ class Upgrade(OwnCommand):
             able = " or ".join(serving(self.name))
             what = f"none of these has a target of the backend {able}"
             raise UsageError(what, "name another model")
-        Environments(self.project.root).make(names)
+        if on_cluster.of(self.project) is None:
+            Environments(self.project.root).make(names)
         dispatch(
             self.project, [f"{name}:export" for name in dict.fromkeys(r.model for r, _ in wanted)]
         )
@@ -106,7 +108,7 @@ def _build(
     """Every target with every choice, side by side."""
     builder = builder_of_trials(project.builder)
     oracle = Oracle(project.root, builder, partial(_is_built, project), _tell_progress)
-    with ThreadPoolExecutor(jobs_at_once()) as pool:
+    with ThreadPoolExecutor(steps_at_once(project)) as pool:
         running = [
             (recipe, target, [pool.submit(oracle.cell, recipe, target, one) for one in alike])
             for recipe, target in wanted
