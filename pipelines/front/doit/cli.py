@@ -143,9 +143,8 @@ def dispatch(project: Project, arguments: list[str]) -> int:
             dvc_pull.pull_sources_for(project, rest)
     if cluster is not None:
         if name not in _ON_CLUSTER:
-            raise UsageError(
-                f"--cluster is not for `{name}`", "it is for runs, doctor, tune, upgrade, release"
-            )
+            advice = "it is for runs, doctor, tune, upgrade and release"
+            raise UsageError(f"--cluster is not for `{name}`", advice)
         on_cluster.use(project, cluster)
     if name in (None, "run") and "--rehash" in rest:
         rest = [word for word in rest if word != "--rehash"]
