@@ -158,12 +158,13 @@ def run(copy: Copy, code: str) -> str:
 
 def test_the_finding_is_told(copy: Copy) -> None:
     node = {"node": LONG, "op": "Conv", "bytes": 1, "kinds": {}}
-    ledger = {"file_bytes": 1, "nodes": [node], "tensors": [], "layers": [], "rules": []}
-    build: dict[str, object] = {"layers": [], "errors": [], "warnings": [], "left_out": []}
     told = run(
         copy,
         "from pipelines.backends.rknn.findings.bytes.table import findings\n"
-        f"print(findings({ledger}, {build}, ['long_names'])[0]['message'])",
+        "from quant.report.build_json import BuildReport\n"
+        "from quant.report.bytes_report import BytesReport\n"
+        f"held = BytesReport(1, 1, '', 8, True, {{}}, 0, [{node}])\n"
+        "print(findings(held, BuildReport(), ['long_names'])[0]['message'])",
     )
     assert told == "1 names are long\n"
 

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.backends.rknn.analysis import error_analysis, layer_report
 from pipelines.backends.rknn.analysis.error_analysis import Distance, Row, Unreadable
+from quant.report.build_json import BuildReport
 
 HEAD = """
 # simulator_error: calculate the output error of each layer of the simulator (compared to the 'golden' value).
@@ -151,13 +152,7 @@ def test_a_tensor_that_int8_makes_all_0_is_told_and_has_cosine_0() -> None:
         "target": "NPU",
         "cycles_total": 1,
     }
-    build = {
-        "toolkit": "2.5.0",
-        "platform": "rk3588",
-        "constants": [],
-        "layers": [layer],
-        "outputs": [["scores"]],
-    }
+    build = BuildReport(toolkit="2.5.0", platform="rk3588", layers=[layer], outputs=[["scores"]])
     report = layer_report.make(build, [error_analysis.read(text)])
     assert report.findings == (
         "the quantized network is all 0 at `scores`, the float one is not: its steps are too "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from pipelines.backends.rknn.findings.bytes.table import SUSPECTS, findings
 from pipelines.backends.rknn.findings.finding import Report, listed, megabytes
 from pipelines.backends.rknn.findings.suspect import Suspect, suspects
+from quant.report.build_json import BuildReport
+from quant.report.bytes_report import BytesReport
 from quant.report.ledger import KINDS
 from tests.conftest import ROOT
 from tests.test_ledger import built_diseases, report
@@ -18,6 +21,7 @@ from tests.workspace import Workspace
 
 __all__ = ["built_diseases"]
 
+NO_BYTES = BytesReport(0, 0, "", 8, True, {}, 0, [])
 USUAL = {"global_pooling", "missing_relu", "alignment"}
 MODULES = {path.stem for path in (ROOT / "pipelines/backends/rknn/findings/bytes").glob("*.py")}
 
@@ -60,8 +64,8 @@ def found(
             kinds[kind] += size
     told = [{**one, "id": i} for i, one in enumerate(layers)]
     report = {
+        **vars(NO_BYTES),
         "file_bytes": 1000,
-        "is_integer": True,
         "kinds": kinds,
         "nodes": nodes,
         "tensors": tensors or [],
@@ -73,9 +77,9 @@ def found(
         "rules": [],
         **given,
     }
-    usual: dict[str, Any] = {"errors": [], "warnings": [], "hybrid": {}, "left_out": []}
     outputs = [[f"t{i}"] for i in range(len(told))]
-    rows = findings(report, {"layers": told, "outputs": outputs, **usual, **(build or {})})
+    given_build = {"layers": told, "outputs": outputs, **(build or {})}
+    rows = findings(BytesReport(**report), BuildReport(**given_build))
     return {row["name"]: row for row in rows}
 
 
@@ -225,7 +229,7 @@ def test_causes_come_first_then_by_bytes() -> None:
 def test_words() -> None:
     assert [megabytes(n) for n in (39_214_240, 62_720, 12)] == ["39.2 MB", "62.7 KB", "12 bytes"]
     assert listed(["a", "b", "c"], 2) == "`a`, `b` and 1 more"
-    assert Report({"file_bytes": 1000}, {}).is_notable(50)
+    assert Report(replace(NO_BYTES, file_bytes=1000), BuildReport()).is_notable(50)
 
 
 def test_every_module_of_a_cause_is_in_the_table() -> None:

@@ -17,7 +17,7 @@ from pipelines.backends.rknn.file import ledger as rknn_ledger
 from pipelines.backends.rknn.file.provenance import Provenance
 from pipelines.backends.rknn.findings.bytes.table import findings
 from quant.fault import Fault
-from quant.report import source_network_onnx
+from quant.report import build_json, bytes_report, source_network_onnx
 from quant.report.ledger import KINDS, Ledger, LedgerEntry, LedgerError, split
 from quant.rknn import commands as rknn_commands
 from quant.rknn import file as rknn_file
@@ -125,7 +125,8 @@ BUILD = rknn_ledger.Build(source_bytes=100, dtype="w8a8", rules=[])
 
 
 def ledger_of(data: bytes) -> dict[str, Any]:
-    return rknn_ledger.make(rknn_file.parse(data, "m.rknn"), NETWORK, BUILD)
+    found = rknn_ledger.make(rknn_file.parse(data, "m.rknn"), NETWORK, BUILD)
+    return dict(json.loads(bytes_report.to_json(found)))
 
 
 def test_every_byte_of_a_small_file() -> None:
@@ -167,8 +168,8 @@ def test_what_a_build_asks_for(dtype: str, bits: int, is_integer: bool) -> None:
 
 def test_a_source_that_is_no_onnx() -> None:
     found = rknn_ledger.make(rknn_file.parse(file_bytes(), "m.rknn"), None, BUILD)
-    assert found["kinds"]["payload"] == 6 + 2
-    assert found["nodes"][0]["node"] == "conv"
+    assert found.kinds["payload"] == 6 + 2
+    assert found.nodes[0]["node"] == "conv"
 
 
 def test_one_byte_behind_the_end_is_unexplained() -> None:
@@ -414,8 +415,9 @@ def check(workspace: Workspace, name: str, target: str) -> dict[str, Any]:
     # Names only: the log's sizes are those before the last passes of the compiler.
     logged = {row["tensor"] for row in build["constants"]}
     assert logged <= {row["name"] for row in found["tensors"]}
-    plain = {key: value for key, value in found.items() if key != "findings"}
-    assert findings(plain, build) == found["findings"]
+    held = bytes_report.from_json(json.dumps(found))
+    told = build_json.from_json(json.dumps(build))
+    assert findings(held, told) == found["findings"]
     return found
 
 

@@ -25,7 +25,7 @@ from pipelines.record.step import Step
 from pipelines.run.worker import Failed
 from pipelines.stages.simplify import step as simplify
 from pipelines.stages.stage import completed
-from quant.report import layer_error, target_metrics
+from quant.report import build_json, layer_error, target_metrics
 from quant.report.layer_error import LayerReport
 
 _TRIALS, _INFIX = "build/trials", "-trial-"
@@ -187,10 +187,10 @@ def _error(outputs: Mapping[str, Any]) -> float | None:
 
 
 def _lengths(folder: Path) -> dict[str, int]:
-    build = json.loads((folder / "build.json").read_text())
+    build = build_json.read(folder / "build.json")
     return {
         tensor: math.prod(shape)
-        for layer, tensors in zip(build["layers"], build["outputs"], strict=True)
+        for layer, tensors in build.made
         for tensor, shape in zip(tensors, layer["output_shapes"], strict=False)
         if shape
     }

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.files.console import table, wrap
+from quant.report.build_json import BuildReport
 
 
-def lines(name: str, told: Mapping[str, Any], build: Mapping[str, Any] | None) -> Iterator[str]:
+def lines(name: str, told: Mapping[str, Any], build: BuildReport | None) -> Iterator[str]:
     """build: build.json, where there is one."""
     runtime = told["runtime"]
     whose = "the pinned one" if runtime["is_pinned"] else runtime["file"]
@@ -42,8 +43,8 @@ def _scale(one: Mapping[str, Any]) -> str:
     return f"scale {one['scale']:.9g}, zero point {one['zero_point']}"
 
 
-def _memory(memory: Mapping[str, Any], build: Mapping[str, Any] | None) -> Iterator[str]:
-    totals = (build or {}).get("totals") or {}
+def _memory(memory: Mapping[str, Any], build: BuildReport | None) -> Iterator[str]:
+    totals = (build.totals if build else None) or {}
     for key in ("weights", "internal"):
         size = memory[f"{key}_bytes"]
         if size is not None:

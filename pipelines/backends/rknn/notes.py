@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pipelines.backends.rknn.recipe_line import recipe_line
+from quant.report import build_json
 
 
 def notes(folder: Path, target: str) -> Iterator[str]:
@@ -16,8 +15,8 @@ def notes(folder: Path, target: str) -> Iterator[str]:
     text = place.read_text() if place.is_file() else ""
     if '"left_out"' not in text or '"left_out": []' in text:  # some are megabytes
         return
-    build: dict[str, Any] = json.loads(text)
-    told = ", ".join(f"{row['rule']} (fails at {row['node']})" for row in build["left_out"])
-    options = {"disable_rules": build["config"]["disable_rules"]}
+    build = build_json.from_json(text)
+    told = ", ".join(f"{row['rule']} (fails at {row['node']})" for row in build.left_out)
+    options = {"disable_rules": build.config["disable_rules"]}
     yield f"built without the SDK's rule {told}"
     yield f"  to make that last, in recipe.yaml: {recipe_line(target, options)}"

@@ -19,6 +19,7 @@ from pipelines.backends.rknn.sdk import hybrid
 from quant.graph import file as graph_file
 from quant.graph import quantized
 from quant.graph.graph import attribute
+from quant.report.build_json import BuildReport
 from quant.report.layer_error import LayerReport
 from quant.report.target_metrics import Metrics
 from quant.rknn import file as rknn_file
@@ -29,7 +30,7 @@ from quant.simulation.unknown import Unknown
 
 def gather(
     quantize: Path | None,
-    build: Mapping[str, Any],
+    build: BuildReport,
     metrics: Metrics,
     report: LayerReport,
     lost: Sequence[str],
@@ -42,7 +43,7 @@ def gather(
     names = hybrid.output_names(graph)
     return Evidence(
         metrics,
-        [*build["errors"], *build["warnings"]],
+        [*build.errors, *build.warnings],
         dict(_ranges(quantize, names)) if quantize else {},
         list(_operations(graph, names)),
         list(_layers(report)),

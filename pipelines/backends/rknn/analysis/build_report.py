@@ -1,25 +1,7 @@
-"""build.json: what the SDK printed while it compiled, as data.
-
-toolkit, platform          versions and names of what built it
-bytes                      length of model.rknn
-layers, features,          the compiler's tables, see pipelines.backends.rknn.sdk.log; for
-constants, totals          dynamic_input those of the largest shape
-other_shapes               the same four for each further shape of dynamic_input
-outputs                    for each layer, in order: the names of the tensors that it makes
-rules                      rewrites that fired: {rule, removed, added}
-left_out                   rules of the SDK that fail on the network and were disabled for it:
-                           {rule, node, error}
-hybrid                     tensor -> dtype, as the recipe asks (build.layers)
-config, load               arguments of the SDK's config and load_*
-origin                     {digest, of}: the digest that the file carries as its custom string, and
-                           what it is of (see pipelines.backends.rknn.sdk.origin); null where the
-                           recipe has a `custom_string` of its own
-warnings, errors           sentences; errors are those that the SDK printed and went on after
-"""
+"""What build.json tells of a build: the SDK's log and its file, held against each other."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +14,7 @@ from pipelines.backends.rknn.sdk.api import version
 from pipelines.backends.rknn.sdk.compile import Compiled
 from pipelines.backends.rknn.sdk.log import Compilation
 from pipelines.run.jobs.refusal import Refusal
+from quant.report.build_json import BuildReport
 
 # Printed in every build, of no consequence.
 USUAL = (
@@ -46,7 +29,7 @@ USUAL = (
 
 def make(
     compiled: Compiled, model: Path, asked: Mapping[str, str], origin: Mapping[str, Any] | None
-) -> dict[str, Any]:
+) -> BuildReport:
     """The report of one build. model: the file that it made. asked: build.layers.
     origin: what model.rknn says where it comes from.
 
@@ -58,22 +41,22 @@ def make(
     for run, graph in zip(runs, graphs, strict=True):
         check_same(run, graph)
     unheeded = hybrid.unheeded(asked, compiled.renamed, runs[0].layers, graphs[0])
-    return {
-        "toolkit": version(),
-        "platform": compiled.config["target_platform"],
-        "bytes": model.stat().st_size,
+    return BuildReport(
+        toolkit=version(),
+        platform=compiled.config["target_platform"],
+        size_bytes=model.stat().st_size,
         **asdict(runs[0]),
-        "other_shapes": [asdict(run) for run in runs[1:]],
-        "outputs": [list(operator.outputs) for operator in graphs[0]],
-        "rules": [*compiled.rules, *(asdict(rule) for rule in log.rules(printed))],
-        "left_out": compiled.left_out,
-        "hybrid": dict(asked),
-        "warnings": [*unheeded, *_telling(log.warnings(printed))],
-        "errors": _telling(log.errors(printed)),
-        "config": compiled.config,
-        "load": compiled.load,
-        "origin": origin,
-    }
+        other_shapes=[asdict(run) for run in runs[1:]],
+        outputs=[list(operator.outputs) for operator in graphs[0]],
+        rules=[*compiled.rules, *(asdict(rule) for rule in log.rules(printed))],
+        left_out=compiled.left_out,
+        hybrid=dict(asked),
+        warnings=[*unheeded, *_telling(log.warnings(printed))],
+        errors=_telling(log.errors(printed)),
+        config=compiled.config,
+        load=compiled.load,
+        origin=origin,
+    )
 
 
 def _last(found: Sequence[Compilation], count: int) -> Sequence[Compilation]:
@@ -99,7 +82,3 @@ def check_same(compiled: Compilation, graph: Sequence[Operator]) -> None:
 
 def _telling(sentences: Sequence[str]) -> list[str]:
     return [one for one in sentences if not any(usual in one for usual in USUAL)]
-
-
-def write(report: Mapping[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")

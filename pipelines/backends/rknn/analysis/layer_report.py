@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pipelines.backends.rknn.analysis import error_analysis
 from pipelines.backends.rknn.findings.finding import listed
+from quant.report.build_json import BuildReport
 from quant.report.layer_error import Distance, Error, LayerReport, Row, not_finite, over_samples
 
 NOT_COMPARED = "the SDK compares no layers of a network that was quantized before"
@@ -21,16 +21,16 @@ NOT_COMPARED = "the SDK compares no layers of a network that was quantized befor
 ENDS = ("InputOperator", "OutputOperator")
 
 
-def make(build: Mapping[str, Any], analyses: Sequence[Sequence[error_analysis.Row]]) -> LayerReport:
+def make(build: BuildReport, analyses: Sequence[Sequence[error_analysis.Row]]) -> LayerReport:
     """build: build.json. analyses: for each sample the rows of its error_analysis.txt."""
     errors = _by_tensor(analyses)
     rows = [*_layers(build, errors)]
-    made = {tensor for outputs in build["outputs"] for tensor in outputs}
+    made = {tensor for outputs in build.outputs for tensor in outputs}
     rows += [_extra(tensor, found, None) for tensor, found in errors.items() if tensor not in made]
     return LayerReport(
         backend="rknn",
-        toolkit=build["toolkit"],
-        platform=build["platform"],
+        toolkit=build.toolkit,
+        platform=build.platform,
         samples=len(analyses),
         rows=tuple(rows),
         findings=tuple(_all_findings(rows, analyses) if analyses else [NOT_COMPARED]),
@@ -64,11 +64,11 @@ def _error(found: Sequence[error_analysis.Distance | None]) -> Error | None:
     return over_samples([*distances, *[Distance(math.nan, math.nan)] * missing])
 
 
-def _layers(build: Mapping[str, Any], errors: Mapping[str, Errors]) -> Iterator[Row]:
+def _layers(build: BuildReport, errors: Mapping[str, Errors]) -> Iterator[Row]:
     constants: dict[int, int] = {}
-    for constant in build["constants"]:
+    for constant in build.constants:
         constants[constant["id"]] = constants.get(constant["id"], 0) + constant["size_bytes"]
-    for layer, outputs in zip(build["layers"], build["outputs"], strict=True):
+    for layer, outputs in build.made:
         tensor = outputs[0] if outputs else None
         _, entire, single = errors.get(tensor or "", ("", None, None))
         yield Row(

@@ -31,6 +31,8 @@ from typing import Any
 from pipelines.backends.rknn.file import ledger, origin_text
 from pipelines.backends.rknn.file.platforms import MINIMAL
 from pipelines.backends.rknn.findings.bytes.table import findings
+from quant.report.build_json import BuildReport
+from quant.report.bytes_report import BytesReport
 from quant.rknn import file as rknn_file
 from quant.rknn import scales
 from quant.rknn.file import Operator, RknnFile
@@ -85,10 +87,10 @@ def _inspected(file: RknnFile) -> dict[str, Any]:
         "outputs": outputs,
         "graphs": len(file.graphs),
         "layers": layers,
-        "kinds": held["kinds"],
-        "unexplained": held["unexplained"],
-        "nodes": held["nodes"],
-        "tensors": held["tensors"],
+        "kinds": held.kinds,
+        "unexplained": held.unexplained,
+        "nodes": held.nodes,
+        "tensors": held.tensors,
         "findings": _findings(held, layers),
     }
 
@@ -167,12 +169,8 @@ def _runtime(file: RknnFile, platform: str) -> str:
     return "not known"
 
 
-def _findings(held: dict[str, Any], layers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _findings(held: BytesReport, layers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The causes look at build.json too: its layers without what only the log has."""
     rows = [{**row, "op_type": row["op"], "cycles_total": None} for row in layers]
-    build = {
-        "layers": rows,
-        "outputs": [row["outputs"] for row in layers],
-        "hybrid": {},
-    }
+    build = BuildReport(layers=rows, outputs=[row["outputs"] for row in layers])
     return findings(held, build, _NEED_NO_SOURCE)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.backends.rknn.file.provenance import Provenance
+from quant.report.bytes_report import BytesReport
 from quant.report.ledger import KINDS, Ledger, LedgerEntry, split
 from quant.report.source_network import Node, SourceNetwork, Weight
 from quant.rknn import bias as rknn_bias
@@ -74,8 +75,8 @@ class Build:
 
 def make(
     file: RknnFile, source: SourceNetwork | None, build: Build, *, counts_zeros: bool = True
-) -> dict[str, Any]:
-    """bytes.json as data. Raises Fault on a damaged file, LedgerError on one byte too few.
+) -> BytesReport:
+    """bytes.json without findings. Raises Fault on a damaged file, LedgerError on one byte too few.
 
     counts_zeros: else zero_bytes is null but for hidden tensors, which is faster.
 
@@ -92,20 +93,20 @@ def make(
     ]
     ledger = Ledger(len(file.data), entries)
     layers = _layers(file, origin)
-    return {
-        "file_bytes": ledger.file_bytes,
-        "source_bytes": build.source_bytes,
-        "container": file.container,
-        "weight_bits": build.weight_bits,
-        "is_integer": build.is_integer,
-        "kinds": ledger.kinds(),
-        "unexplained": ledger.kinds()["unexplained"],
-        "nodes": [_node_row(row, network, layers) for row in ledger.nodes()],
-        "tensors": list(_tensor_rows(file, constants, ledger, origin, counts_zeros)),
-        "layers": layers,
-        "outputs": list(_output_rows(network, ledger)),
-        "rules": [_rule(rule, origin) for rule in build.rules],
-    }
+    return BytesReport(
+        file_bytes=ledger.file_bytes,
+        source_bytes=build.source_bytes,
+        container=file.container,
+        weight_bits=build.weight_bits,
+        is_integer=build.is_integer,
+        kinds=ledger.kinds(),
+        unexplained=ledger.kinds()["unexplained"],
+        nodes=[_node_row(row, network, layers) for row in ledger.nodes()],
+        tensors=list(_tensor_rows(file, constants, ledger, origin, counts_zeros)),
+        layers=layers,
+        outputs=list(_output_rows(network, ledger)),
+        rules=[_rule(rule, origin) for rule in build.rules],
+    )
 
 
 def _compiled_network(file: RknnFile) -> SourceNetwork:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quant.report.build_json import BuildReport
+from quant.report.bytes_report import BytesReport
+
 # Share of the file below which bytes are no cause of its length.
 NOTABLE = 0.05
 ENDS = ("InputOperator", "OutputOperator")
@@ -18,27 +21,27 @@ Row = Mapping[str, Any]
 class Report:
     """ledger: bytes.json, see pipelines.backends.rknn.file.ledger. build: build.json."""
 
-    ledger: Row
-    build: Row
+    ledger: BytesReport
+    build: BuildReport
 
     @property
     def nodes(self) -> list[Row]:
         """Rows of the network's nodes, those that are no node's left out."""
-        return [row for row in self.ledger["nodes"] if row["node"] is not None]
+        return [row for row in self.ledger.nodes if row["node"] is not None]
 
     @property
     def layers(self) -> list[Row]:
         """Compiled layers: build.json's rows with `node`; inputs and outputs left out."""
-        told, held = self.build["layers"], self.ledger["layers"]
+        told, held = self.build.layers, self.ledger.layers
         rows = [{**row, "node": other["node"]} for row, other in zip(told, held, strict=True)]
         return [row for row in rows if row["op_type"] not in ENDS]
 
     def tensors(self, node: str | None) -> list[Row]:
-        return [row for row in self.ledger["tensors"] if row["node"] == node]
+        return [row for row in self.ledger.tensors if row["node"] == node]
 
     def share(self, size: int) -> float:
         """Part of the file."""
-        return size / int(self.ledger["file_bytes"])
+        return size / self.ledger.file_bytes
 
     def is_notable(self, size: int) -> bool:
         return self.share(size) >= NOTABLE

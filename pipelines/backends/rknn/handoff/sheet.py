@@ -24,6 +24,7 @@ from pipelines.backends.rknn.file import inspection
 from pipelines.backends.rknn.handoff import ends
 from pipelines.backends.rknn.recipe.options import options
 from pipelines.recipe.define.model import Evaluate, Input, Recipe, Samples, Target
+from quant.report import build_json
 from quant.samples.label_files import FIRST
 from quant.sha256 import sha256_of
 
@@ -35,9 +36,9 @@ _OTHER_DRIVER = "not known"
 def make(recipe: Recipe, target: Target, model: Path, references: Path) -> dict[str, Any]:
     """model: model.rknn, with build.json beside it. references: references.json."""
     held = inspection.inspect(model)
-    build = json.loads(model.with_name("build.json").read_text())
+    build = build_json.read(model.with_name("build.json"))
     made = json.loads(references.read_text())
-    totals = build["totals"] or {}
+    totals = build.totals or {}
     return {
         "model": recipe.model,
         "target": target.name,

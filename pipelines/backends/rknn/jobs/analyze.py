@@ -23,7 +23,6 @@ names outputs the mean over them, and outputs: {NAME: {float, ...}}.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -51,7 +50,8 @@ from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 from quant.graph import file as graph_file
-from quant.report import layer_error, source_network_onnx
+from quant.report import build_json, layer_error, source_network_onnx
+from quant.report.build_json import BuildReport
 from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport
 from quant.report.sums import total
@@ -63,7 +63,7 @@ _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {i
 
 
 def run(job: Job) -> None:
-    build = json.loads(job.inputs["build.json"].read_text())
+    build = build_json.read(job.inputs["build.json"])
     compiled = compile_network(job, verbose=False)
     file = same_file(job, compiled)
     samples = prepared_samples.read(Path("samples"), compiled.inputs)
@@ -198,14 +198,14 @@ def _bytes(job: Job) -> dict[str, int]:
     }
 
 
-def _bytes_report(job: Job, build: Mapping[str, Any], source_bytes: int) -> BytesReport:
+def _bytes_report(job: Job, build: BuildReport, source_bytes: int) -> BytesReport:
     told = ledger.Build(
         source_bytes=source_bytes,
         dtype=job.params["quantize"]["dtype"],
-        rules=build["rules"],
+        rules=build.rules,
     )
     source = None
     if job.params["source_kind"] == "onnx":
         source = source_network_onnx.read(graph_file.parse(job.inputs["model"], "model"))
-    bytes_json = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
-    return BytesReport(**bytes_json, findings=findings_of(bytes_json, build))
+    held = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
+    return replace(held, findings=findings_of(held, build))

@@ -7,7 +7,7 @@ The last four take calibration data from samples/.
 
 Writes out/model.rknn (the same bytes for the same input, see quant.rknn.leaks; it says where it
 comes from, see pipelines.backends.rknn.sdk.origin), out/build.json (see
-pipelines.backends.rknn.analysis.build_report) and, for build.cpp_gen_cfg, the folder out/cpp with
+quant.report.build_json) and, for build.cpp_gen_cfg, the folder out/cpp with
 the SDK's C++ program. `remove_weight` makes no second file: model.rknn itself is then the one
 without weights, to run beside that of a target with them.
 """
@@ -20,6 +20,7 @@ from pipelines.backends.rknn.sdk.api import Sdk, version
 from pipelines.backends.rknn.sdk.compile import compile_network
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.memory import settle
+from quant.report import build_json
 from quant.rknn.leaks import cleared
 
 
@@ -36,4 +37,4 @@ def run(job: Job) -> None:
     Sdk(verbose=False).load_rknn(model)
     if job.params["build"]["cpp_gen_cfg"]:
         compiled.sdk.write_demo(job.out / "cpp")
-    build_report.write(report, job.out / "build.json")
+    (job.out / "build.json").write_text(build_json.to_json(report))

@@ -22,11 +22,12 @@ from pipelines.stages.compare.jobs.accuracy import Network
 from pipelines.stages.compare.jobs.comparison import worst_output
 from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
+from quant.report import build_json
 from quant.report.sums import total
 
 
 def run(job: Job) -> None:
-    build = json.loads(job.inputs["build.json"].read_text())
+    build = build_json.read(job.inputs["build.json"])
     compiled = compile_network(job, verbose=False)
     file = same_file(job, compiled)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)

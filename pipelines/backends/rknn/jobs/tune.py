@@ -30,6 +30,7 @@ from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs.comparison import worst_output
 from pipelines.stages.samples.jobs import prepared_samples
+from quant.report import build_json
 from quant.report.tuning import Chosen, Point, Search, spread
 from quant.report.tuning import front as front_of
 from quant.simulation import step1
@@ -119,13 +120,13 @@ class Costs:
             place: {renamed.get(name, name) for name in network.layers[place].tensors}
             for place in able
         }
-        int8, half = (_cycles(_read(job.inputs[name])) for name in ("int8.json", "half.json"))
+        int8, half = (_cycles(job.inputs[name]) for name in ("int8.json", "half.json"))
         return cls(
             sum(int8.values()),
             {place: sum(int8.get(name, 0) for name in names[place]) for place in able},
             {place: sum(half.get(name, 0) for name in names[place]) for place in able},
             [
-                frozenset(place for place in able if names[place] & _float_tensors(_read(file)))
+                frozenset(place for place in able if names[place] & _float_tensors(file))
                 for name, file in sorted(job.inputs.items())
                 if name.startswith("seed/")
             ],
@@ -135,23 +136,16 @@ class Costs:
         return self.base + sum(self.half[place] - self.int8[place] for place in chosen)
 
 
-def _read(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text()))
-
-
-def _cycles(build: Mapping[str, Any]) -> dict[str, int]:
+def _cycles(file: Path) -> dict[str, int]:
     """First tensor that a compiled layer makes -> the SDK's estimate of the layer."""
-    return {
-        outputs[0]: max(0, layer["cycles_total"] or 0)
-        for layer, outputs in zip(build["layers"], build["outputs"], strict=True)
-        if outputs
-    }
+    made = build_json.read(file).made
+    return {outputs[0]: max(0, layer["cycles_total"] or 0) for layer, outputs in made if outputs}
 
 
-def _float_tensors(build: Mapping[str, Any]) -> set[str]:
+def _float_tensors(file: Path) -> set[str]:
     return {
         name
-        for layer, outputs in zip(build["layers"], build["outputs"], strict=True)
+        for layer, outputs in build_json.read(file).made
         for name in outputs
         if "FLOAT" in (layer["dtype"] or "")
     }

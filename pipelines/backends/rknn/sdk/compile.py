@@ -17,6 +17,7 @@ from pipelines.backends.rknn.sdk.left_out import tried_without, without
 from pipelines.backends.rknn.sdk.patient import patient
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs import prepared_samples
+from quant.report import build_json
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,4 @@ def left_out_before(job: Job) -> list[Mapping[str, Any]]:
     """What build had left out, for a job after it, which compiles the same again."""
     if "build.json" not in job.inputs:
         return []
-    return list(json.loads(job.inputs["build.json"].read_text())["left_out"])
+    return list(build_json.read(job.inputs["build.json"]).left_out)

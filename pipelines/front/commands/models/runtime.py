@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from pipelines.backends.rknn.runtime import check
 from pipelines.backends.table import artifact
@@ -16,6 +15,8 @@ from pipelines.front.commands.targets import by_name
 from pipelines.front.doit import runtime_parts
 from pipelines.front.doit.cli import STARTED_IN, UsageError
 from pipelines.report import runtime_text
+from quant.report import build_json
+from quant.report.build_json import BuildReport
 
 
 class Runtime(OwnCommand):
@@ -45,7 +46,7 @@ class Runtime(OwnCommand):
         return 1 if told["verdict"] == "refused" else 0
 
 
-def _model(project: Project, name: str) -> tuple[Path, dict[str, Any] | None]:
+def _model(project: Project, name: str) -> tuple[Path, BuildReport | None]:
     """The .rknn, and its build.json where it was built here."""
     if name.endswith(".rknn"):
         place = Path(STARTED_IN, name)
@@ -56,4 +57,4 @@ def _model(project: Project, name: str) -> tuple[Path, dict[str, Any] | None]:
     model = project.root / artifact(recipe, target)
     if not model.is_file():
         raise UsageError(f"{name} is not built", f"run: ./doit {name}")
-    return model, json.loads(model.with_name("build.json").read_text())
+    return model, build_json.read(model.with_name("build.json"))

@@ -19,7 +19,7 @@ PLACE = 150
 
 
 def find(report: Report) -> Iterator[Found]:
-    size = report.ledger["kinds"]["alignment"]
+    size = report.ledger.kinds["alignment"]
     is_cause = report.is_notable(size)
     verdict = "a cause" if is_cause else "not the cause"
     padded = [row for row in report.nodes if row["kinds"].get("alignment")]
@@ -30,7 +30,7 @@ def find(report: Report) -> Iterator[Found]:
         size,
         {
             "share": round(report.share(size), 4),
-            "in_tensors": kind(report.ledger["tensors"], "alignment"),
+            "in_tensors": kind(report.ledger.tensors, "alignment"),
             "largest": {str(row["node"]): kind([row], "alignment") for row in rows},
         },
         names(rows),

@@ -31,7 +31,7 @@ PLACE = 50
 
 
 def find(report: Report) -> Iterator[Found]:
-    if not report.ledger["is_integer"]:
+    if not report.ledger.is_integer:
         return
     layers = fallen_back(report)
     by_node = {row["node"]: row for row in report.nodes}
@@ -64,8 +64,8 @@ def find(report: Report) -> Iterator[Found]:
 
 def fallen_back(report: Report) -> list[Row]:
     """Layers in float that nobody asked for. A conversion is part of the layer behind it."""
-    asked = {tensor for tensor, dtype in report.build["hybrid"].items() if dtype == "float16"}
-    outputs = report.build["outputs"]
+    asked = {tensor for tensor, dtype in report.build.hybrid.items() if dtype == "float16"}
+    outputs = report.build.outputs
     return [
         layer
         for layer in report.layers

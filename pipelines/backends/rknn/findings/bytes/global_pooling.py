@@ -21,7 +21,7 @@ RULE = "convert_global_avgpool_to_conv"
 
 
 def find(report: Report) -> Iterator[Found]:
-    met = {name for one in report.ledger["rules"] if one["rule"] == RULE for name in one["nodes"]}
+    met = {name for one in report.ledger.rules if one["rule"] == RULE for name in one["nodes"]}
     rows = [r for r in report.nodes if r["op"] == "GlobalAveragePool" or r["node"] in met]
     size = sum(row["bytes"] for row in rows)
     constants = [t["bytes"] for row in rows for t in report.tensors(row["node"])]

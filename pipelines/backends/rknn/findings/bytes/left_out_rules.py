@@ -21,7 +21,7 @@ PLACE = 110
 
 
 def find(report: Report) -> Iterator[Found]:
-    rows = report.build["left_out"]
+    rows = report.build.left_out
     if rows:
         told = "; ".join(f"`{row['rule']}` at {row['node']} ({row['error']})" for row in rows)
         yield Found(

@@ -25,7 +25,7 @@ PLAIN = ("Conv", "ConvAdd", "ConvTranspose")
 def find(report: Report) -> Iterator[Found]:
     layers = [layer for layer in report.layers if layer["op_type"].startswith("Conv")]
     plain = [layer for layer in layers if layer["op_type"] in PLAIN]
-    is_integer = report.ledger["is_integer"]
+    is_integer = report.ledger.is_integer
     fallen = {layer["id"] for layer in fallen_back(report)} if is_integer else set()
     explained = {row["node"] for row in expanded(report)}
     in_float = [one for one in plain if one["id"] in fallen and one["node"] not in explained]

@@ -46,7 +46,7 @@ def _found(report: Report, row: Row, steps: int) -> Found:
     if steps > 1:
         message += f"; one step a call would save at least {megabytes(each * (steps - 1))}"
     payload = kind([row], "payload")
-    gru = payload * 3 // 4 * _FLOAT16_BITS // report.ledger["weight_bits"]
+    gru = payload * 3 // 4 * _FLOAT16_BITS // report.ledger.weight_bits
     if row["op"] == "LSTM":
         message += f"; a GRU would have {megabytes(gru)} of weights instead of {megabytes(payload)}"
     saved = each * (steps - 1)

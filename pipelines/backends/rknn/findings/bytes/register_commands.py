@@ -19,7 +19,7 @@ PLACE = 70
 
 
 def find(report: Report) -> Iterator[Found]:
-    size = report.ledger["kinds"]["commands"] + report.ledger["kinds"]["tasks"]
+    size = report.ledger.kinds["commands"] + report.ledger.kinds["tasks"]
     layers = [layer for layer in report.layers if layer["target"] == "NPU"]
     if not size or not layers or not report.is_notable(size):
         return

@@ -19,9 +19,9 @@ PLACE = 100
 
 
 def find(report: Report) -> Iterator[Found]:
-    printed = [*report.build["errors"], *report.build["warnings"]]
+    printed = [*report.build.errors, *report.build.warnings]
     fatal = [line for line in printed if "REGTASK" in line]
-    lines = list(dict.fromkeys([*fatal, *report.build["errors"]]))
+    lines = list(dict.fromkeys([*fatal, *report.build.errors]))
     if lines:
         yield Found(
             f"{len(lines)} errors, {len(fatal)} of them fatal on a board: {lines[0]}",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from pipelines.backends.rknn.findings.finding import Found, Report
 from pipelines.backends.rknn.findings.suspect import Suspect, suspects
+from quant.report.build_json import BuildReport
+from quant.report.bytes_report import BytesReport
 
 SUSPECTS = suspects(__package__)
 
 
 def findings(
-    bytes_json: Mapping[str, Any], build_json: Mapping[str, Any], only: Collection[str] = ()
+    ledger: BytesReport, build: BuildReport, only: Collection[str] = ()
 ) -> list[dict[str, Any]]:
     """What all suspects come to: causes first, each group by bytes. only: these, where named."""
-    report = Report(bytes_json, build_json)
+    report = Report(ledger, build)
     asked = [suspect for suspect in SUSPECTS if not only or suspect.name in only]
     found = [(suspect, one) for suspect in asked for one in suspect.find(report)]
     found.sort(key=lambda pair: (not pair[1].is_cause, -pair[1].size_bytes))

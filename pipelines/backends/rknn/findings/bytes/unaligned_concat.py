@@ -20,14 +20,14 @@ PLACE = 10
 
 
 def find(report: Report) -> Iterator[Found]:
-    hidden = [t for t in report.ledger["tensors"] if t["is_hidden"]]
+    hidden = [t for t in report.ledger.tensors if t["is_hidden"]]
     weights = {t["node"]: t for t in hidden if t["name"].endswith("_conv_weight")}
     rows = [row for row in report.nodes if row["op"] == "Concat" and row["node"] in weights]
     if not rows:
         return
     channels = {
         layer["node"]: [shape[1] for shape in layer["inputs"] if len(shape) > 1]
-        for layer in report.ledger["layers"]
+        for layer in report.ledger.layers
         if layer["op"] == "Concat"
     }
     evidence = [

@@ -19,7 +19,7 @@ PLACE = 120
 
 
 def find(report: Report) -> Iterator[Found]:
-    outputs = report.ledger["outputs"]
+    outputs = report.ledger.outputs
     if len(outputs) < 2:
         return
     told = ", ".join(f"`{one['name']}` {megabytes(one['bytes'])}" for one in outputs)
