@@ -616,11 +616,24 @@ def test_every_file_of_a_rewrite_is_in_the_table() -> None:
 
 
 def test_reading_recipes_imports_nothing_heavy() -> None:
-    code = "import sys, pipelines.backends.recipes; print(*sys.modules)"
+    assert not {"numpy", "onnx", "doit", "asyncio", "PIL"} & imported("pipelines.backends.recipes")
+
+
+def test_the_front_imports_nothing_heavy() -> None:
+    """Of what jobs compute with: each takes a tenth of a second and more."""
+    assert not {"numpy", "onnx", "PIL"} & imported("pipelines.front.task_file")
+
+
+def imported(module: str) -> set[str]:
+    """All modules that come with it."""
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert not {"numpy", "onnx", "doit", "asyncio", "PIL"} & set(ran.stdout.split())
+    return set(ran.stdout.split())
 
 
 # The real SDK

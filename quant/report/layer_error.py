@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quant.report.metrics import Array, NotFinite, cosine, euclidean
-
 
 @dataclass(frozen=True)
 class Distance:
@@ -104,14 +102,6 @@ class Worst:
 
     cosine: float
     tensor: str
-
-
-def distance(expected: Array, actual: Array) -> Distance:
-    """Of two tensors of the same shape. NaN where one isn't finite."""
-    try:
-        return Distance(cosine(expected, actual), euclidean(expected, actual))
-    except NotFinite:
-        return Distance(float("nan"), float("nan"))
 
 
 def over_samples(distances: Sequence[Distance]) -> Error:

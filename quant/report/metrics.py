@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quant.report.layer_error import Distance
+
 Array = npt.NDArray[np.generic]
 Float64 = npt.NDArray[np.float64]
 
@@ -57,6 +59,14 @@ def max_abs_difference(expected: Array, actual: Array) -> float:
     """
     one, other = _pair(expected, actual)
     return float(np.abs(one - other).max())
+
+
+def distance(expected: Array, actual: Array) -> Distance:
+    """Of two tensors of the same shape. NaN where one isn't finite."""
+    try:
+        return Distance(cosine(expected, actual), euclidean(expected, actual))
+    except NotFinite:
+        return Distance(float("nan"), float("nan"))
 
 
 def top1(scores: Array, labels: npt.NDArray[np.integer[Any]]) -> float:

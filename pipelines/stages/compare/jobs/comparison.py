@@ -12,8 +12,8 @@ import numpy as np
 
 from pipelines.stages.compare.jobs.float_network import Array, Outputs, turned
 from quant.graph.types import shape_text
-from quant.report.layer_error import Distance, distance, over_samples
-from quant.report.metrics import max_abs_difference
+from quant.report.layer_error import Distance, over_samples
+from quant.report.metrics import distance, max_abs_difference
 from quant.report.output_error import NOT_FINITE, OutputError
 
 
