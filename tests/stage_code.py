@@ -43,6 +43,7 @@ VERSIONS = ROOT / "pipelines" / "stages" / "versions.yaml"
 RESOLVED = ROOT / "pipelines" / "stages" / "defaults.yaml"
 DEFAULTS = "defaults of a recipe"  # a row beside those of files
 _RKNN, _FIXED = "pipelines.backends.rknn", "pipelines.backends.fixed_point"
+_QDQ = "pipelines.backends.qdq"
 _RECIPE = ("pipelines.recipe.resolve",)
 
 
@@ -53,6 +54,7 @@ def _jobs(folder: str, *names: str) -> tuple[str, ...]:
 _EXPORT, _SIMPLIFY = "pipelines.stages.export", "pipelines.stages.simplify"
 _RKNN_GIVEN = (f"+{_RKNN}.steps", f"+{_RKNN}.recipe.resolve")
 _FIXED_GIVEN = (f"+{_FIXED}.steps", *(f"+{_FIXED}.recipe.{name}" for name in ("resolve", "sweep")))
+_QDQ_GIVEN = (f"+{_QDQ}.steps", *(f"+{_QDQ}.recipe.{name}" for name in ("resolve", "options")))
 _SAMPLES = _jobs("pipelines.stages.samples", "samples")
 # Version key -> modules that it runs, and (after "+") that only say what those are given.
 STAGES: Mapping[str, tuple[str, ...]] = {
@@ -78,6 +80,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         *_jobs(_FIXED, "analyze", "infer"),
         *_FIXED_GIVEN,
     ),
+    "qdq.quantize": (*_SAMPLES, *_jobs(_QDQ, "quantize"), *_QDQ_GIVEN),
+    "qdq.build": (*_jobs(_QDQ, "build"), *_QDQ_GIVEN),
+    "qdq.analyze": (*_SAMPLES, *_jobs(_QDQ, "analyze", "infer"), *_QDQ_GIVEN),
 }
 # No import tells of these, and they decide all the same: stages -> files.
 _BESIDE: Mapping[str, tuple[str, ...]] = {
@@ -184,6 +189,7 @@ evaluate: {inputs: plain_x.npy, labels: plain_y.npy}
 targets:
   plain-rknn: {platform: rk3588, runtime: {}}
   plain-int8: {backend: fixed_point, input_scale: 7}
+  plain-qdq: {backend: qdq}
 """
 _SAID = ([1, 3, 7, 7], 7, "rk3588", "onnx")
 HEAD = """\

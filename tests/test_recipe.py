@@ -19,6 +19,7 @@ import yaml
 
 from pipelines.backends import document, json_schema
 from pipelines.backends.fixed_point.recipe import keys as fixed_point
+from pipelines.backends.qdq.recipe import keys as qdq
 from pipelines.backends.recipes import load, load_all
 from pipelines.backends.rknn.recipe import keys as rknn
 from pipelines.backends.rknn.recipe import vendor
@@ -591,12 +592,13 @@ def test_every_folder_of_a_backend_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("backend", "paths"),
     [
-        ("rknn", {(key,) for key in fixed_point.KEYS}),
+        ("rknn", {(key,) for key in (*fixed_point.KEYS, *qdq.KEYS)}),
         (
             "fixed_point",
             {
                 *(("quantize", key) for key in rknn.QUANTIZE.keys if key != "calibration"),
                 *(("platform",), ("toolchain",), ("build",), ("rknn",), ("runtime",)),
+                *((key,) for key in qdq.KEYS),
             },
         ),
     ],

@@ -1,0 +1,1 @@
+"""What qdq runs inside a toolchain."""

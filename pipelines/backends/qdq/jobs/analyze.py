@@ -1,0 +1,91 @@
+"""analyze for the backend qdq: every operator, and the whole network (toolchain core).
+
+params: as for build, and evaluate. inputs: artifact.onnx (NAME_qdq.onnx), float (the network before
+any change) and model (the simplified one).
+Data: samples/, as stages.samples leaves it, with the labelled data if the recipe has some.
+
+Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; against the simplified
+network), bytes.json (see quant.report.bytes_report) and metrics.json (see
+quant.report.target_metrics): outputs of NAME_qdq.onnx, computed as it is written, against the float
+network; layers are operators; bytes {onnx, artifact}; accuracy {float, qdq, samples}.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+
+from pipelines.backends.qdq.jobs.layer_errors import layer_errors
+from pipelines.backends.qdq.jobs.opened import Opened
+from pipelines.backends.qdq.jobs.rounded_graph import RoundedGraph
+from pipelines.run.jobs.job import Job
+from pipelines.stages.compare.jobs import reports
+from pipelines.stages.compare.jobs.comparison import compare, worst_output
+from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.samples.jobs import prepared_samples
+from quant.report import file_bytes, layer_error
+from quant.report.bytes_report import BytesReport
+from quant.report.layer_error import LayerReport
+from quant.report.target_metrics import Metrics
+
+_SAMPLES = Path("samples")
+
+
+def run(job: Job) -> None:
+    opened = Opened.of(job)
+    samples = prepared_samples.read(_SAMPLES, opened.inputs)
+    rows = layer_errors(
+        opened.source,
+        RoundedGraph(opened.source, opened.model),
+        map(opened.feeds, samples.arrays()),
+    )
+    outputs, findings = compare(
+        (opened.float_run(one), opened.qdq_run(one)) for one in map(opened.feeds, samples.arrays())
+    )
+    report = LayerReport(
+        backend="qdq",
+        toolkit=f"onnxruntime {onnxruntime.__version__}",
+        platform="any",
+        samples=len(samples),
+        rows=rows,
+        findings=(
+            *(f"`{name}` holds NaN or infinities" for name in layer_error.not_finite(rows)),
+            *findings,
+        ),
+    )
+    sizes = {key: job.inputs[name].stat().st_size
+             for key, name in (("onnx", "float"), ("artifact", "artifact.onnx"))}  # fmt: skip
+    labelled = prepared_samples.read_labelled(_SAMPLES, opened.inputs)
+    networks = {
+        "float": lambda one: opened.float_run(opened.feeds(one)),
+        "qdq": lambda one: opened.qdq_run(opened.feeds(one)),
+    }
+    floats = sum((row.dtype or "").startswith("float") for row in report.layers)
+    metrics = Metrics(
+        samples=len(samples),
+        **layer_error.figures(rows),
+        outputs=outputs,
+        **worst_output(outputs),
+        layers=len(report.layers),
+        float_layers=floats,
+        sizes=sizes,
+        size_ratio=sizes["artifact"] / sizes["onnx"],
+        **(evaluation(job, labelled, networks) if labelled else {}),
+    )
+    held = _bytes_report(job, is_integer=not floats)
+    reports.write(job.out / "report", report, metrics, held)
+
+
+def _bytes_report(job: Job, *, is_integer: bool) -> BytesReport:
+    own = file_bytes.of_onnx(job.inputs["artifact.onnx"].read_bytes())
+    return BytesReport(
+        file_bytes=own["file_bytes"],
+        source_bytes=job.inputs["float"].stat().st_size,
+        container="onnx",
+        weight_bits=8,
+        is_integer=is_integer,
+        kinds=own["kinds"],
+        unexplained=0,
+        nodes=file_bytes.with_rest(own),
+    )

@@ -1,0 +1,23 @@
+"""infer for the backend qdq: samples through both networks (toolchain core).
+
+params and inputs: as for analyze. Data: samples/, as stages.samples leaves it.
+
+Writes out/float.npz and out/qdq.npz (output name -> [samples, *shape]) and out/comparison.json, see
+pipelines.stages.compare.jobs.comparison.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.backends.qdq.jobs.opened import Opened
+from pipelines.run.jobs.job import Job
+from pipelines.stages.compare.jobs.comparison import save
+from pipelines.stages.samples.jobs import prepared_samples
+
+
+def run(job: Job) -> None:
+    opened = Opened.of(job)
+    samples = prepared_samples.read(Path("samples"), opened.inputs)
+    feeds = (opened.feeds(arrays) for arrays in samples.arrays())
+    save(job.out, [(opened.float_run(one), opened.qdq_run(one)) for one in feeds], "qdq")

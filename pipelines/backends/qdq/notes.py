@@ -1,0 +1,14 @@
+"""What a row of the table says of a built NAME_qdq.onnx besides numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def notes(folder: Path, target: str) -> Iterator[str]:
+    """folder: build/TARGET. What onnxruntime warned of, and choices that change nothing."""
+    place = folder / "build.json"
+    if place.is_file():
+        yield from json.loads(place.read_text(encoding="utf-8"))["notes"]

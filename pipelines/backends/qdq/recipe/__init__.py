@@ -1,0 +1,1 @@
+"""Keys of a recipe that qdq reads, their checks, and its targets as plain data."""
