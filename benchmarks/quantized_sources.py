@@ -7,6 +7,7 @@ quantize one small network (convolutions, a depthwise one, Add, Swish, global av
 connected; seeded weights) by 16 seeded samples. AIMET and modelopt need torch, gigabytes where no
 CPU build of it is configured: only with --torch. Every file is then built for rk3588 by `./doit`
 with `dtype: prequantized`, beside the float network that the SDK quantizes by the same samples.
+TFLite files are of the same layers in Keras, with other weights, and the SDK reads them itself.
 
 Errors are the largest difference as a share of the output's range on 4 of the samples: of the built
 file against the source in onnxruntime, as it is written, and against the float network.
@@ -36,6 +37,12 @@ from tests.workspace import Workspace
 
 SHAPE = (1, 3, 32, 32)
 SAMPLES, COMPARED = 16, 4
+DIRECT = {
+    "rknn": {"load": "direct"},
+    "inputs": {"serving_default_x:0": {"shape": [1, 32, 32, 3]}},
+    "targets": {"rk3588": {"toolchain": "rknn-2.5.0-tensorflow"}},
+}
+ANALYZED = {"analyze": {"npy": "samples.npy", "samples": COMPARED}}
 HEAD = """
 import sys
 import numpy as np, onnx
@@ -55,11 +62,15 @@ class Reader(CalibrationDataReader):
 
 @dataclass(frozen=True)
 class Tool:
-    """pins: what it needs. code: writes sys.argv[1]; needs_torch: see above."""
+    """pins: what it needs. code: writes sys.argv[1]; needs_torch: see above.
+
+    suffix: of what it writes; a .tflite is of a Keras network of the same layers.
+    """
 
     pins: tuple[str, ...]
     code: str
     needs_torch: bool = False
+    suffix: str = ".onnx"
 
 
 def ort(**options: str) -> Tool:
@@ -94,6 +105,33 @@ DYNAMIC = f"""{HEAD}
 from onnxruntime.quantization import QuantType, quantize_dynamic
 quantize_dynamic("float.onnx", sys.argv[1], weight_type=QuantType.QInt8)
 """
+KERAS = """
+import sys
+import numpy as np, tensorflow as tf
+samples = np.load("samples.npy").transpose(0, 1, 3, 4, 2)
+tf.keras.utils.set_random_seed(0)
+layers = tf.keras.layers
+x = given = layers.Input((32, 32, 3), batch_size=1, name="x")
+x = layers.Conv2D(16, 3, 2, "same", activation="relu")(x)
+y = layers.DepthwiseConv2D(3, padding="same", activation="relu")(x)
+y = layers.Add()([layers.Conv2D(16, 1)(y), x])
+y = layers.Conv2D(32, 3, 2, "same")(y)
+y = layers.GlobalAveragePooling2D()(layers.Multiply()([y, layers.Activation("sigmoid")(y)]))
+model = tf.keras.Model(given, layers.Dense(10)(y))
+converter = tf.lite.TFLiteConverter.from_keras_model(model)
+"""
+OPS = "converter.target_spec.supported_ops = [tf.lite.OpsSet.{}]\n"
+STATIC = """
+converter.optimizations = [tf.lite.Optimize.DEFAULT]
+converter.representative_dataset = lambda: ([one] for one in samples)
+"""
+
+
+def tensorflow(code: str) -> Tool:
+    write = "open(sys.argv[1], 'wb').write(converter.convert())\n"
+    return Tool(("tensorflow-cpu==2.19.1",), KERAS + code + write, suffix=".tflite")
+
+
 Q8 = {"activation_type": "QuantType.QInt8", "weight_type": "QuantType.QInt8"}
 U8 = {"activation_type": "QuantType.QUInt8", "weight_type": "QuantType.QInt8"}
 SYMMETRIC = {"extra_options": "{'ActivationSymmetric': True}"}
@@ -114,6 +152,13 @@ TOOLS: Mapping[str, Tool] = {
     ),
     "nncf 3.4.0 mixed": nncf("MIXED"),
     "nncf 3.4.0 performance": nncf("PERFORMANCE"),
+    "tensorflow 2.19.1 int8": tensorflow(STATIC + OPS.format("TFLITE_BUILTINS_INT8")),
+    "tensorflow 2.19.1 16x8": tensorflow(
+        STATIC + OPS.format("EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8")
+    ),
+    "tensorflow 2.19.1 dynamic range": tensorflow(
+        "converter.optimizations = [tf.lite.Optimize.DEFAULT]\n"
+    ),
     "aimet-onnx 2.42.0": Tool(
         ("aimet-onnx==2.42.0", "onnx==1.18.0", "numpy==1.26.4"), AIMET, needs_torch=True
     ),
@@ -152,7 +197,7 @@ def environment(folder: Path, tool: Tool) -> Path:
 
 
 def quantized(folder: Path, name: str, tool: Tool) -> Path:
-    file = folder / f"{name.replace(' ', '_')}.onnx"
+    file = folder / f"{name.replace(' ', '_')}{tool.suffix}"
     if not file.exists():
         command = [str(environment(folder, tool)), "-c", tool.code, file.name]
         ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -168,19 +213,23 @@ def outputs(model: onnx.ModelProto, samples: NDArray[np.float32]) -> NDArray[np.
 
 
 def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | str:
-    """The .rknn's outputs, bytes and what is said of its scales; or the refusal."""
+    """The .rknn's outputs, bytes and what is said of its scales; or the refusal.
+
+    Of a TFLite file the bytes alone.
+    """
     name = f"m{len(list((workspace.root / 'models').glob('*')))}"
     folder = workspace.root / "models" / name
     folder.mkdir(parents=True)
-    shutil.copy(source, folder / "net.onnx")
+    kind = source.suffix.removeprefix(".")
+    shutil.copy(source, folder / f"net.{kind}")
     shutil.copy(source.parent / "samples.npy", folder)
     data = {} if dtype == "prequantized" else {"calibration": {"npy": "samples.npy"}}
     recipe = {
         "model": name,
-        "source": {"onnx": "net.onnx"},
+        "source": {kind: f"net.{kind}"},
         "quantize": {"dtype": dtype, **data},
-        "analyze": {"npy": "samples.npy", "samples": COMPARED},
         "targets": {"rk3588": {}},
+        **(ANALYZED if kind == "onnx" else DIRECT),
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     ran = workspace.doit(name, timeout_s=900)
@@ -188,6 +237,9 @@ def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | st
         lines = [line.strip() for line in ran.err.splitlines()]
         at = next((i for i, line in enumerate(lines) if "FAILED" in line), -2)
         return " ".join(lines[at + 1 : at + 2])
+    made = workspace.built(name, "rk3588/model.rknn")
+    if kind == "tflite":
+        return {"bytes": made.stat().st_size}
     compared = np.load(folder / "samples.npy")[:COMPARED]
     files = [folder / f"{number}.npy" for number in range(COMPARED)]
     for file, one in zip(files, compared, strict=True):
@@ -195,11 +247,11 @@ def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | st
     step = f"{name}@rk3588"
     ran = workspace.doit("infer", step, *map(str, files), "--output", str(folder / "made"))
     assert ran.code == 0, ran.err
-    made = np.load(folder / "made" / "simulator.npz")
+    simulated = np.load(folder / "made" / "simulator.npz")
     layers = json.loads(workspace.built(name, "rk3588/report/layers.json").read_text())
     return {
-        "outputs": next(iter(made.values()))[:COMPARED],
-        "bytes": workspace.built(name, "rk3588/model.rknn").stat().st_size,
+        "outputs": next(iter(simulated.values()))[:COMPARED],
+        "bytes": made.stat().st_size,
         "scales": next(
             (one["evidence"] for one in layers["causes"] if one["name"] == "source_scales"), None
         ),
@@ -209,6 +261,8 @@ def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | st
 def row(name: str, source: Path, made: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(made, str):
         return {"source": name, "scales kept": "refused: " + made}
+    if "outputs" not in made:
+        return {"source": name, "bytes": f"{made['bytes']:,}"}
     samples = np.load(source.parent / "samples.npy")[:COMPARED]
     real = outputs(onnx.load(source.parent / "float.onnx"), samples)
     own = outputs(onnx.load(source), samples)

@@ -13,12 +13,13 @@ from onnx import parser
 
 from pipelines.backends.rknn.findings.accuracy import source_scales
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, SourceScale
-from pipelines.backends.rknn.sdk import quantized_source
+from pipelines.backends.rknn.sdk import quantized_source, quantized_tflite
 from pipelines.run.jobs.refusal import Refusal
 from quant.execution.run import FloatRun
 from quant.fault import Fault
 from quant.graph import quantized
 from quant.report.target_metrics import Metrics
+from tests.tflite_builder import Network, options
 from tests.workspace import Workspace
 
 SHAPE = "float[1,3,8,8]"
@@ -102,6 +103,51 @@ def test_codes_of_16_bits_are_refused(tmp_path: Path) -> None:
     params = {"source_kind": "onnx", "quantize": {"dtype": "prequantized"}}
     with pytest.raises(Refusal, match="`x` is quantized to 16 bits, and the SDK reads 8"):
         quantized_source.require(params, tmp_path / "net.onnx")
+
+
+def tflite(form: str) -> bytes:
+    """A RELU, or a FULLY_CONNECTED, of a kind."""
+    n = Network()
+    dtype: Any = {quantized_tflite.INT8: np.int8, quantized_tflite.WIDE: np.int16}.get(form)
+    if dtype is not None:
+        x = n.input(1, 8, dtype=dtype)
+        n.quantize(x, 0.1)
+        y = n.op("RELU", x, dtype=dtype)
+        n.quantize(y, 0.1)
+        return n.pack(y)
+    if form == quantized_tflite.DYNAMIC:
+        w = n.constant(n.random.integers(-9, 9, (5, 8)), np.int8, name="w")
+        n.quantize(w, 0.1)
+    else:
+        w = n.weights(5, 8)
+    return n.pack(n.op("FULLY_CONNECTED", n.input(1, 8), w, given=options("FullyConnected")))
+
+
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [
+        (quantized_tflite.INT8, ""),
+        (quantized_tflite.WIDE, "the file has activations of 16 bits (16x8)"),
+        (quantized_tflite.DYNAMIC, "the file is of dynamic range"),
+        (quantized_tflite.FLOAT, "the file is of float"),
+    ],
+)
+def test_tflite(form: str, what: str, tmp_path: Path) -> None:
+    file = tmp_path / "net.tflite"
+    file.write_bytes(tflite(form))
+    assert quantized_tflite.form(file) == form
+    params = {"source_kind": "tflite", "quantize": {"dtype": "prequantized"}}
+    if not what:
+        quantized_source.require(params, file)
+        return
+    with pytest.raises(Refusal) as raised:
+        quantized_source.require(params, file)
+    assert raised.value.what.startswith(what)
+
+
+def test_a_damaged_tflite_file_is_the_sdks_to_tell(tmp_path: Path) -> None:
+    (tmp_path / "net.tflite").write_bytes(tflite(quantized_tflite.INT8)[:200])
+    assert quantized_tflite.form(tmp_path / "net.tflite") == quantized_tflite.FLOAT
 
 
 def test_dynamic_quantization_is_named() -> None:

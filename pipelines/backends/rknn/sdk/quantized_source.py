@@ -2,7 +2,8 @@
 
 Measured on 2.5.0: QDQ of int8 and uint8 loads; int16 activations and operators on codes
 (QLinearConv) end in `'NoneType' object is not iterable`; a float network is built as float16, as if
-nothing had been said of its dtype, and a QDQ one as int8 whatever dtype was asked for.
+nothing had been said of its dtype, and a QDQ one as int8 whatever dtype was asked for. TFLite: int8
+loads, 16x8 ends in onnxruntime's INVALID_GRAPH, dynamic range becomes a float network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.rknn.sdk import quantized_tflite
 from pipelines.run.jobs.refusal import Refusal
 from quant.graph import quantized
 from quant.graph.file import parse
@@ -19,10 +21,12 @@ PREQUANTIZED = "prequantized"
 
 
 def require(params: Mapping[str, Any], source: Path) -> None:
-    """Raises Refusal where an ONNX source and the recipe's dtype do not go together."""
+    """Raises Refusal where an ONNX or TFLite source and the recipe's dtype do not go together."""
+    dtype = params["quantize"]["dtype"]
+    if params["source_kind"] == "tflite" and dtype == PREQUANTIZED:
+        _require_int8(quantized_tflite.form(source))
     if params["source_kind"] != "onnx":
         return
-    dtype = params["quantize"]["dtype"]
     form, operator = quantized.form(parse(source, source.name).graph)
     if dtype == PREQUANTIZED:
         _require_quantized(source, form, operator)
@@ -31,6 +35,20 @@ def require(params: Mapping[str, Any], source: Path) -> None:
             f"the source is quantized already ({operator}), and the recipe says `dtype: {dtype}`",
             "write `quantize: {dtype: prequantized}`, or give the float network, which the SDK "
             "quantizes itself",
+        )
+
+
+def _require_int8(form: str) -> None:
+    if form == quantized_tflite.WIDE:
+        raise Refusal(
+            "the file has activations of 16 bits (16x8), and the SDK reads 8",
+            "convert it with int8 activations, or give the float network with `dtype: w16a16i_dfp`",
+        )
+    if form != quantized_tflite.INT8:
+        raise Refusal(
+            f"the file is of {form}, and the recipe says `dtype: prequantized`",
+            "write `dtype: w8a8` and calibration data, without `load: direct`: npumake reads it, "
+            "and the SDK quantizes it",
         )
 
 
