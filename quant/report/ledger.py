@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 KINDS = {
     "payload": "the network's own numbers, at the width that the build asks for (int8: one byte)",
@@ -26,8 +25,7 @@ class LedgerError(AssertionError):
     """A ledger that does not add up; never to be caught."""
 
 
-@dataclass(frozen=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """Bytes of one kind. node: of the network that was loaded, None where they are no node's.
 
     offset: of the tensor whose data they are part of; several graphs may hold tensors of one name.
@@ -40,24 +38,21 @@ class LedgerEntry:
     offset: int | None = None
 
 
-@dataclass(frozen=True)
 class Ledger:
     """entries: in any order. file_bytes: what they must add up to."""
 
-    file_bytes: int
-    entries: Sequence[LedgerEntry]
-
-    def __post_init__(self) -> None:
-        unknown = {entry.kind for entry in self.entries} - set(KINDS)
+    def __init__(self, file_bytes: int, entries: Sequence[LedgerEntry]) -> None:
+        """Raises LedgerError where they do not."""
+        unknown = {entry.kind for entry in entries} - set(KINDS)
         if unknown:
             raise LedgerError(f"kinds that nobody explains: {', '.join(sorted(unknown))}")
-        if any(entry.size_bytes < 0 for entry in self.entries):
+        if any(entry.size_bytes < 0 for entry in entries):
             raise LedgerError("an entry takes less than nothing")
-        total = sum(entry.size_bytes for entry in self.entries)
-        if total != self.file_bytes:
-            raise LedgerError(
-                f"the ledger adds up to {total:,} bytes, the file has {self.file_bytes:,}"
-            )
+        total = sum(entry.size_bytes for entry in entries)
+        if total != file_bytes:
+            raise LedgerError(f"the ledger adds up to {total:,} bytes, the file has {file_bytes:,}")
+        self.file_bytes = file_bytes
+        self.entries = entries
 
     def kinds(self) -> dict[str, int]:
         """Bytes of every kind, those of none included."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Weight:
+class Weight(NamedTuple):
     """A constant tensor. is_float: as the network holds it."""
 
     name: str
@@ -20,8 +19,7 @@ class Weight:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """inputs: names of tensors, empty for one that is left out. reads: what subgraphs take too."""
 
     name: str

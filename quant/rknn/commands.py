@@ -12,13 +12,12 @@ import itertools
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TASK = struct.Struct("<8IQ")
 
 
-@dataclass(frozen=True)
-class CommandBytes:
+class CommandBytes(NamedTuple):
     """Layer -> bytes; None for what belongs to none."""
 
     commands: Mapping[int | None, int]

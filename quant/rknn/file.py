@@ -16,9 +16,8 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from quant.fault import Fault
 from quant.rknn.flatbuffer import Bytes, Damaged, Table, number
@@ -33,8 +32,7 @@ DTYPES = {
 _ABSENT = -1
 
 
-@dataclass(frozen=True)
-class Operator:
+class Operator(NamedTuple):
     """One compiled layer. name is the log's FullName; inputs include constants.
 
     Inputs that are left out, and outputs that nobody reads, are not among them.
@@ -46,8 +44,7 @@ class Operator:
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """kind: one of the constants above. stored_shape: in the NPU's blocks, with their padding.
 
     offset, bytes: where its data stands in the file; bytes 0 where it has none.
@@ -62,8 +59,7 @@ class Tensor:
     bytes: int
 
 
-@dataclass(frozen=True)
-class RknnFile:
+class RknnFile(NamedTuple):
     """graphs, tensors: of each subgraph (dynamic_input has several). data: the whole file.
 
     inputs, outputs: names in the order of the network that was loaded.

@@ -65,8 +65,10 @@ class Table:
     def vector(self, index: int, width: int = 1) -> tuple[int, int]:
         """Where the first element stands, and how many there are of `width` bytes."""
         field = self.field(index)
-        if field is None:
-            return 0, 0
+        return (0, 0) if field is None else self.vector_at(field, width)
+
+    def vector_at(self, field: int, width: int) -> tuple[int, int]:
+        """`vector` of a field that stands there."""
         try:  # not `number`: most of a file's reading is done here
             start = field + _u32(self.data, field)[0]
             count = _u32(self.data, start)[0]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from quant.rknn.commands import TASK
 from quant.rknn.flatbuffer import Bytes, Damaged, Table, number
@@ -30,8 +30,7 @@ Place = tuple[int, int]
 """Where data starts, and its bytes."""
 
 
-@dataclass(frozen=True)
-class BlobParts:
+class BlobParts(NamedTuple):
     """Version 6. blobs: where the data of each tensor's field 18 stands."""
 
     flatbuffer: int
@@ -52,8 +51,7 @@ class BlobParts:
         return self.blobs[blob] if blob else (0, 0)
 
 
-@dataclass(frozen=True)
-class ListParts:
+class ListParts(NamedTuple):
     """Version 0x1004. constants, hidden: all of a kind; tasks without what fills them to 64."""
 
     flatbuffer: int

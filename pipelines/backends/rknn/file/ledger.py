@@ -24,8 +24,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.backends.rknn.file.provenance import Provenance
 from quant.report.bytes_report import BytesReport
@@ -51,8 +50,7 @@ PART = re.compile(r"(?P<whole>.+)_(?:tile|branch)\d+")
 INPUT_OF = re.compile(r"(?P<layer>.+)_i(?P<index>\d+)")
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(NamedTuple):
     """What the build told. rules: of build.json. dtype: the recipe's quantize.dtype."""
 
     source_bytes: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from quant.report.build_json import BuildReport
 from quant.report.bytes_report import BytesReport
@@ -17,8 +16,7 @@ CONVERSION = "exDataConvert"  # between two layers of different types
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """ledger: bytes.json, see pipelines.backends.rknn.file.ledger. build: build.json."""
 
     ledger: BytesReport
@@ -47,8 +45,7 @@ class Report:
         return self.share(size) >= NOTABLE
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What a suspect comes to in one build. is_cause: false where it was suspected and is none.
 
     size_bytes: what it costs. evidence: the numbers behind `message`. because: the name of the
