@@ -23,7 +23,7 @@ __all__ = ["built_diseases"]
 
 NO_BYTES = BytesReport(0, 0, "", 8, True, {}, 0, [])
 USUAL = {"global_pooling", "missing_relu", "alignment"}
-MODULES = {path.stem for path in (ROOT / "pipelines/backends/rknn/findings/bytes").glob("*.py")}
+MODULES = {path.stem for path in (ROOT / "pipelines/backends/rknn/findings/bytes").rglob("*.py")}
 
 
 def layer(node: str, op_type: str = "ConvRelu", **given: Any) -> dict[str, Any]:

@@ -669,8 +669,10 @@ def test_ultraface(toolchain: Toolchain, tmp_path: Path, realworld: Path) -> Non
     network = Network(model, {"input": np.stack(images).transpose(0, 3, 1, 2)})
     inputs = {"input": {"shape": [1, 3, 240, 320], "mean": [127] * 3, "std": [128] * 3}}
     built, analyzed = Bench(toolchain, network, tmp_path).whole(inputs=inputs)
-    # Measured with the SDK's own `build`, 2.5.0; a dense identity convolution is most of it.
-    assert built.read("build.json")["bytes"] == pytest.approx(40_191_602, rel=0.01)
+    # The SDK's own `build` makes 40,191,602 with 2.5.0; a dense identity convolution is most of it.
+    # Here it has our digest as well, of 64 letters.
+    size = {"2.5.0": 40_191_602 + 64, "2.3.2": 40_211_762}[toolchain.version]
+    assert built.read("build.json")["bytes"] == size
     metrics = analyzed.read("report/metrics.json")
     assert metrics["layers"] == metrics["compared_layers"] == 84
     assert min(one["cosine"]["worst"] for one in metrics["outputs"].values()) > 0.999

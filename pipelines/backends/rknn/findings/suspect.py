@@ -22,13 +22,14 @@ class Suspect(NamedTuple):
 
 
 def suspects(package: str) -> tuple[Suspect, ...]:
-    """Those of a folder: every file with a function `find`, in the order of their PLACE.
+    """Those of a folder and of those in it: every file with a function `find`, by their PLACE.
 
     Whoever is first is told first, among causes as much at fault. table.py is what asks.
     """
     # Not by pkgutil, whose iter_modules imports `inspect`: a tenth of ./doit inspect.
-    files = Path(import_module(package).__path__[0]).glob("[a-z]*.py")
-    names = sorted(file.stem for file in files if file.stem != "table")
+    folder = Path(import_module(package).__path__[0])
+    files = [file.relative_to(folder).with_suffix("") for file in folder.rglob("[a-z]*.py")]
+    names = sorted(".".join(file.parts) for file in files if file.name != "table")
     modules = [import_module(f"{package}.{name}") for name in names]
     found = [module for module in modules if hasattr(module, "find")]
     return tuple(map(described, sorted(found, key=lambda module: int(module.PLACE))))

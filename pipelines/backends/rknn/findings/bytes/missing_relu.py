@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.bytes.float_fallback import fallen_back
-from pipelines.backends.rknn.findings.bytes.grouped import expanded
+from pipelines.backends.rknn.findings.bytes.operators.grouped import expanded
 from pipelines.backends.rknn.findings.finding import Found, Report, kind, megabytes
 
 PLACE = 140

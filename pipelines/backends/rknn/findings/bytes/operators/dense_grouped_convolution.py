@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.backends.rknn.findings.bytes.grouped import expanded, filled, is_multiplier
+from pipelines.backends.rknn.findings.bytes.operators.grouped import expanded, filled, is_multiplier
 from pipelines.backends.rknn.findings.finding import Found, Report
 
 PLACE = 20

@@ -1,0 +1,1 @@
+"""Causes that are one kind of operator's."""
