@@ -71,10 +71,7 @@ def start(root: Path, jobs: int, *more: str) -> subprocess.Popen[bytes]:
 
 
 def fork(root: Path, jobs: int) -> warm.Running:
-    """The same from an interpreter that has imported other packages already: three times as fast.
-
-    The project's own are imported anew, since its jobs are others.
-    """
+    """The same from an interpreter that has imported all but the jobs: three times as fast."""
     with (root / "err.log").open("ab") as err:
         return warm.front(root, ["-n", str(jobs)], err)
 

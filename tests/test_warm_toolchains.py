@@ -19,8 +19,9 @@ pytestmark = pytest.mark.toolchain
 PROBE = """
 import sys
 there = sorted({'onnx', 'onnxsim', 'quant.nearest'} & set(sys.modules))
-import quant.nearest
-print(there, quant.nearest.__file__, hasattr(quant.nearest, 'EDITED'))
+import quant.nearest, quant.rknn.leaks
+modules = (quant.nearest, quant.rknn.leaks)
+print(there, quant.nearest.__file__, [hasattr(one, 'EDITED') for one in modules])
 """
 
 
@@ -30,14 +31,14 @@ def warm_python(name: str) -> Path:
     return warm_toolchains.home() / Environments(ROOT).python(name).parts[-3] / "bin" / "python"
 
 
-@pytest.mark.parametrize("is_same", [True, False])
-def test_a_fork_has_the_code_of_the_folder_that_asked(tmp_path: Path, is_same: bool) -> None:
-    """Imported already where no file of it differs from this checkout's."""
+@pytest.mark.parametrize("edited", [None, "nearest.py", "rknn/leaks.py"])
+def test_a_fork_has_the_code_of_the_folder_that_asked(tmp_path: Path, edited: str | None) -> None:
+    """Imported already where no file that was imported differs from this checkout's."""
     for part in ("pipelines", "quant"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    edited = tmp_path / "quant" / "nearest.py"
-    if not is_same:
-        edited.write_text(edited.read_text() + "EDITED = True\n")
+    if edited is not None:
+        place = tmp_path / "quant" / edited
+        place.write_text(place.read_text() + "EDITED = True\n")
     (tmp_path / "probe.py").write_text(PROBE)
     settings = json.dumps({"paths": [str(tmp_path)], "preload": ["probe"]})
     done = subprocess.run(
@@ -47,8 +48,9 @@ def test_a_fork_has_the_code_of_the_folder_that_asked(tmp_path: Path, is_same: b
         text=True,
         check=True,
     )
-    there = ["onnx", "onnxsim", *(["quant.nearest"] if is_same else [])]
-    assert done.stderr == f"{there} {edited} {not is_same}\n"
+    there = ["onnx", "onnxsim", *(["quant.nearest"] if edited != "nearest.py" else [])]
+    found = [edited == "nearest.py", edited == "rknn/leaks.py"]
+    assert done.stderr == f"{there} {tmp_path / 'quant' / 'nearest.py'} {found}\n"
     assert done.stdout == '{"event": "ready"}\n'
 
 

@@ -26,18 +26,11 @@ from typing import IO, Any, NamedTuple
 
 # What dvc and ./doit import of other packages: half a second to two.
 _FRONT = (
-    "doit.doit_cmd",
-    "doit.tools",
-    "dvc.cli.parser",
-    "dvc.repo",
-    "dvc.repo.reproduce",
-    "dvc.repo.status",
-    "importlib.metadata",
-    "numpy",
-    "onnx",
-    "scmrepo.git",
-    "tomllib",
-    "yaml",
+    *("doit.doit_cmd", "doit.tools", "importlib.metadata", "numpy", "onnx", "tomllib", "yaml"),
+    *("dvc.cachemgr", "dvc.cli.parser", "dvc.data_cloud", "dvc.lock", "dvc.updater"),
+    *("dvc.repo", "dvc.repo.graph", "dvc.repo.metrics.diff", "dvc.repo.params.diff"),
+    *("dvc.repo.reproduce", "dvc.repo.status", "dvc.repo.trie", "dvc.utils.serialize"),
+    *("flatten_dict", "networkx", "psutil", "pygit2", "ruamel.yaml", "scmrepo.git"),
 )
 # ./doit's own.
 _FRONT_OWN = (

@@ -2,7 +2,8 @@
 
 A test's workspace is a copy of this checkout. Importing it takes as long as a step on a small
 network, so it is imported once, and a fork of the interpreter has it as if from its own folder.
-Where a single file differs, by size or time, the fork imports all of it anew.
+Where a single file that was imported, or one that is no code, differs by size or time, the fork
+imports all of it anew.
 
 Standard library only: runs in the interpreters that tests.warm starts.
 """
@@ -32,18 +33,27 @@ class OwnCode:
     def __init__(self, root: str, modules: Iterable[str]) -> None:
         """Import these and what they import, but for what would be otherwise in another process."""
         self._root = root
-        self._stamps = dict(_stamps(root))
+        stamps = dict(_stamps(root))
         sys.path.insert(0, root)
         for name in _movable(root, modules):
             importlib.import_module(name)
         sys.path.remove(root)
+        imported = {one.__file__ for one in _imported().values()}
+        self._stamps = {
+            path: stamp
+            for path, stamp in stamps.items()
+            if not path.endswith(".py") or f"{root}/{path}" in imported
+        }
 
     def lend(self, root: str) -> None:
         """Make it the code of `root`, or forget it where that holds other code."""
-        own = {name: one for name, one in sys.modules.items() if name.partition(".")[0] in PARTS}
-        is_same = dict(_stamps(root)) == self._stamps
-        for name, module in own.items():
-            if is_same:
+        found = {
+            path: stamp
+            for path, stamp in _stamps(root)
+            if not path.endswith(".py") or path in self._stamps
+        }
+        for name, module in _imported().items():
+            if found == self._stamps:
                 self._move(module, root)
             else:
                 del sys.modules[name]
@@ -56,6 +66,10 @@ class OwnCode:
         if spec.submodule_search_locations is not None:
             module.__path__ = [spec.origin.rpartition("/")[0]]
             spec.submodule_search_locations = module.__path__
+
+
+def _imported() -> dict[str, ModuleType]:
+    return {name: one for name, one in sys.modules.items() if name.partition(".")[0] in PARTS}
 
 
 def _stamps(root: str) -> Iterator[tuple[str, tuple[int, int]]]:

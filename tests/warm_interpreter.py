@@ -27,6 +27,8 @@ def main() -> None:
     for module in settings["preload"]:
         importlib.import_module(module)
     own = importlib.import_module("warm_code").OwnCode(settings["root"], settings["own"])
+    if "dvc.utils.serialize" in sys.modules:
+        importlib.import_module("warm_yaml").install(Path(settings["socket"]).parent)
     sys.path[:] = plain
     gc.collect()
     gc.freeze()  # a fork that collects garbage would copy every page of what is imported
@@ -94,6 +96,7 @@ def tell_the_end(asked: socket.socket) -> None:
         closed = select.poll()
         closed.register(asked, 0)
         closed.poll()  # until then no other process has its number: who asked may kill it
+        os.waitpid(process, 0)  # its CPU seconds count as this session's
         os._exit(0)
 
 
