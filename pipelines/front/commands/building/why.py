@@ -10,7 +10,7 @@ from pipelines.building.dry_run import Foreseen
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
-from pipelines.front.doit.cli import steps_named
+from pipelines.front.doit.cli import UsageError, steps_named
 from pipelines.record.step import Step
 
 
@@ -38,6 +38,14 @@ def foreseen(project: Project, chosen: set[str]) -> Iterator[Foreseen]:
 def reasons(project: Project, chosen: set[str]) -> Iterator[tuple[Step, list[str]]]:
     """Each chosen step, and why it is stale; empty where it is up to date."""
     yield from ((each.step, each.reasons) for each in foreseen(project, chosen))
+
+
+def require_up_to_date(project: Project, chosen: set[str], name: str, told: str = "") -> None:
+    """Of the chosen steps. name: what to run where one is stale. told: what then is said to be;
+    the first of them where left out. Raises UsageError."""
+    stale = [step.name for step, why in reasons(project, chosen) if why]
+    if stale:
+        raise UsageError(f"{told or stale[0]} is not up to date", f"run: ./doit {name}")
 
 
 def _tell(each: Foreseen) -> None:

@@ -15,7 +15,7 @@ from pipelines.backends.table import artifact
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
-from pipelines.front.commands.building.why import reasons
+from pipelines.front.commands.building.why import require_up_to_date
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import by_name
 from pipelines.front.doit.cli import STARTED_IN, UsageError
@@ -72,8 +72,7 @@ def _require_up_to_date(project: Project, recipe: Recipe, target: Target) -> Non
     """A sheet of a file that the recipe no longer makes would be a wrong one."""
     name = f"{recipe.model}@{target.name}"
     build = f"{recipe.model}:build@{target.name}"
-    if any(why for _, why in reasons(project, project.plan.with_dependencies({build}))):
-        raise UsageError(f"{build} is not up to date", f"run: ./doit {name}")
+    require_up_to_date(project, project.plan.with_dependencies({build}), name, build)
     if not (project.root / artifact(recipe, target)).is_file():
         raise UsageError(f"{name} is not here", f"run: ./doit {name}")
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.files.git import git
-from pipelines.front.commands.building.why import reasons
+from pipelines.front.commands.building.why import require_up_to_date
 from pipelines.front.commands.command import OwnCommand
-from pipelines.front.doit.cli import FAILURE, UsageError, unknown
+from pipelines.front.doit.cli import FAILURE, unknown
 from pipelines.record.step import Step
 from pipelines.release import differences, rebuild, tags
 from pipelines.release.machine import machine
@@ -40,11 +40,7 @@ class Verify(OwnCommand):
 
 def _require_built(project: Project, model: str) -> None:
     """What is not recorded can't be held against anything."""
-    stale = [
-        step.name for step, why in reasons(project, {s.name for s in project.plan.of(model)}) if why
-    ]
-    if stale:
-        raise UsageError(f"{stale[0]} is not up to date", f"run: ./doit {model}")
+    require_up_to_date(project, {step.name for step in project.plan.of(model)}, model)
 
 
 def _verify(project: Project, model: str) -> int:

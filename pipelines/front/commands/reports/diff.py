@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands import one_page
-from pipelines.front.commands.building.why import reasons
+from pipelines.front.commands.building.why import require_up_to_date
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import all_named
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -63,8 +63,7 @@ def _present(project: Project, name: str) -> Side:
         raise unknown("file and no target", name, known, "targets")
     recipe, target = known[name]
     own = {step.name for step in project.plan.of(recipe.model, target.name)}
-    if any(why for _, why in reasons(project, own)):
-        raise UsageError(f"{name} is not up to date", f"run: ./doit {name}")
+    require_up_to_date(project, own, name, name)
 
     def find(below: str) -> Path | None:
         place = project.root / built(recipe, f"{target.name}/{below}")

@@ -16,8 +16,6 @@ from pipelines.backends.rknn.findings.finding import Found, counted
 
 PLACE = 30
 
-_FEW = 10
-
 
 def find(evidence: Evidence) -> Iterator[Found]:
     count = evidence.metrics.samples
