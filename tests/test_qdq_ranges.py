@@ -31,7 +31,7 @@ from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.stage import plain
 from quant.execution.run import FloatRun
 from quant.fault import Fault
-from quant.report.layer_error import distance
+from quant.report.metrics import distance
 from tests.small_models import SHAPE, conv_net, model_bytes
 
 Feeds = Mapping[str, NDArray[Any]]

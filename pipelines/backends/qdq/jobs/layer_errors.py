@@ -12,7 +12,8 @@ from pipelines.backends.qdq.jobs.rounded_graph import Layer, RoundedGraph
 from quant.execution.run import FloatRun
 from quant.graph.operators import label, operator
 from quant.graph.reals import with_outputs
-from quant.report.layer_error import Distance, Row, distance, over_samples
+from quant.report.layer_error import Distance, Row, over_samples
+from quant.report.metrics import distance
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
