@@ -178,6 +178,7 @@ def test_entire_errors_are_those_of_the_file() -> None:
         cosines = [distance(real[output], rounded[output]).cosine for real, rounded in pairs]
         entire = found[output].entire
         assert entire is not None
+        assert entire.cosine_worst is not None
         assert entire.cosine_worst == min(cosines)
         assert entire.cosine_worst < 1
 
