@@ -245,3 +245,16 @@ def test_the_wheel_s_extra_is_what_is_pinned() -> None:
     extra = re.search(r'^cluster = \["(\S+)"\]', (ROOT / "pyproject.toml").read_text(), re.M)
     assert extra is not None
     assert f"{extra[1]} \\\n" in (ROOT / "toolchains" / "cluster.txt").read_text()
+
+
+def test_a_changed_engine_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "quant" / "a.py"
+    file.parent.mkdir()
+    file.write_text("x")
+    engine = identity.Engine(tmp_path)
+    assert engine.is_unchanged
+    file.write_text("xy")
+    assert not engine.is_unchanged
+    engine = identity.Engine(tmp_path)
+    file.unlink()
+    assert not engine.is_unchanged

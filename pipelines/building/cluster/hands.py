@@ -40,7 +40,7 @@ class Hands:
         self.slots = slots
         self._environments = Environments(root)
         self._identity = identity.own(distributed)
-        self._stamp = identity.engine_stamp(CODE)
+        self._engine = identity.Engine(CODE)
         self._objects = Objects(root)
         self._worker = Worker(root)
         self._memory = free_bytes()
@@ -117,7 +117,7 @@ class Hands:
     def _run(self, text: str, is_wanted: threading.Event) -> Reply:
         if not is_wanted.is_set():
             return Reply(is_stopped=True)
-        if identity.engine_stamp(CODE) != self._stamp:
+        if not self._engine.is_unchanged:
             return Reply(refused="its checkout was changed since it started\n  start it again")
         try:
             order = read_order(text)

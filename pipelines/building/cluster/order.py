@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.files.confined import (
@@ -43,7 +43,7 @@ class Order:
 
     @property
     def text(self) -> str:
-        return json.dumps({**vars(self), "work": [asdict(work) for work in self.work]})
+        return json.dumps({**vars(self), "work": [vars(work) for work in self.work]})
 
     @property
     def step(self) -> Step:
