@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.cluster_builds [MODEL ...] [--workers 2] [--folder FOLDER]
 
 Each in a clone of its own of this repository, with a cache of its own; the toolchains are shared.
-Both have built a step before: connections, servers and imports are there, and not measured. The
+Both have built a model before: connections, servers and imports are there, and not measured. The
 machine has to be quiet. All models here take some ten minutes on two cores.
 """
 
@@ -80,7 +80,7 @@ def main() -> None:
             host = f"127.0.0.{number + 2}"
             processes.append(start(root, "worker", address, "-n", "1", "--host", host))
         here, there = clone(folder, "here"), clone(folder, "there")
-        first = "sample_reshape:simplify"
+        first = "sample_reshape"
         timed(here, "-n", str(arguments.workers), first)
         timed(there, "--cluster", address, first)
         seconds = timed(here, "-n", str(arguments.workers), *arguments.models)
