@@ -117,6 +117,11 @@ class Meter:
         return sum(self._last.values())
 
 
+def what_failed(project: FakeProject) -> str:
+    text = told(project.root)
+    return text[text.find("FAILED") - 60 :][:1000] if "FAILED" in text else text[-3000:]
+
+
 def measure(project: FakeProject, cluster: Cluster | None, words: list[str], steps: int) -> Cost:
     others = [] if cluster is None else cluster.processes
     address = [] if cluster is None else ["--cluster", cluster.address]
@@ -126,7 +131,7 @@ def measure(project: FakeProject, cluster: Cluster | None, words: list[str], ste
     code = meter.wait()
     wall = time.perf_counter() - began
     if code != 0:
-        sys.exit(told(project.root)[-3000:])
+        sys.exit(what_failed(project))
     memory = 0.0 if cluster is None else peak_mb(cluster.scheduler)
     return Cost(steps, wall, meter.cpu, meter.front_cpu, meter.front_mb, memory)
 
@@ -163,7 +168,7 @@ def recovery(cluster: Cluster, project: FakeProject, words: list[str], kills: in
     ended.set()
     killer.join()
     if code != 0:
-        sys.exit(told(project.root)[-3000:])
+        sys.exit(what_failed(project))
     ran = cluster.began - before
     return (
         f"{killed[0]} workers killed: {wall:.1f} s wall, {len(ran)} steps, "

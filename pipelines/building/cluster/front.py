@@ -27,7 +27,7 @@ from pipelines.run.toolchain.toolchain import Environments, ToolchainError
 from pipelines.run.worker import Failed, Result, Stopped, Worker
 
 _MOST_LACKS = 5  # times that a worker may say that it has not what it was sent
-_MOST_DEATHS = 3  # of workers, before it is the step that kills them
+_MOST_DEATHS = 5  # of workers, before it is the step that kills them
 _LOCAL = "local:"
 
 
