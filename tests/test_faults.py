@@ -300,6 +300,7 @@ def test_killed_while_pulling(colleague: Path, tmp_path: Path) -> None:
         assert sum(pool.map(act, PULLS)) >= len(PULLS)
 
 
+@pytest.mark.usefixtures("base")  # on the worker that made the kills
 def test_kills_landed_everywhere() -> None:
     """Of the tests above; the kills are worth nothing if they all land in one place."""
     if sum(PHASES.values()) < BATCHES * SEEDS:
