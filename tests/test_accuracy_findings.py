@@ -178,7 +178,7 @@ def test_a_cause_is_one_only_where_it_is(name: str) -> None:
 
 def test_every_module_is_in_the_table_and_has_a_case() -> None:
     folder = ROOT / "pipelines/backends/rknn/findings/accuracy"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "evidence", "table"}
+    modules = {path.stem for path in folder.rglob("*.py")} - {"__init__", "evidence", "table"}
     assert {cause.name for cause in SUSPECTS} == modules
     told = {(name, is_cause) for _, said in CASES.values() for name, is_cause in said.items()}
     assert {name for name, is_cause in told if is_cause} == modules

@@ -1,0 +1,1 @@
+"""Causes that are in the data."""
