@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from pipelines.backends.rknn.handoff import ends, references
+from pipelines.backends.rknn.handoff import ends, page, references
 from pipelines.backends.rknn.runtime import emulator
 from quant.execution.cut_run import CutRun
 from quant.execution.run import FloatRun
@@ -349,6 +349,11 @@ def test_refusals(built: Workspace) -> None:
     ran = built.doit("handoff", "two@rk3588")
     assert (ran.code, "run: ./doit two@rk3588" in ran.err) == (3, True), ran.err
     built.edit("two", "rk3588: {build: {layers: {vector: float16}}}", "rk3588: {}")
+
+
+def test_a_runtime_that_the_programs_do_not_run_with_is_said() -> None:
+    assert "Neither runs with librknnmrt" in "".join(page.programs("librknnmrt 1.6.0 or later"))
+    assert "librknnmrt" not in "".join(page.programs("librknnrt 1.5.2 or later"))
 
 
 def test_ends_of_other_axes() -> None:

@@ -59,10 +59,24 @@ def _lines(sheet: Mapping[str, Any]) -> Iterator[str]:
     yield f"- Memory: {_memory(sheet['memory'])}."
     told = _code(sheet["custom_string"]) if sheet["custom_string"] else "none"
     yield f"- Custom string (RKNN_QUERY_CUSTOM_STRING): {told}."
-    yield from ("", _RUN)
+    yield ""
+    yield from programs(sheet["runtime"])
     if sheet["references"]["is_random"]:
         yield ""
         yield "The recipe names no data: the reference inputs are random numbers."
+
+
+def programs(runtime: str) -> Iterator[str]:
+    """How the references are run. runtime: as handoff.json has it."""
+    yield _RUN
+    if runtime.startswith("librknnmrt"):
+        yield ""
+        yield (
+            "**Neither runs with librknnmrt**, which refuses `rknn_inputs_set` and has no "
+            "rknn-toolkit-lite2: give inputs and take outputs by `rknn_create_mem` and "
+            "`rknn_set_io_mem`, as RKNN_QUERY_NATIVE_INPUT_ATTR and _OUTPUT_ATTR describe them, "
+            "and compare with the references."
+        )
 
 
 def _end(row: Mapping[str, Any]) -> str:
