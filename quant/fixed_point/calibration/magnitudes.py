@@ -9,16 +9,21 @@ from numpy.typing import NDArray
 
 from quant.fixed_point.network.scales import FULL_SCALE, exponent
 
-_BINS_AN_OCTAVE = 16
+_BITS = 4  # of float32's 23 of a fraction
+_BINS_AN_OCTAVE = 1 << _BITS
 _LEAST, _MOST = -40, 40  # powers of two that the bins span
 _BINS = (_MOST - _LEAST) * _BINS_AN_OCTAVE
-_CENTRES = np.exp2(_LEAST + (np.arange(_BINS) + 0.5) / _BINS_AN_OCTAVE)
+_OCTAVES, _PARTS = np.divmod(np.arange(_BINS), _BINS_AN_OCTAVE)
+_CENTRES = np.ldexp(1 + (_PARTS + 0.5) / _BINS_AN_OCTAVE, _OCTAVES + _LEAST)
 _SAMPLED = 4_096  # elements of one tensor that count; every n-th where there are more
 _FINER = 3  # how many scales are tried: the one that holds all, and twice, and four times that
 
 
 class Magnitudes:
-    """Counts of |x| in bins of a sixteenth of an octave: 10 kB however many samples there are."""
+    """Counts of |x| in 16 bins an octave: 10 kB however many samples there are.
+
+    A bin is the first bits of a float32: NumPy's logarithm is another on other processors.
+    """
 
     def __init__(self) -> None:
         self.counts = np.zeros(_BINS, np.int64)
@@ -34,8 +39,8 @@ class Magnitudes:
         step = max(1, flat.size // _SAMPLED) | 1  # odd, so that no even width is met in step
         taken = np.abs(flat[::step])
         self.total += taken.size
-        some = taken[taken > 0]
-        places = np.floor((np.log2(some) - _LEAST) * _BINS_AN_OCTAVE).astype(np.int64)
+        some = taken[taken > 0].astype(np.float32)
+        places = (some.view(np.int32) >> (23 - _BITS)) - ((127 + _LEAST) << _BITS)
         self.counts += np.bincount(np.clip(places, 0, _BINS - 1), minlength=_BINS)
 
     def best_peak(self) -> float:

@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from quant.execution.run import FloatRun
+from quant.execution.softmax import without_softmax
 from quant.fault import Fault
 from quant.fixed_point.calibration.channel_means import ChannelMeans, weighted_inputs
 from quant.fixed_point.calibration.magnitudes import Magnitudes
@@ -60,7 +61,7 @@ def observe(
     """
     graph = Graph(model, is_copied=False)
     names = ranged_tensors(graph)
-    run = FloatRun(with_outputs(model, names), is_optimized=True)
+    run = FloatRun(without_softmax(with_outputs(model, names)))
     scores, read, means = softmax_inputs(graph), weighted_inputs(model), ChannelMeans()
     positive = non_negative(graph)
     ranges: dict[str, Range] = {}

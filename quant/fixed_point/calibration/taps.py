@@ -22,7 +22,8 @@ Array = NDArray[Any]
 
 _POSITIONS = 256  # places of one sample whose windows count; every n-th where there are more
 _DAMPING = 0.003  # of the mean variance; GPTQ takes 0.01, for far more taps
-_NOISE = 2.0**-36  # of the mean second moment: what float64 loses where the mean is subtracted
+_NOISE = 2.0**-36  # of the mean second moment: what is lost where the mean is subtracted
+_BITS = 22  # of what a tap reads: sums over fewer than 2^9 places are exact in float64
 _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
@@ -54,9 +55,7 @@ class TapSums:
             if node.input[0] not in tensors:
                 continue
             rows = _rows(node, weight, tensors[node.input[0]])
-            # [groups, positions, taps], in float64: squares of large reals overflow in float32
-            columns = rows.transpose(1, 0, 2).astype(np.float64)
-            found = [columns.sum(axis=1), columns.transpose(0, 2, 1) @ columns]
+            found = _moments(rows.transpose(1, 0, 2).astype(np.float64))
             name = str(node.output[0])
             sums = self._sums.setdefault(name, [np.zeros(part.shape) for part in found])
             for total, part in zip(sums, found, strict=True):
@@ -126,6 +125,20 @@ def places(count: int) -> Array:
     return np.arange(0, count, step)
 
 
+def _moments(columns: Array) -> tuple[Array, Array]:
+    """Sums over the places of what each tap reads, and of the products of two.
+
+    columns: [groups, places, taps], float64: squares of large reals overflow in float32. Each tap's
+    are whole numbers times a power of two, so that every order gives the same sums: BLAS adds in
+    another on other processors.
+    """
+    powers = np.frexp(np.abs(columns).max(axis=1))[1] - _BITS
+    unit = np.ldexp(1.0, powers)
+    whole = np.rint(columns / unit[:, None])
+    products = whole.transpose(0, 2, 1) @ whole
+    return whole.sum(axis=1) * unit, products * (unit[:, :, None] * unit[:, None, :])
+
+
 def _of(mean: Array, second: Array) -> Taps:
     """mean: [groups, taps]. second: mean of the products, [groups, taps, taps]."""
     covariance = second - mean[:, :, None] * mean[:, None, :]
@@ -137,5 +150,23 @@ def _of(mean: Array, second: Array) -> Taps:
     order = np.argsort(-diagonal, axis=1, kind="stable")
     rows = np.arange(len(order))[:, None, None]
     ordered = covariance[rows, order[:, :, None], order[:, None, :]]
-    factor = np.linalg.cholesky(np.linalg.inv(ordered)).transpose(0, 2, 1)
+    factor = _inverse_root(ordered)
     return Taps(mean.astype(np.float32), order.astype(np.int32), factor.astype(np.float32))
+
+
+def _inverse_root(matrices: Array) -> Array:
+    """Upper U with U^T U the inverse of each, which is positive definite; [n, m, m].
+
+    With V D V^T = the matrix, V upper with ones on its diagonal, U = D^-1/2 V^-1. Element by
+    element: LAPACK's is another on other processors.
+    """
+    rest, made = matrices.copy(), np.zeros_like(matrices)
+    made += np.eye(matrices.shape[1])
+    for k in reversed(range(matrices.shape[1])):
+        column = rest[:, :k, k, None]
+        share = column / rest[:, k, k, None, None]
+        rest[:, :k, :k] -= share * column.transpose(0, 2, 1)
+        made[:, :k, k:] -= share * made[:, k, None, k:]
+    pivots = np.einsum("gtt->gt", rest)
+    assert (pivots > 0).all()
+    return np.asarray(made / np.sqrt(pivots)[:, :, None])
