@@ -40,7 +40,9 @@ _NAMED = re.compile(rb"(librknnm?rt) version: ([\d.]+)")
 # librknnrt 1.5.2: "unsupport Atan op"; 1.6.0: "Unsupport CPU op: Atan"; librknnmrt:
 # "unsupport cpu Atan op".
 _UNSUPPORTED = re.compile(r"unsupport (?:cpu )?(?:op: )?(\w+)", re.IGNORECASE)
-# Of a layer that the runtime died in, by its operator, and of which runtimes that is known.
+# Of a layer that the runtime died in, by its operator, and of which runtimes that is known; and the
+# SDK whose files were looked at.
+_KNOWN_OF = "2.5.0"
 _KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
     "exLSTM": (
         ("1.5.2", "1.6.0"),
@@ -69,7 +71,7 @@ def check(model: Path, library: Path | None, home: Path) -> dict[str, Any]:
     verdict, because = verdict_of(said, mode, done.returncode)
     version = said.version or version
     told_more = [_layers_named(because, held)]
-    if verdict == "loads" and said.run is None:
+    if verdict == "loads" and said.run is None and held["toolkit"] == _KNOWN_OF:
         told_more.append(known(held["layers"], version))
     return {
         "verdict": verdict,
