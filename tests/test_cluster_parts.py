@@ -38,6 +38,7 @@ def order(**other: Any) -> Order:
         "outputs": ("model.rknn", "report/layers.json"),
         "work": (Work("core", JOB, {"a": [1, 2.5, None]}),),
         "limit_s": None,
+        "log": ".npumake/logs/m/build-rk3588.log",
         "manifests": {"core": ""},
     }
     return Order(**(told | other))
@@ -55,6 +56,7 @@ def test_an_order_is_read_as_it_was_written() -> None:
     [
         {"model": "../m"},
         {"target": "a/b"},
+        {"log": "../x"},
         {"outputs": ("../x",)},
         {"outputs": ("a", "a/b")},
         {"inputs": {"../model": ("0/a", {"": (A, 1)})}},

@@ -60,7 +60,7 @@ class ClusterWorker(Worker):
         if step.stage in AT_HOME:
             return super().run(step, log, **options)
         crew = self._connected()
-        sources, order = self._order(step)
+        sources, order = self._order(step, log)
         wants = {md5: size for _, files in order.inputs.values() for md5, size in files.values()}
         turns = self.turns
         peak = turns.peaks.get(step.name, UNKNOWN.peak_bytes) if turns else UNKNOWN.peak_bytes
@@ -209,7 +209,7 @@ class ClusterWorker(Worker):
                 other.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(copies[0], other)
 
-    def _order(self, step: Step) -> tuple[dict[str, Path], Order]:
+    def _order(self, step: Step, log: Path) -> tuple[dict[str, Path], Order]:
         """What the worker is told, and where each object that it may lack is here."""
         sources: dict[str, Path] = {}
         inputs: dict[str, tuple[str, Files]] = {}
@@ -234,6 +234,7 @@ class ClusterWorker(Worker):
             outputs=tuple(step.outputs),
             work=step.work(),
             limit_s=step.limit_s,
+            log=log.relative_to(self._root).as_posix(),
             manifests=dict.fromkeys(sorted(toolchains), ""),
         )
 

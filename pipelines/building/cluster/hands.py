@@ -170,7 +170,8 @@ class Hands:
         except Stopped:
             return Reply(is_stopped=True)
         except Failed as error:
-            return Reply(failed=str(error), cure=error.cure)
+            told = str(error).replace(log.relative_to(self.root).as_posix(), order.log)
+            return Reply(failed=told, cure=error.cure)
         try:
             outputs = {name: self._kept(result, name) for name in order.outputs}
         finally:

@@ -28,7 +28,7 @@ class Order:
     """A step to run. inputs: name -> path below the working folder, and the files there.
 
     outputs: names below the job's `out/`. manifests: toolchain -> digest, "" where the front has
-    not made it.
+    not made it. log: where the front keeps the log, below its project.
     """
 
     model: str
@@ -39,6 +39,7 @@ class Order:
     outputs: tuple[str, ...]
     work: tuple[Work, ...]
     limit_s: float | None
+    log: str
     manifests: Mapping[str, str]
 
     @property
@@ -73,6 +74,7 @@ def read_order(text: str) -> Order:
             n: (require_below(p), read_files(files)) for n, (p, files) in told["inputs"].items()
         }
         order = Order(**{**told, "work": work, "inputs": inputs, "outputs": tuple(told["outputs"])})
+        require_below(order.log)
         names = [order.model, order.stage, *([] if order.target is None else [order.target])]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Refused(f"it is no order ({error})") from None
