@@ -1,9 +1,9 @@
 """The range of every float tensor over the calibration data, whose samples are seen one at a time.
 
 onnxruntime's own calibraters of histograms keep what every sample makes until the last has run.
-Here nothing is kept but a few numbers, or a histogram, of each tensor, and the ranges are the same to the last
-digit: a histogram's bins depend on the extremes of all samples alone, so that a second pass over
-the samples, which knows these, counts what a histogram of everything would.
+Here nothing is kept but a few numbers, or a histogram, of each tensor, and the ranges are the same
+to the last digit: a histogram's bins depend on the extremes of all samples alone, so that a second
+pass over the samples, which knows these, counts what a histogram of everything would.
 """
 
 from __future__ import annotations
