@@ -137,5 +137,6 @@ def test_unknown_names_the_nearest() -> None:
 def test_every_toolchain_loads() -> None:
     for name in known(ROOT):
         toolchain = load(ROOT, name)
-        assert toolchain.preload
+        # dask.distributed runs in the front: no job does, and no server of it is started.
+        assert toolchain.preload or name == "cluster"
         assert all((ROOT / path).is_dir() for path in toolchain.paths)

@@ -24,6 +24,7 @@ _POSITIONS = 256  # places of one sample whose windows count; every n-th where t
 _DAMPING = 0.003  # of the mean variance; GPTQ takes 0.01, for far more taps
 _NOISE = 2.0**-36  # of the mean second moment: what is lost where the mean is subtracted
 _BITS = 22  # of what a tap reads: sums over fewer than 2^9 places are exact in float64
+_BLOCK = 64  # columns that are eliminated one by one
 _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
@@ -158,15 +159,43 @@ def _inverse_root(matrices: Array) -> Array:
     """Upper U with U^T U the inverse of each, which is positive definite; [n, m, m].
 
     With V D V^T = the matrix, V upper with ones on its diagonal, U = D^-1/2 V^-1. Element by
-    element: LAPACK's is another on other processors.
+    element in blocks of columns, and `_product` between them: LAPACK's is another on other
+    processors.
     """
     rest, made = matrices.copy(), np.zeros_like(matrices)
     made += np.eye(matrices.shape[1])
-    for k in reversed(range(matrices.shape[1])):
-        column = rest[:, :k, k, None]
-        share = column / rest[:, k, k, None, None]
-        rest[:, :k, :k] -= share * column.transpose(0, 2, 1)
-        made[:, :k, k:] -= share * made[:, k, None, k:]
+    shares = np.zeros_like(matrices)
+    for end in range(matrices.shape[1], 0, -_BLOCK):
+        start = max(0, end - _BLOCK)
+        for k in reversed(range(start, end)):
+            column = rest[:, :k, k]
+            share = column / rest[:, k, k, None]
+            shares[:, :k, k] = share
+            rest[:, :k, start:k] -= share[:, :, None] * column[:, None, start:]
+            made[:, start:k, k:] -= share[:, start:, None] * made[:, k, None, k:]
+        block = slice(start, end)
+        above, columns = shares[:, :start, block], rest[:, :start, block]
+        rest[:, :start, :start] -= _product(above, columns.transpose(0, 2, 1))
+        made[:, :start, start:] -= _product(above, made[:, block, start:])
     pivots = np.einsum("gtt->gt", rest)
     assert (pivots > 0).all()
     return np.asarray(made / np.sqrt(pivots)[:, :, None])
+
+
+def _product(left: Array, right: Array) -> Array:
+    """[n, p, b] by [n, b, q], to 2^-44 of the largest in a row and a column, the same in any order.
+
+    Both in two whole numbers of 22 bits: sums of their products are exact, as in `_moments`.
+    """
+    (a, c, rows), (b, d, columns) = _halves(left, 2), _halves(right, 1)
+    small = a @ d + c @ b
+    return np.asarray((a @ b + np.ldexp(small, -_BITS)) * (rows * columns))
+
+
+def _halves(values: Array, axis: int) -> tuple[Array, Array, Array]:
+    """high, low and unit of (high + low * 2^-22) * unit, whose unit is one along `axis`."""
+    largest = np.abs(values).max(axis=axis, keepdims=True, initial=0)
+    unit = np.ldexp(1.0, np.frexp(largest)[1] - _BITS)
+    scaled = values / unit
+    high = np.rint(scaled)
+    return high, np.rint(np.ldexp(scaled - high, _BITS)), unit
