@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from pipelines.backends.rknn.sdk import quantized_tflite
 from pipelines.run.jobs.refusal import Refusal
 from quant.graph import quantized
@@ -27,9 +29,10 @@ def require(params: Mapping[str, Any], source: Path) -> None:
         _require_int8(quantized_tflite.form(source))
     if params["source_kind"] != "onnx":
         return
-    form, operator = quantized.form(parse(source, source.name).graph)
+    model = parse(source, source.name)
+    form, operator = quantized.form(model.graph)
     if dtype == PREQUANTIZED:
-        _require_quantized(source, form, operator)
+        _require_quantized(model, form, operator)
     elif form != quantized.FLOAT:
         raise Refusal(
             f"the source is quantized already ({operator}), and the recipe says `dtype: {dtype}`",
@@ -52,7 +55,7 @@ def _require_int8(form: str) -> None:
         )
 
 
-def _require_quantized(source: Path, form: str, operator: str) -> None:
+def _require_quantized(model: onnx.ModelProto, form: str, operator: str) -> None:
     if form == quantized.FLOAT:
         raise Refusal(
             "the source is not quantized, and the recipe says `dtype: prequantized`",
@@ -63,7 +66,7 @@ def _require_quantized(source: Path, form: str, operator: str) -> None:
             f"the source is quantized in the {form} form ({operator}), which the SDK does not read",
             "write it as QDQ (onnxruntime: `quant_format=QuantFormat.QDQ`), or give the float one",
         )
-    for held in quantized.activations(parse(source, source.name)):
+    for held in quantized.activations(model):
         if held.bits != 8:
             raise Refusal(
                 f"`{held.names[0]}` is quantized to {held.bits} bits, and the SDK reads 8",
