@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 
 from quant.graph.operators import label, operator
+from quant.report.bytes_report import BytesReport, Row
 
 KINDS = {
     "constants": "weights, biases, shifts and tables, with their names where the format has both",
@@ -60,6 +61,27 @@ def with_rest(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     kinds = {kind: size for kind, size in rest.items() if size}
     row = {"node": None, "op": None, "bytes": sum(kinds.values()), "kinds": kinds}
     return sorted([*told["nodes"], row], key=lambda one: -one["bytes"])
+
+
+def onnx_report(
+    told: Mapping[str, Any],
+    source_bytes: int,
+    *,
+    is_integer: bool,
+    files: Mapping[str, Row] | None = None,
+) -> BytesReport:
+    """bytes.json of an ONNX file with weights of 8 bits. told: what `of_onnx` says of it."""
+    return BytesReport(
+        file_bytes=told["file_bytes"],
+        source_bytes=source_bytes,
+        container="onnx",
+        weight_bits=8,
+        is_integer=is_integer,
+        kinds=told["kinds"],
+        unexplained=0,
+        nodes=with_rest(told),
+        files=files,
+    )
 
 
 def of_onnx(data: bytes) -> dict[str, Any]:

@@ -104,16 +104,10 @@ def _bytes_report(job: Job, files: Files, is_integer: bool) -> BytesReport:
     read = {"onnx": file_bytes.of_onnx, "tflite": file_bytes.of_tflite}
     name = job.params["name"]
     held = {kind: read[kind](data) for kind, data in files.by_kind().items()}
-    own = held["onnx"]
-    return BytesReport(
-        file_bytes=own["file_bytes"],
-        source_bytes=job.inputs["float"].stat().st_size,
-        container="onnx",
-        weight_bits=8,
+    return file_bytes.onnx_report(
+        held["onnx"],
+        job.inputs["float"].stat().st_size,
         is_integer=is_integer,
-        kinds=own["kinds"],
-        unexplained=0,
-        nodes=file_bytes.with_rest(own),
         files={f"{name}_quant.{kind}": one for kind, one in held.items()},
     )
 

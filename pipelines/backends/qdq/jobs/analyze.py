@@ -25,7 +25,6 @@ from pipelines.stages.compare.jobs.comparison import compare, worst_output
 from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
 from quant.report import file_bytes, layer_error
-from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport
 from quant.report.target_metrics import Metrics
 
@@ -73,19 +72,6 @@ def run(job: Job) -> None:
         size_ratio=sizes["artifact"] / sizes["onnx"],
         **(evaluation(job, labelled, networks) if labelled else {}),
     )
-    held = _bytes_report(job, is_integer=not floats)
-    reports.write(job.out / "report", report, metrics, held)
-
-
-def _bytes_report(job: Job, *, is_integer: bool) -> BytesReport:
     own = file_bytes.of_onnx(job.inputs["artifact.onnx"].read_bytes())
-    return BytesReport(
-        file_bytes=own["file_bytes"],
-        source_bytes=job.inputs["float"].stat().st_size,
-        container="onnx",
-        weight_bits=8,
-        is_integer=is_integer,
-        kinds=own["kinds"],
-        unexplained=0,
-        nodes=file_bytes.with_rest(own),
-    )
+    held = file_bytes.onnx_report(own, sizes["onnx"], is_integer=not floats)
+    reports.write(job.out / "report", report, metrics, held)
