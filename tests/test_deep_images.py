@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quant.fault import Fault
-from quant.samples.images import Frame, load
+from quant.samples.images.images import Frame, load
 
 Deep = NDArray[np.uint16]
 

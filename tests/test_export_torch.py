@@ -13,9 +13,9 @@ import pytest
 from onnx import numpy_helper
 
 from pipelines.stages.export.jobs.torch_fold import fold_into_convolutions
+from quant.graph.analysis.shape_chains import shape_chains
 from quant.graph.check import check_graph
 from quant.graph.graph import Graph
-from quant.graph.shape_chains import shape_chains
 from quant.graph.types import input_types, output_types
 from tests.conftest import ROOT
 from tests.job_runner import Told, ToolchainJobs, Work, jobs_of, recipe_input, source

@@ -26,7 +26,7 @@ from quant.fixed_point.operators import LOWERINGS
 from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
-from quant.graph.reals import with_outputs
+from quant.graph.analysis.reals import with_outputs
 from tests.random_graphs import random_graph
 
 GRAPHS = 600

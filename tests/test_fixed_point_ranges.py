@@ -19,8 +19,8 @@ from quant.fixed_point.calibration.ranges import (
     data_free_samples,
     observe,
 )
+from quant.graph.analysis.reals import float_tensors, with_outputs
 from quant.graph.graph import Graph
-from quant.graph.reals import float_tensors, with_outputs
 from tests.graph_builder import Builder, parsed
 
 Samples = list[dict[str, NDArray[Any]]]

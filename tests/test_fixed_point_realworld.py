@@ -24,7 +24,7 @@ from quant.fixed_point.prepare import prepare
 from quant.fixed_point.tflite import whole_numbers as tflite_whole_numbers
 from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
-from quant.graph.reals import with_outputs
+from quant.graph.analysis.reals import with_outputs
 from quant.report.metrics import cosine
 from quant.tflite.export import export
 from tests.test_realworld import ULTRAFACE

@@ -31,7 +31,7 @@ from quant.fixed_point.lowering.gptq import round_weights
 from quant.fixed_point.network import reference
 from quant.fixed_point.network.options import BIAS_MODES, Options
 from quant.fixed_point.onnx.to_onnx import to_onnx
-from quant.graph.reals import with_outputs
+from quant.graph.analysis.reals import with_outputs
 from tests.graph_builder import parsed
 
 Array = NDArray[Any]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from quant.fault import Fault
 from quant.samples.files import write_samples
-from quant.samples.image_names import RESIZES
-from quant.samples.images import FITS, Frame, channels_last, list_images, load, proportional
+from quant.samples.images.image_names import RESIZES
+from quant.samples.images.images import FITS, Frame, channels_last, list_images, load, proportional
 from quant.samples.input_form import InputForm
 from quant.samples.normalize import normalize
 from quant.samples.samples import from_images
@@ -61,7 +61,7 @@ def test_pixels_are_counted_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = png(tmp_path / "a.png", noise(30, 20, 3))
-    monkeypatch.setattr("quant.samples.images.MOST_PIXELS", 599)
+    monkeypatch.setattr("quant.samples.images.images.MOST_PIXELS", 599)
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", None)  # never called
     with pytest.raises(Fault, match=r"a\.png: 30x20 is 600, more than 599 pixels\n  shrink"):
         load(path, Frame(30, 20, "rgb"))

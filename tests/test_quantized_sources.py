@@ -17,7 +17,7 @@ from pipelines.backends.rknn.sdk import quantized_source, quantized_tflite
 from pipelines.run.jobs.refusal import Refusal
 from quant.execution.run import FloatRun
 from quant.fault import Fault
-from quant.graph import quantized
+from quant.graph.analysis import quantized
 from quant.report.target_metrics import Metrics
 from tests.tflite_builder import Network, options
 from tests.workspace import Workspace

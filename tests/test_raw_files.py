@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quant.samples import yuv
+from quant.samples.images import yuv
 from tests.test_samples import Work, load, work
 
 __all__ = ["work"]

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.backends.rknn.sdk import log
-from pipelines.backends.rknn.sdk.log import Constant, Feature, Layer, Rule, Totals, Unreadable
+from pipelines.backends.rknn.sdk.refusals import log
+from pipelines.backends.rknn.sdk.refusals.log import (
+    Constant,
+    Feature,
+    Layer,
+    Rule,
+    Totals,
+    Unreadable,
+)
 from quant.report.sums import total
 
 LOGS = Path(__file__).parent / "data" / "rknn_logs"

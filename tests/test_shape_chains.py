@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from quant.graph.changes import graph_changes
+from quant.graph.analysis.changes import graph_changes
+from quant.graph.analysis.shape_chains import ShapeChain, shape_chains
 from quant.graph.graph import Graph
-from quant.graph.shape_chains import ShapeChain, shape_chains
 from tests.graph_builder import parsed
 
 ONE = {"one": np.array([1], np.int64)}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from quant.fault import Fault
-from quant.samples.yuv import decoded, encoded
-from quant.samples.yuv_format import FORMATS
+from quant.samples.images.yuv import decoded, encoded
+from quant.samples.images.yuv_format import FORMATS
 
 # ITU-R BT.601 (and Table 2 of BT.1700): colour bars of 100 %, 8 bits.
 BARS = {

@@ -18,7 +18,7 @@ from pipelines.files import console
 from pipelines.files.shelf import Shelf
 from pipelines.files.where import Problem, Problems, Where
 from pipelines.record import seal
-from quant.samples.image_names import is_image
+from quant.samples.images.image_names import is_image
 
 IGNORE = ".dvcignore"
 _CONTROL = {".git", ".hg", ".dvc"}  # DVC never looks into these

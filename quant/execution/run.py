@@ -15,7 +15,7 @@ import onnxruntime
 
 from quant.execution.random_inputs import DRAWS, random_inputs
 from quant.fault import Fault
-from quant.graph import quantized
+from quant.graph.analysis import quantized
 from quant.graph.names import uses
 from quant.graph.types import input_types, require_static
 

@@ -14,7 +14,7 @@ from quant.execution.run import FloatRun
 from quant.fixed_point.network import network as net
 from quant.fixed_point.network.network import Network, integer_names
 from quant.fixed_point.onnx.to_onnx import to_isolated_onnx, to_onnx
-from quant.graph.reals import with_outputs
+from quant.graph.analysis.reals import with_outputs
 from quant.report.layer_error import Distance, Error, Row, over_samples
 from quant.report.metrics import distance
 

@@ -20,7 +20,7 @@ class BuildReport:
 
     toolkit, platform: versions and names of what built it. size_bytes: of model.rknn; `bytes` in
     the file.
-    layers, features, constants, totals: the compiler's tables, see pipelines.backends.rknn.sdk.log;
+    layers, features, constants, totals: the compiler's tables, see sdk.refusals.log of rknn;
     for dynamic_input those of the largest shape. other_shapes: the same four for each further one.
     outputs: for each layer, in order: the names of the tensors that it makes.
     rules: rewrites that fired: {rule, removed, added}. left_out: rules of the SDK that fail on the

@@ -10,8 +10,8 @@ import numpy as np
 
 from quant.fault import Fault
 from quant.graph.types import TensorType, numpy_dtype
-from quant.samples.image_names import DEFAULT_COLORS
-from quant.samples.images import Frame, channels_last
+from quant.samples.images.image_names import DEFAULT_COLORS
+from quant.samples.images.images import Frame, channels_last
 from quant.samples.raw_form import RawForm, raw_form
 
 

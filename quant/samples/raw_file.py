@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.fault import Fault
-from quant.samples import yuv
+from quant.samples.images import yuv
+from quant.samples.images.yuv_format import is_frame
 from quant.samples.input_form import InputForm
 from quant.samples.raw_form import RawForm, is_turned, sample_bytes
-from quant.samples.yuv_format import is_frame
 
 Array = NDArray[Any]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from quant.fault import Fault
 from quant.samples.dataset import read_list
-from quant.samples.image_names import SUFFIXES, is_image
-from quant.samples.images import list_images, load
+from quant.samples.images.image_names import SUFFIXES, is_image
+from quant.samples.images.images import list_images, load
 from quant.samples.input_form import InputForm
 from quant.samples.npy_file import NpyFile, converted, open_npy
 from quant.samples.raw_file import RawFile, open_raw

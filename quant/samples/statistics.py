@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.fault import Fault
-from quant.samples import pixel_units
+from quant.samples.images import pixel_units
 from quant.samples.input_form import InputForm
 
 

@@ -11,7 +11,7 @@ from pipelines.recipe.define.sections import DATA_SOURCES
 from pipelines.recipe.define.view import Values, View
 from pipelines.recipe.yaml.reading import BAD
 from pipelines.recipe.yaml.tree import Tree
-from quant.samples import pixel_units
+from quant.samples.images import pixel_units
 
 
 def check_analysis(view: View) -> None:

@@ -12,7 +12,7 @@ from pipelines.recipe.check.data import check_files
 from pipelines.recipe.define.view import Values
 from pipelines.recipe.yaml.reading import BAD, count
 from pipelines.recipe.yaml.tree import Tree
-from quant.samples.image_names import CHANNELS, DEFAULT_COLORS
+from quant.samples.images.image_names import CHANNELS, DEFAULT_COLORS
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 

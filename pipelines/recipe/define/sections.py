@@ -22,9 +22,9 @@ from pipelines.recipe.kinds.scalars import (
 )
 from pipelines.recipe.kinds.section import Key, Section
 from quant.rewrites.names import REWRITES
-from quant.samples.image_names import COLORS, RESIZES
+from quant.samples.images.image_names import COLORS, RESIZES
+from quant.samples.images.yuv_format import FORMATS
 from quant.samples.raw_names import SUFFIXES as RAW_SUFFIXES
-from quant.samples.yuv_format import FORMATS
 
 SOURCES = ("torch", "torchscript", "onnx", "tflite", "keras", "saved_model")
 DATA_SOURCES = ("images", "list", "npy", "raw")

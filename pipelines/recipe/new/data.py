@@ -12,8 +12,8 @@ import numpy as np
 
 from quant.fault import Fault
 from quant.samples.dataset import read_list
-from quant.samples.image_names import is_image
-from quant.samples.pixel_units import PIXELS
+from quant.samples.images.image_names import is_image
+from quant.samples.images.pixel_units import PIXELS
 
 _MOST = 100  # samples that are copied; the vendor's zoo calibrates on 20
 _NAMES = ("calib", "quant", "data", "image", "photo", "pictur", "sample", "test", "val")

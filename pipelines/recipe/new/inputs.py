@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.recipe.new.vendor_config import VendorConfig
 from quant.fault import Fault
 from quant.graph.types import shape_text
-from quant.samples.image_names import DEFAULT_COLORS
+from quant.samples.images.image_names import DEFAULT_COLORS
 
 GUESS = "GUESS"
 

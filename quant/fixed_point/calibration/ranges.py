@@ -18,8 +18,8 @@ from quant.fixed_point.calibration.channel_means import ChannelMeans, weighted_i
 from quant.fixed_point.calibration.magnitudes import Magnitudes
 from quant.fixed_point.calibration.softmax_axis import softmax_axis
 from quant.fixed_point.calibration.tuning import Tuner
+from quant.graph.analysis.reals import float_tensors, with_outputs
 from quant.graph.graph import Graph
-from quant.graph.reals import float_tensors, with_outputs
 from quant.graph.types import TensorType, input_types
 
 DATA_FREE_SAMPLES = 256

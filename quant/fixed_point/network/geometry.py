@@ -6,8 +6,8 @@ from typing import Any
 
 import onnx
 
+from quant.graph.analysis.same_padding import same_pads
 from quant.graph.graph import attribute
-from quant.graph.same_padding import same_pads
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]

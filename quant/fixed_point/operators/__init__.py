@@ -11,17 +11,13 @@ from quant.fixed_point.operators import (
     activation,
     arithmetic,
     convolution,
-    gather,
-    join,
     matrix,
     norm,
     pooling,
     reduction,
-    resize,
-    shape,
-    slices,
     softmax,
 )
+from quant.fixed_point.operators.movement import gather, join, resize, shape, slices
 
 LOWERINGS: Mapping[str, Callable[[Lowering, onnx.NodeProto], None]] = {
     "Add": arithmetic.add,

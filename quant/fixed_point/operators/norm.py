@@ -7,7 +7,7 @@ import onnx
 
 from quant.fixed_point.lowering.lowering import Lowering
 from quant.fixed_point.operators.affine import affine
-from quant.graph import batch_norm
+from quant.graph.analysis import batch_norm
 
 
 def normalize(lowering: Lowering, node: onnx.NodeProto) -> None:

@@ -15,7 +15,7 @@ from quant.fixed_point.preparing.edit import (
     repeat,
     with_inputs,
 )
-from quant.graph import batch_norm
+from quant.graph.analysis import batch_norm
 from quant.graph.graph import Graph, attribute
 from quant.graph.operators import label
 from quant.rewrites.apply import apply

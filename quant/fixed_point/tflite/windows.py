@@ -11,7 +11,7 @@ from quant.fixed_point.network import network as net
 from quant.fixed_point.network.network import Integers, integer_name
 from quant.fixed_point.tflite.emission import Emission, Value
 from quant.fixed_point.tflite.rescale import weighted
-from quant.graph.same_padding import same_pads
+from quant.graph.analysis.same_padding import same_pads
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from quant.graph.channel_bounds import Bounds, bounds_of, is_depthwise
+from quant.graph.analysis.channel_bounds import Bounds, bounds_of, is_depthwise
 from quant.graph.graph import Array, Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict

@@ -9,8 +9,8 @@ from typing import cast
 import numpy as np
 import onnx
 
-from quant.graph import batch_norm
-from quant.graph.batch_norm import Doubles
+from quant.graph.analysis import batch_norm
+from quant.graph.analysis.batch_norm import Doubles
 from quant.graph.graph import Array, Graph, attribute
 from quant.graph.operators import OWN_DOMAINS
 from quant.rewrites.rule import Match, Rule, Verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ai_edge_litert.schema_py_generated import Padding
 
-from quant.graph.same_padding import same_pads
+from quant.graph.analysis.same_padding import same_pads
 
 
 def explicit_pads(

@@ -43,7 +43,7 @@ from quant.graph.file import parse, read
 from quant.graph.tensors import tensors
 from quant.graph.types import TensorType, input_types
 from quant.nearest import did_you_mean
-from quant.samples.image_names import DEFAULT_COLORS
+from quant.samples.images.image_names import DEFAULT_COLORS
 
 _EXPORT, _SIMPLIFY = Path("export"), Path("simplify")
 _COMPARED = 8  # samples whose outputs are compared with the float network's

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipelines.backends.qdq.jobs.rounded_graph import Layer, RoundedGraph
 from quant.execution.run import FloatRun
+from quant.graph.analysis.reals import with_outputs
 from quant.graph.operators import label, operator
-from quant.graph.reals import with_outputs
 from quant.report.layer_error import Distance, Row, over_samples
 from quant.report.metrics import distance
 

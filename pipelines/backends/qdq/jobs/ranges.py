@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from quant.execution.run import FloatRun
 from quant.fault import Fault
+from quant.graph.analysis.reals import float_tensors, with_outputs
 from quant.graph.graph import Graph
-from quant.graph.reals import float_tensors, with_outputs
 
 Array = NDArray[Any]
 Samples = Callable[[], Iterable[Mapping[str, Array]]]  # from the first on, every time

@@ -16,9 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quant.graph.analysis.reals import float_tensors, with_outputs
 from quant.graph.graph import Graph
 from quant.graph.operators import label, operator
-from quant.graph.reals import float_tensors, with_outputs
 from quant.graph.types import input_types
 
 Array = NDArray[Any]

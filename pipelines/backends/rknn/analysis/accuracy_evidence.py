@@ -17,7 +17,7 @@ from pipelines.backends.rknn.findings.accuracy.evidence import (
 )
 from pipelines.backends.rknn.sdk import hybrid
 from quant.graph import file as graph_file
-from quant.graph import quantized
+from quant.graph.analysis import quantized
 from quant.graph.graph import attribute
 from quant.report.build_json import BuildReport
 from quant.report.layer_error import LayerReport

@@ -9,10 +9,11 @@ from typing import Any
 
 from pipelines.backends.rknn.file import compiled_graph
 from pipelines.backends.rknn.file.compiled_graph import Operator
-from pipelines.backends.rknn.sdk import hybrid, log
+from pipelines.backends.rknn.sdk import hybrid
 from pipelines.backends.rknn.sdk.api import version
 from pipelines.backends.rknn.sdk.compile import Compiled
-from pipelines.backends.rknn.sdk.log import Compilation
+from pipelines.backends.rknn.sdk.refusals import log
+from pipelines.backends.rknn.sdk.refusals.log import Compilation
 from pipelines.run.jobs.refusal import Refusal
 from quant.report.build_json import BuildReport
 

@@ -39,8 +39,8 @@ from pipelines.backends.rknn.findings.accuracy.evidence import SourceScale
 from pipelines.backends.rknn.findings.accuracy.table import findings as causes_of
 from pipelines.backends.rknn.findings.bytes.table import findings as findings_of
 from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
-from pipelines.backends.rknn.sdk.diagnosis import diagnosed
 from pipelines.backends.rknn.sdk.quantized_source import PREQUANTIZED
+from pipelines.backends.rknn.sdk.refusals.diagnosis import diagnosed
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs import reports

@@ -20,11 +20,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn.sdk import log, options, origin
+from pipelines.backends.rknn.sdk import options, origin
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk, version
-from pipelines.backends.rknn.sdk.left_out import tried_without
-from pipelines.backends.rknn.sdk.patient import patient
+from pipelines.backends.rknn.sdk.refusals import log
+from pipelines.backends.rknn.sdk.refusals.left_out import tried_without
+from pipelines.backends.rknn.sdk.refusals.patient import patient
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.samples.jobs import prepared_samples

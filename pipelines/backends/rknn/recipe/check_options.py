@@ -11,7 +11,7 @@ from pipelines.backends.rknn.recipe.vendor import Option
 from pipelines.backends.rknn.recipe.view import is_quantized, platform_of, toolchain_of
 from pipelines.recipe.define.view import Values, View
 from pipelines.recipe.yaml.reading import BAD, count
-from quant.samples import yuv_format as yuv
+from quant.samples.images import yuv_format as yuv
 
 
 def check(view: View) -> None:

@@ -18,7 +18,7 @@ from pipelines.files.where import did_you_mean
 from pipelines.recipe.kinds.containers import Array, Data, ListOf, MapOf, Nullable
 from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, Number, PathTo, Text
 from pipelines.recipe.yaml.reading import BAD, Kind, Reader
-from quant.samples.yuv_format import FORMATS
+from quant.samples.images.yuv_format import FORMATS
 
 VERSIONS = ("2.5.0", "2.3.2")
 

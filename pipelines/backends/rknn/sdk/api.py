@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backends.rknn.sdk import log, spared
+from pipelines.backends.rknn.sdk import spared
 from pipelines.backends.rknn.sdk.capture import captured
-from pipelines.backends.rknn.sdk.refusal import SdkRefusal
+from pipelines.backends.rknn.sdk.refusals import log
+from pipelines.backends.rknn.sdk.refusals.refusal import SdkRefusal
 from pipelines.run.jobs.refusal import Refusal
 
 # Read when tqdm is imported; its bars would be most of the log.

@@ -12,9 +12,9 @@ from typing import Any
 from pipelines.backends.rknn.sdk import hybrid, options, origin
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk
-from pipelines.backends.rknn.sdk.diagnosis import Patient, diagnosed, names_of
-from pipelines.backends.rknn.sdk.left_out import tried_without, without
-from pipelines.backends.rknn.sdk.patient import patient
+from pipelines.backends.rknn.sdk.refusals.diagnosis import Patient, diagnosed, names_of
+from pipelines.backends.rknn.sdk.refusals.left_out import tried_without, without
+from pipelines.backends.rknn.sdk.refusals.patient import patient
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs import prepared_samples
 from quant.report import build_json

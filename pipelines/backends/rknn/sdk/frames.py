@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.samples import yuv
+from quant.samples.images import yuv
 
 Array = NDArray[Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 
 from pipelines.backends.rknn.file.compiled_graph import Operator
-from pipelines.backends.rknn.sdk.log import Layer
+from pipelines.backends.rknn.sdk.refusals.log import Layer
 from pipelines.files.where import did_you_mean
 from pipelines.run.jobs.refusal import Refusal
 

@@ -16,7 +16,7 @@ import onnx
 
 from pipelines.backends.rknn.sdk import quantized_tflite
 from pipelines.run.jobs.refusal import Refusal
-from quant.graph import quantized
+from quant.graph.analysis import quantized
 from quant.graph.file import parse
 
 PREQUANTIZED = "prequantized"

@@ -22,7 +22,7 @@ from pipelines.record.step import Step, Work
 from pipelines.run.toolchain.toolchain import Environments
 from pipelines.run.worker import Failed
 from quant.fixed_point.network.options import BIAS_MODES
-from quant.samples.image_names import COLORS
+from quant.samples.images.image_names import COLORS
 
 RECORD = "quantized.json"
 _WRITABLE = "name a folder that can be written with --output"

@@ -14,7 +14,7 @@ from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.simplify.jobs.proof import Proof, Step
 from pipelines.stages.simplify.jobs.simplifiers import OTHER_TOOL, simplified
 from quant.execution.shapes import renew_shapes
-from quant.graph.changes import graph_changes
+from quant.graph.analysis.changes import graph_changes
 from quant.graph.check import check_graph
 from quant.graph.file import read, save
 from quant.graph.graph import Graph

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
-from quant.samples import pixel_units
+from quant.samples.images import pixel_units
 
 PLACE = 20
 

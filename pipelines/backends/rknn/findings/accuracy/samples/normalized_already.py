@@ -17,7 +17,7 @@ from typing import Any
 
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
-from quant.samples import pixel_units
+from quant.samples.images import pixel_units
 
 PLACE = 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipelines.backends.rknn.sdk import log
+from pipelines.backends.rknn.sdk.refusals import log
 from pipelines.run.jobs.refusal import Refusal
 
 

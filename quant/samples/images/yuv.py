@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.fault import Fault
-from quant.samples.yuv_format import is_frame
+from quant.samples.images.yuv_format import is_frame
 
 Pixels = NDArray[np.uint8]
 

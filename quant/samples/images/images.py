@@ -16,8 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from quant.fault import Fault
-from quant.samples import deep_images
-from quant.samples.image_names import DEFAULT_COLORS, SUFFIXES, is_image
+from quant.samples.images import deep_images
+from quant.samples.images.image_names import DEFAULT_COLORS, SUFFIXES, is_image
 
 FORMATS = (
     "JPEG",

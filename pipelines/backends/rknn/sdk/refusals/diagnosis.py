@@ -13,8 +13,8 @@ from typing import Any
 
 from pipelines.backends.rknn.file.provenance import Provenance
 from pipelines.backends.rknn.recipe_line import recipe_line
-from pipelines.backends.rknn.sdk import log
-from pipelines.backends.rknn.sdk.refusal import BrokenRule, SdkRefusal, broken_rule
+from pipelines.backends.rknn.sdk.refusals import log
+from pipelines.backends.rknn.sdk.refusals.refusal import BrokenRule, SdkRefusal, broken_rule
 from pipelines.run.jobs.refusal import Refusal
 from quant.report.source_network import Node, SourceNetwork
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import onnx
 
-from pipelines.backends.rknn.sdk.diagnosis import Patient
+from pipelines.backends.rknn.sdk.refusals.diagnosis import Patient
 from pipelines.run.jobs.job import Job
 from quant.execution.random_inputs import random_inputs
 from quant.execution.run import FloatRun

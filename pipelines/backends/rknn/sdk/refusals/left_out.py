@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from pipelines.backends.rknn.sdk.diagnosis import Patient, explained, node_of
-from pipelines.backends.rknn.sdk.refusal import SdkRefusal, broken_rule
+from pipelines.backends.rknn.sdk.refusals.diagnosis import Patient, explained, node_of
+from pipelines.backends.rknn.sdk.refusals.refusal import SdkRefusal, broken_rule
 from pipelines.run.jobs.refusal import Refusal
 
 MOST = 5  # a network that needs more is not what the SDK was made for

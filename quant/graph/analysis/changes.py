@@ -6,10 +6,10 @@ from typing import Any
 
 import onnx
 
+from quant.graph.analysis.shape_chains import ShapeChain, shape_chains
 from quant.graph.graph import Graph
 from quant.graph.light import byte_size
 from quant.graph.operators import nodes, operator_counts
-from quant.graph.shape_chains import ShapeChain, shape_chains
 from quant.graph.weights import parameter_count
 
 

@@ -1,0 +1,1 @@
+"""Pictures as data: their files, their pixels, their colours."""
