@@ -20,9 +20,9 @@ from onnx import helper, numpy_helper
 
 from benchmarks.mobilenet import Array, as_onnx, pictures
 from benchmarks.quantizers import CALIBRATION, COMPARED, HELD_OUT, INPUT_SCALE, error, outputs
+from quant.equalization.equalize import equalize
 from quant.execution.run import FloatRun
 from quant.fixed_point.calibration.ranges import observe
-from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network.options import Options
 from quant.fixed_point.onnx.to_onnx import to_onnx

@@ -25,9 +25,9 @@ COMPARED = 32  # pictures that outputs are compared on
 
 def npumake(folder: Path, samples: int, way: str = "") -> float:
     """As `./doit quantize` does it, but for the proof of both files."""
+    from quant.equalization.equalize import equalize
     from quant.fixed_point.calibration.ranges import observe
     from quant.fixed_point.calibration.tuning import Tuner, is_wanted
-    from quant.fixed_point.equalize import equalize
     from quant.fixed_point.lower import lower
     from quant.fixed_point.network.options import Options
     from quant.fixed_point.onnx.to_onnx import to_onnx

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quant.equalization import equalize as module
+from quant.equalization.equalize import equalize
 from quant.execution.run import FloatRun, run_random
-from quant.fixed_point import equalize as module
 from quant.fixed_point.calibration.ranges import data_free_samples, observe
-from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network import reference
 from quant.fixed_point.network.options import Options

@@ -15,11 +15,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quant.equalization.equalize import equalize
 from quant.execution.run import FloatRun
 from quant.execution.shapes import fix_inputs, renew_shapes
 from quant.fixed_point.calibration.ranges import Range, observe
 from quant.fixed_point.calibration.tuning import Tuner, Tuning
-from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network.options import Options
 from quant.fixed_point.onnx.to_onnx import to_onnx

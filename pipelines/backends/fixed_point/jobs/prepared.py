@@ -11,9 +11,9 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
+from quant.equalization.equalize import equalize
 from quant.fixed_point.calibration.ranges import Range, data_free_samples, observe
 from quant.fixed_point.calibration.tuning import Tuner, Tuning, is_wanted
-from quant.fixed_point.equalize import equalize
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network.network import Network
 from quant.fixed_point.network.options import Options

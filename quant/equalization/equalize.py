@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.channel_place import made_by, passed
+from quant.equalization.channel_place import made_by, passed
 from quant.graph.graph import Graph, attribute
 
 _ROUNDS = 20  # a chain of n layers settles in about n; none measured needed more than 9
@@ -114,23 +114,29 @@ class Pair:
 
 
 def equalize(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with equalized weights.
+    """The model with equalized weights; itself where none is worth it."""
+    graph = Graph(model)
+    return graph.to_model() if write(graph, unequal(graph)) else model
+
+
+def unequal(graph: Graph) -> list[Pair]:
+    """Pairs of layers that gain by it, with the powers by which.
 
     Pairs of Conv, Gemm and MatMul with constant weights, with operators between that commute with
     a factor a channel (see `channel_place`): Clip does not, its bounds are fixed. A tensor that is
     an output, or that several nodes read, ends a pair. Pairs whose channels are much alike stay as
     they are: weights would gain little, and what lies between them would get less alike.
     """
-    graph = Graph(model)
     layers = {id(node): layer for node in graph.nodes if (layer := _layer(graph, node))}
     pairs = _worth_it([p for layer in layers.values() if (p := _pair(graph, layers, layer))])
     _settle(pairs)
-    changed = [pair for pair in pairs if pair.powers.any()]
-    if not changed:
-        return model
-    for layer in {id(x): x for pair in changed for x in (pair.first, pair.second)}.values():
-        _write(graph, layer)
-    return graph.to_model()
+    return [pair for pair in pairs if pair.powers.any()]
+
+
+def write(graph: Graph, pairs: Sequence[Pair]) -> list[onnx.NodeProto]:
+    """Put the pairs' scaled weights into the graph. Returns the nodes that read them."""
+    layers = {id(x): x for pair in pairs for x in (pair.first, pair.second)}
+    return [_write(graph, layer) for layer in layers.values()]
 
 
 def _worth_it(pairs: Sequence[Pair]) -> list[Pair]:
@@ -232,7 +238,7 @@ def _pair(graph: Graph, layers: dict[int, Layer], first: Layer) -> Pair | None:
     return None
 
 
-def _write(graph: Graph, layer: Layer) -> None:
+def _write(graph: Graph, layer: Layer) -> onnx.NodeProto:
     """Put a layer's weights into the graph, as new constants: others may share the old ones."""
     rows = layer.weight[:, :, 0] if layer.stored.ndim == 2 else layer.weight
     weight = (rows.T if layer.is_transposed else rows).reshape(layer.stored.shape)
@@ -244,12 +250,13 @@ def _write(graph: Graph, layer: Layer) -> None:
     if layer.bias is not None:
         bias = layer.bias.astype(np.float32)
         inputs.append(graph.add_constant(f"{node.input[2]}/equalized", bias))
-    _read_other(graph, node, inputs)
+    return _read_other(graph, node, inputs)
 
 
-def _read_other(graph: Graph, node: onnx.NodeProto, inputs: Sequence[str]) -> None:
+def _read_other(graph: Graph, node: onnx.NodeProto, inputs: Sequence[str]) -> onnx.NodeProto:
     made = onnx.NodeProto()
     made.CopyFrom(node)
     del made.input[:]
     made.input.extend(inputs)
     graph.replace([node], [made])
+    return made

@@ -1,0 +1,1 @@
+"""Cross-layer equalization: channels of one layer get like magnitudes, exactly."""
