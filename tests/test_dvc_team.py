@@ -225,6 +225,64 @@ def test_an_emptied_or_new_cache_is_filled(
     assert (cache / "files/md5").is_dir()
 
 
+def worktree_with_shared_cache(project: FakeProject, tmp_path: Path) -> FakeProject:
+    """A second checkout of other sources, whose `dvc gc` removes what this one's lock tells of."""
+    config = f"[cache]\n    dir = {tmp_path}/shared\n"
+    (project.root / ".dvc/config.local").write_text(config)
+    assert project.doit().code == 0
+    other = of(tmp_path / "other")
+    subprocess.run(["cp", "-a", str(project.root), str(other.root)], check=True)
+    for name in ("m0000", "m0001"):
+        (other.root / f"models/{name}/net.onnx").write_bytes(b"other")
+    assert set(other.doit().steps.values()) == {"ran"}
+    time.sleep(0.05)
+    assert clean(project).steps == {}
+    assert seal.check(str(project.root), []) is not None
+    dvc(other.root, "gc", "--workspace", "--force")
+    return other
+
+
+def objects(cache: Path) -> set[str]:
+    return {p.relative_to(cache).as_posix() for p in cache.glob("files/md5/*/*") if p.is_file()}
+        p.relative_to(cache).as_posix() for p in (cache / "files/md5").rglob("*") if p.is_file()
+    }
+
+
+def test_after_gc_of_another_worktree_the_cache_is_filled_again(
+    project: FakeProject, tmp_path: Path
+) -> None:
+    """The outputs are in place, so nothing is stale; but `dvc push` needs the objects."""
+    worktree_with_shared_cache(project, tmp_path)
+    left = objects(tmp_path / "shared")
+    assert seal.check(str(project.root), []) is None
+    told = project.doit("why").out
+    assert told.count("  up to date\n") == 2 * len(STAGES)
+    lost = re.findall(r"  output (\S+) is not in the cache: the next run puts it there\n", told)
+    assert len(lost) + 2 * len(STAGES) == len(told.splitlines()) and len(lost) >= 2 * len(STAGES)
+    status = dvc(project.root, "status")
+    assert set(re.findall(r"not in cache: +(\S+)", status)) == set(lost)
+    assert "deleted" not in status and "modified" not in status
+    assert clean(project).steps == {}
+    assert len(objects(tmp_path / "shared") - left) >= len(STAGES)
+    shutil.rmtree(project.root / M / "build")
+    assert set(clean(project).steps.values()) == {"restored"}
+
+
+def test_after_gc_of_another_worktree_what_is_gone_runs(
+    project: FakeProject, tmp_path: Path
+) -> None:
+    """Neither a restore of what the cache has no more, nor "up to date"."""
+    other = worktree_with_shared_cache(project, tmp_path)
+    shutil.rmtree(project.root / M / "build")
+    told = project.doit("why", "m0000").out
+    assert "m0000:export  stale\n" in told and "restored" not in told
+    status = dvc(project.root, "status")
+    assert all(f"{M}/dvc.yaml:{stage.replace('@', '-')}" in status for stage in STAGES)
+    ran = clean(project)
+    assert ran.steps == {f"m0000:{stage}": "ran" for stage in STAGES}
+    assert clean(other).steps == {}
+
+
 def test_what_was_forgotten_runs_though_the_recipe_went_back(project: FakeProject) -> None:
     project.edit("m0000", "samples: 4", "samples: 3")
     assert "ran" in project.doit().steps.values()
@@ -286,14 +344,12 @@ def test_files_have_the_users_umask(umask: int, mode: int, project: FakeProject)
     assert found == {"folder": {0o777 & ~umask}, "run": {mode}, "object": {0o444}}
 
 
-@pytest.mark.parametrize("command", ["", "m0000", "forget m0000"])
-def test_a_read_only_checkout_is_told(command: str, project: FakeProject) -> None:
-    root = project.root
+def read_only(root: Path, command: str) -> Ran:
+    """`./doit COMMAND` where nothing of the project can be written, by root neither."""
     script = (
         f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && cd {root} && "
         f"exec {sys.executable} -s dodo.py {command}"
     )
-    shutil.rmtree(root / ".npumake/seals", ignore_errors=True)
     done = subprocess.run(
         ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
         capture_output=True,
@@ -302,9 +358,27 @@ def test_a_read_only_checkout_is_told(command: str, project: FakeProject) -> Non
     )
     if "mount" in done.stderr or "unshare" in done.stderr:
         pytest.skip("mounting is not allowed here")
-    assert done.returncode == 3
-    assert "npumake: a file can't be read or written ([Errno 30] Read-only file" in done.stderr
-    assert "Traceback" not in done.stderr
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("command", ["", "m0000", "forget m0000"])
+def test_a_read_only_checkout_is_told(command: str, project: FakeProject) -> None:
+    shutil.rmtree(project.root / ".npumake/seals", ignore_errors=True)
+    ran = read_only(project.root, command)
+    assert ran.code == 3
+    assert "npumake: a file can't be read or written ([Errno 30] Read-only file" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("command", ["", "why", "list --all -s", "plan", "clean --dry-run"])
+def test_a_read_only_checkout_answers_what_writes_nothing(
+    command: str, project: FakeProject
+) -> None:
+    assert project.doit().steps == {}
+    time.sleep(0.05)
+    expected = project.doit(*command.split())
+    assert read_only(project.root, command) == expected
+    assert (expected.code, expected.err) == (0, "")
 
 
 def test_text_is_utf_8_whatever_the_locale(project: FakeProject) -> None:
