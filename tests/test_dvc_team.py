@@ -243,9 +243,8 @@ def worktree_with_shared_cache(project: FakeProject, tmp_path: Path) -> FakeProj
 
 
 def objects(cache: Path) -> set[str]:
-    return {p.relative_to(cache).as_posix() for p in cache.glob("files/md5/*/*") if p.is_file()}
-        p.relative_to(cache).as_posix() for p in (cache / "files/md5").rglob("*") if p.is_file()
-    }
+    files = (place for place in cache.glob("files/md5/*/*") if place.is_file())
+    return {place.relative_to(cache).as_posix() for place in files}
 
 
 def test_after_gc_of_another_worktree_the_cache_is_filled_again(
