@@ -72,7 +72,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         f"+{_RKNN}.tune_steps",
     ),
     "rknn.runtime": (*_jobs(_RKNN, "runtime"), *_RKNN_GIVEN),
-    "rknn.tune": (*_SAMPLES, *_jobs(_RKNN, "tune"), f"+{_RKNN}.tune_steps"),
+    "rknn.tune": (*_SAMPLES, *_jobs(_RKNN, "tune", "foretell"), f"+{_RKNN}.tune_steps"),
     "fixed_point.quantize": (*_SAMPLES, *_jobs(_FIXED, "quantize"), *_FIXED_GIVEN),
     "fixed_point.build": (*_jobs(_FIXED, "build", "file"), *_FIXED_GIVEN),
     "fixed_point.analyze": (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import yaml
 
 from pipelines.backends.rknn.findings.accuracy.evidence import (
     Evidence,
@@ -20,8 +23,9 @@ from pipelines.backends.rknn.findings.accuracy.evidence import (
 )
 from pipelines.backends.rknn.findings.accuracy.table import SUSPECTS, findings
 from pipelines.doctor import accuracy
+from pipelines.doctor.accuracy import Bench, try_all
 from pipelines.doctor.remedy import Remedy
-from pipelines.doctor.trial import Result
+from pipelines.doctor.trial import Foretold, Result
 from quant.report.target_metrics import Metrics
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
@@ -298,6 +302,42 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return made
 
 
+def unequal() -> tuple[str, dict[str, Any]]:
+    """Two convolutions; every second channel between them is 2^6 times as large."""
+    factor = np.where(np.arange(8) % 2, 64, 1).astype(np.float32)
+    held = {
+        "w": weights(8, 3, 3, 3) * factor[:, None, None, None],
+        "v": weights(8, 8, 1, 1) / factor[None, :, None, None],
+    }
+    text = f"g ({PICTURE}) => (float[1,8,16,16] y) {{ {CONV}  r = Relu(c)  y = Conv(r, v) }}"
+    return text, held
+
+
+@pytest.mark.toolchain
+def test_channels_that_are_apart_are_equalized(tmp_path: Path) -> None:
+    """What the doctor simulated of each remedy is what the built one has; the best is written."""
+    made = Workspace(tmp_path)
+    add(made, "unequal", *unequal(), RANDOM.normal(0, 1, (8, 1, 3, 16, 16)))
+    recipe = tmp_path / "models/unequal/recipe.yaml"
+    told = yaml.safe_load(recipe.read_text())
+    told["quantize"]["calibration"]["samples"] = 3
+    recipe.write_text(yaml.safe_dump(told))
+    ran = made.doit("doctor", "unequal", "--for", "accuracy", "--without", "mmse", "--apply")
+    assert ran.code == 0, ran.err
+    simulated = {remedy: error for error, remedy in re.findall(r"simulated +(\S+)  (.+)", ran.err)}
+    known = {"equalize_channels", "algorithm=kl_divergence", "method=layer", "8 samples"}
+    assert known <= {*simulated}
+    built = {row[6]: row[0] for line in ran.out.splitlines() if (row := line.split(None, 6))[6:]}
+    for remedy in ("as it is", "equalize_channels"):
+        assert built[remedy] == simulated[remedy]
+    assert float(simulated["equalize_channels"][:-1]) < 0.2 * float(simulated["as it is"][:-1])
+    assert "float16: " in ran.out
+    assert "rewrite: [fold_batch_norm, equalize_channels]" in ran.out
+    again = made.doit("unequal")
+    assert again.steps["unequal:build@rk3588"] == "restored"
+    assert report(made, "unequal", "metrics")["worst_output_error"] < 0.02
+
+
 @pytest.fixture(scope="module")
 def ran(workspace: Workspace) -> Ran:
     return workspace.doit()
@@ -402,8 +442,72 @@ def test_the_doctor_cures_it(workspace: Workspace, ran: Ran, name: str, tmp_path
     assert (np.abs(expected - found).max(axis=axes) <= 0.02 * span).all()
 
 
-def result(error: float | None, *rewrites: str, algorithm: str = "") -> Result:
-    return Result(Remedy(rewrites, algorithm=algorithm), error=error)
+def bench(
+    errors: Mapping[str, float | None], sets: list[dict[str, Any]]
+) -> tuple[Bench, list[str]]:
+    """Simulates from a table by name, where it is in it; and the names of what was built."""
+    built: list[str] = []
+
+    def foretell(remedy: Remedy, is_searched: bool) -> Foretold:
+        return Foretold(remedy, errors.get(remedy.name, 0.5), sets=sets if is_searched else ())
+
+    def build(remedy: Remedy) -> Result:
+        built.append(remedy.name)
+        return Result(remedy, error=errors.get(remedy.name, 0.5))
+
+    return Bench(foretell, build, 1), built
+
+
+SETS = [
+    {"layers": n, "tensors": [f"t{i}" for i in range(n)], "error": 0.4 / n**2} for n in (1, 2, 6)
+]
+
+
+def test_few_are_built_of_what_was_simulated() -> None:
+    errors = {"as it is": 0.5, "a": 0.2, "cut": 0.01, "algorithm=kl_divergence": 0.3,
+              "a + algorithm=kl_divergence": 0.1, "algorithm=mmse": None,
+              "float16: t0 ... t5 (6)": 0.011}  # fmt: skip
+    alone = [Remedy(("a",)), Remedy(("b",)), Remedy(("cut",)),
+             *(Remedy(algorithm=one) for one in ("kl_divergence", "mmse"))]  # fmt: skip
+    stand, built = bench(errors, SETS)
+    found = try_all(stand, Result(Remedy(), error=0.5), alone, ["cut"], has_layers=True)
+    layers = "float16: t0 ... t5 (6)"
+    assert built == [
+        "algorithm=mmse",  # what the simulation does not know
+        "a + algorithm=kl_divergence",
+        "a",
+        layers,
+        f"a + algorithm=kl_divergence + {layers}",
+        "float16: t0 ... t1 (2)",
+        "cut",
+    ]
+    assert [one.remedy.name for one in found.results] == ["as it is", *built]
+    assert "b" in [one.remedy.name for one in found.foretold]
+    chosen = accuracy.best(found.results, ["cut"])
+    assert chosen is not None
+    assert chosen.remedy.name == "float16: t0 ... t5 (6)"
+
+
+def test_a_named_cut_is_joined_with_the_others() -> None:
+    errors = {"as it is": 0.5, "a": 0.2, "cut": 0.3, "a + cut": 0.01}
+    for named, joined in (((), False), (("cut",), True)):
+        stand, built = bench(errors, [])
+        try_all(
+            stand, Result(Remedy(), error=0.5), [Remedy(("a",)), Remedy(("cut",))], ["cut"], named
+        )
+        assert ("a + cut" in built) == joined
+
+
+def test_nothing_is_simulated_where_it_is_not_known() -> None:
+    stand, built = bench({"as it is": None, "a": None, "b": None}, SETS)
+    alone = [Remedy(("a",)), Remedy(("b",))]
+    found = try_all(stand, Result(Remedy(), error=0.5), alone, [], has_layers=True)
+    assert (built, found.foretold) == (["a", "b"], [])
+
+
+def result(error: float | None, *rewrites: str, algorithm: str = "", layers: int = 0) -> Result:
+    half = {f"t{i}": "float16" for i in range(layers)}
+    return Result(Remedy(rewrites, algorithm=algorithm, layers=half), error=error)
 
 
 @pytest.mark.parametrize(
@@ -416,6 +520,9 @@ def result(error: float | None, *rewrites: str, algorithm: str = "") -> Result:
         ([result(0.5), result(0.1, "a"), result(0.05, "a", algorithm="mmse")], (), 2),
         ([result(0.5), result(None, "a")], (), None),
         ([result(None), result(0.4, "a")], (), 1),
+        # good enough, and with fewer layers in float16
+        ([result(0.5), result(0.019, "a"), result(0.001, layers=3)], (), 1),
+        ([result(0.5), result(0.03, "a"), result(0.019, layers=3), result(0.01, layers=4)], (), 2),
     ],
 )
 def test_the_best_remedy(

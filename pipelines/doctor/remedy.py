@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -23,6 +23,9 @@ SIDE_EFFECTS: Mapping[str, str] = {
     "of the analyzed samples has changed",
     "optimization_level": "the SDK rewrites less of the network, which may cost time",
     "dtype": "numbers have two bytes, so that weights take twice as many and layers more time",
+    "method": "all weights of a layer have one scale",
+    "samples": "calibration takes as much longer",
+    "layers": "layers in float16 take more bytes and cycles",
     "disable_rules": "layers that these rules would have joined stay apart, which may cost time",
 }
 
@@ -31,42 +34,53 @@ SIDE_EFFECTS: Mapping[str, str] = {
 class Remedy:
     """rewrites: names for `simplify.rewrite`. options: of the SDK's config, by their own names.
 
-    dtype, algorithm: of the target's `quantize`; empty where they stay.
+    dtype, algorithm, method: of the target's `quantize`; empty where they stay. samples: of the
+    calibration data, 0 where that stays. layers: tensor -> dtype, of `build`.
     """
 
     rewrites: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = ""
     algorithm: str = ""
+    method: str = ""
+    samples: int = 0
+    layers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """`merge_groups + single_core_mode`; `as it is` for none."""
         told = [_told(name, value) for name, value in self.options.items()]
         told += [_told(key, value) for key, value in self._own.items()]
+        told += [f"{self.samples} samples"] if self.samples else []
+        told += [_layers(self.layers)] if self.layers else []
         return " + ".join([*self.rewrites, *told]) or "as it is"
 
     @property
     def _own(self) -> dict[str, str]:
         """What changes of the target's `quantize` itself."""
-        own = {"dtype": self.dtype, "algorithm": self.algorithm}
+        own = {"dtype": self.dtype, "algorithm": self.algorithm, "method": self.method}
         return {key: value for key, value in own.items() if value}
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        """What else changes."""
+        return {k: v for k, v in (("samples", self.samples), ("layers", dict(self.layers))) if v}
 
     @property
     def side_effects(self) -> list[str]:
         """`single_core_mode: ...`, a sentence for each option."""
-        named = [*self.options, *self._own]
+        named = [*self.options, *self._own, *self._more]
         return [f"{name}: {SIDE_EFFECTS[name]}" for name in named if name in SIDE_EFFECTS]
 
     @property
     def parts(self) -> int:
-        return len(self.rewrites) + len(self.options) + len(self._own)
+        return len(self.rewrites) + len(self.options) + len(self._own) + len(self._more)
 
     def key(self, target: Target) -> str:
         """Names the trial's folder: the same remedy for the same target is the same trial."""
         where = [target.name, target.platform, target.toolchain]
         parts = [where, self.rewrites, dict(self.options)]
-        text = json.dumps([*parts, *self._own.values()], sort_keys=True)
+        text = json.dumps([*parts, *self._own.values(), *self._more.values()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def __add__(self, other: Remedy) -> Remedy:
@@ -77,12 +91,20 @@ class Remedy:
             options,
             other.dtype or self.dtype,
             other.algorithm or self.algorithm,
+            other.method or self.method,
+            other.samples or self.samples,
+            {**self.layers, **other.layers},
         )
 
     def varied(self, target: Target) -> Target:
         """The target with the remedy's own part of it."""
         config = {**options(target).quantize.rknn, **self.options}
-        return varied(target, quantize={"rknn": config, **self._own}, build={})
+        build = {"layers": self.layers} if self.layers else {}
+        made = varied(target, quantize={"rknn": config, **self._own}, build=build)
+        if self.samples and made.calibration:
+            data = replace(made.calibration, samples=self.samples)
+            made = replace(made, calibration=data)
+        return made
 
     def changes(self, recipe: Recipe, target: Target) -> list[tuple[tuple[str, ...], Any]]:
         """(path in the recipe, value) of all that the remedy writes."""
@@ -92,6 +114,10 @@ class Remedy:
         place = ("targets", target.name, "quantize")
         changes += [((*place, "rknn", name), value) for name, value in self.options.items()]
         changes += [((*place, key), value) for key, value in self._own.items()]
+        if self.samples:
+            changes.append(((*place, "calibration", "samples"), self.samples))
+        if self.layers:
+            changes.append((("targets", target.name, "build", "layers"), dict(self.layers)))
         return changes
 
     def applied_to(self, text: str, recipe: Recipe, target: Target) -> str:
@@ -115,6 +141,13 @@ def _told(name: str, value: Any) -> str:
     if value is True:
         return name
     return f"{name}={','.join(value) if isinstance(value, list) else value}"
+
+
+def _layers(layers: Mapping[str, str]) -> str:
+    """`float16: a ... z`, the first and the last tensor."""
+    names = [*layers]
+    ends = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
+    return f"{next(iter(layers.values()))}: {ends} ({len(names)})"
 
 
 def rewrites_of(recipe: Recipe, added: Sequence[str]) -> list[str]:

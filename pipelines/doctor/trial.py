@@ -6,13 +6,16 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pipelines.backends.rknn import steps as rknn_steps
+from pipelines.backends.rknn import tune_steps
 from pipelines.backends.table import BACKENDS
 from pipelines.building.builder import Builder
 from pipelines.doctor.remedy import Remedy, rewrites_of
@@ -24,11 +27,13 @@ from pipelines.record.facts import Facts
 from pipelines.record.step import Step
 from pipelines.run.worker import Failed
 from pipelines.stages.simplify import step as simplify
-from pipelines.stages.stage import completed
-from quant.report import build_json, layer_error, target_metrics
+from pipelines.stages.stage import built, completed
+from quant.report import build_json, layer_error, output_error, target_metrics
 from quant.report.layer_error import LayerReport
 
 _TRIALS, _INFIX = "build/trials", "-trial-"
+_READY = ("simplify", "quantize")  # stages that stand before a build
+_SHARED = ("export/", "simplify/")
 # What the SDK compiles: the network, and each tensor's scale and zero point.
 _QUANTIZED = ("model.model", "model.quantization.cfg")
 
@@ -43,7 +48,7 @@ class Result:
     tensor that a layer makes. network: digest of what was compiled; of two builds with the same
     one, only the compiler's options differ. outputs: digest of all figures of the outputs.
     worst_output_cosine is of the simulator against onnxruntime, over samples and outputs. error:
-    the largest of an output, see `_error`; None where one is not finite.
+    the largest of an output, see `output_error.by_channel`; None where one is not finite.
     """
 
     remedy: Remedy
@@ -81,11 +86,17 @@ class NoLocks(Locks):
 
     def record(self, step: Step, entry: LockEntry) -> None:
         """The run-cache has it as a trial's; here as the model's."""
-        model, _, key = step.model.rpartition(_INFIX)
-        trial, own = f"{step.folder}/{_TRIALS}/{key}/", f"{step.folder}/build/"
+        model, _, _ = step.model.rpartition(_INFIX)
+        trial, own = (
+            re.compile(rf"{re.escape(step.folder)}/{_TRIALS}/[^/]+/"),
+            f"{step.folder}/build/",
+        )
 
         def renamed(paths: Mapping[str, Any]) -> dict[str, Any]:
-            return {path.replace(trial, own, 1): content for path, content in paths.items()}
+            return {
+                own + path[found.end() :] if (found := trial.match(path)) else path: content
+                for path, content in paths.items()
+            }
 
         as_model = replace(step, model=model)
         outs: dict[str, Content] = renamed(entry.outs)
@@ -106,12 +117,79 @@ def builder_of_trials(builder: Builder) -> Builder:
 def run(root: Path, builder: Builder, recipe: Recipe, target: Target, remedy: Remedy) -> Result:
     """Bring the trial's steps up to date, one after the other. A failed one is a result too."""
     varied, varied_target = vary(recipe, target, remedy)
+    shared = _quantized(recipe, target, remedy)
     try:
         for step in steps(root, varied, varied_target):
-            builder.ensure(step)
+            if shared == varied.build:
+                builder.ensure(step)
+            elif step.stage not in _READY:
+                builder.ensure(sharing(step, varied, shared, (*_SHARED, f"{target.name}/quantize")))
     except Failed as error:
         return Result(remedy, failure=str(error).splitlines()[0], cure=error.cure)
-    return _read(root / varied.folder / varied.build, varied_target, remedy)
+    folder = root / varied.folder
+    return _read(folder / varied.build, varied_target, remedy, folder / shared)
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What our simulation says of a remedy, of which nothing is compiled.
+
+    error: as of Result. unknown: why there is none. sets: of float16 layers, see jobs/foretell.
+    """
+
+    remedy: Remedy
+    error: float | None = None
+    unknown: str = ""
+    sets: Sequence[Mapping[str, Any]] = ()
+
+
+def foretell(
+    root: Path,
+    builder: Builder,
+    recipe: Recipe,
+    target: Target,
+    remedy: Remedy,
+    *,
+    is_searched: bool = False,
+) -> Foretold:
+    """Quantize with a remedy, and simulate that. is_searched: sets of float16 layers too."""
+    is_own = remedy == Remedy()
+    varied, varied_target = (recipe, target) if is_own else vary(recipe, target, remedy)
+    if rknn_steps.is_one_call(varied_target):
+        return Foretold(remedy, unknown="one call of the SDK makes this file")
+    key = f"foretell-{target.name}-{'layers' if is_searched else 'outputs'}"
+    out = built(varied, f"trials/{key}/foretold.json" if is_own else f"{key}.json")
+    step = tune_steps.foretell_step(varied, varied_target, root, out, is_searched=is_searched)
+    if is_own:
+        step = replace(step, model=name_of(recipe, key))
+    ready = [] if is_own else [s for s in steps(root, varied, varied_target) if s.stage in _READY]
+    try:
+        for one in (*ready, completed(step, varied)):
+            builder.ensure(one)
+    except Failed as error:
+        return Foretold(remedy, unknown=str(error).splitlines()[0])
+    told = json.loads((root / out).read_text())
+    return Foretold(remedy, told["error"], told["unknown"] or "", told["sets"])
+
+
+def _quantized(recipe: Recipe, target: Target, remedy: Remedy) -> str:
+    """The folder whose simplified and quantized network a trial takes; layers change neither."""
+    if not remedy.layers:
+        return vary(recipe, target, remedy)[0].build
+    before = replace(remedy, layers={})
+    return recipe.build if before == Remedy() else vary(recipe, target, before)[0].build
+
+
+def sharing(step: Step, recipe: Recipe, build: str, shared: Sequence[str]) -> Step:
+    """The step of a trial, reading what starts with `shared` in another folder of the model."""
+    trials, own = f"{recipe.folder}/{recipe.build}/", f"{recipe.folder}/{build}/"
+    inputs = {
+        name: own + path.removeprefix(trials)
+        if path.startswith(trials) and path.removeprefix(trials).startswith(tuple(shared))
+        else path
+        for name, path in step.inputs.items()
+    }
+    return replace(step, inputs=inputs)
 
 
 def as_it_is(root: Path, recipe: Recipe, target: Target) -> Result:
@@ -152,7 +230,9 @@ def _raw(recipe: Recipe, target: Target, remedy: Remedy) -> dict[str, Any]:
     return dict(yaml.safe_load(remedy.applied_to(text, recipe, target)))
 
 
-def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
+def _read(folder: Path, target: Target, remedy: Remedy, shared: Path | None = None) -> Result:
+    """shared: the folder of the simplified and quantized network, where that is another one."""
+    shared = shared or folder
     report = folder / target.name / "report"
     metrics = target_metrics.read(report / "metrics.json")
     layers = layer_error.read(report / "layers.json")
@@ -165,25 +245,13 @@ def _read(folder: Path, target: Target, remedy: Remedy) -> Result:
         metrics.cycles,
         metrics.worst_cosine,
         min(cosines) if cosines and None not in cosines else None,
-        max(_differences(folder, remedy), default=0.0),
+        max(_differences(shared, remedy), default=0.0),
         dict(_cosines(layers, outputs)),
         _lengths(folder / target.name),
-        _network(folder / target.name / "quantize", outputs),
+        _network(shared / target.name / "quantize", outputs),
         hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest(),
-        _error(outputs),
+        output_error.by_channel(outputs),
     )
-
-
-def _error(outputs: Mapping[str, Any]) -> float | None:
-    """The worst output's: mean of its channels' largest errors, each by the channel's own range.
-
-    So that boxes in pixels do not hide scores. By the output's range where it has no channels.
-    """
-    errors = [
-        one["channel_error"]["mean"] if one["channel_error"] else one["relative_error"]
-        for one in outputs.values()
-    ]
-    return max(errors) if errors and None not in errors else None
 
 
 def _lengths(folder: Path) -> dict[str, int]:

@@ -6,6 +6,7 @@ A cosine is blind to a common factor, to small channels beside large ones, and t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,6 +140,19 @@ NOT_FINITE: dict[str, Any] = {
     "constant_channels": None,
     "channel_error": None,
 }
+
+
+def by_channel(outputs: Mapping[str, Any]) -> float | None:
+    """The worst output's: mean of its channels' largest errors, each by the channel's own range.
+
+    So that boxes in pixels do not hide scores. By the output's range where it has no channels.
+    outputs: name -> `summary`. None where one is not finite.
+    """
+    errors = [
+        one["channel_error"]["mean"] if one["channel_error"] else one["relative_error"]
+        for one in outputs.values()
+    ]
+    return max(errors) if errors and None not in errors else None
 
 
 def _by_channel(array: Array, axis: int) -> Array:

@@ -1,4 +1,4 @@
-"""Steps of `./doit tune` that are in no plan: measuring a build, and searching for layers."""
+"""Steps of `./doit tune` and `doctor` that are in no plan: measuring, simulating, searching."""
 
 from __future__ import annotations
 
@@ -69,5 +69,44 @@ def search_step(
         work=lambda: (
             samples_work(params),
             Work(target.toolchain, "pipelines.backends.rknn.jobs.tune", params),
+        ),
+    )
+
+
+def foretell_step(
+    recipe: Recipe, target: Target, root: Path, out: str, *, is_searched: bool
+) -> Step:
+    """What our simulation makes of a quantized network; writes the file `out`.
+
+    is_searched: also of sets of float16 layers.
+    """
+    samples = target.analyze.samples
+    params = {
+        **steps.job_params(recipe, target, samples),
+        "evaluate": plain(None),
+        "random": steps.RANDOM_SAMPLES,
+        "is_searched": is_searched,
+    }
+    paths = ("inputs", "analyze", "quantize.calibration", "build")
+    return Step(
+        model=recipe.model,
+        stage="foretell",
+        target=target.name,
+        folder=recipe.folder,
+        inputs={
+            **{k: v for k, v in steps.compiled_inputs(recipe, target).items() if k in _READ},
+            **data_inputs(recipe, samples, root),
+        },
+        outputs={"foretold.json": out},
+        sections={
+            **steps.read_sections(recipe, target, *paths),
+            "foretell.is_searched": is_searched,
+        },
+        version_key="rknn.tune",
+        version=version("rknn.tune"),
+        toolchains=("core", target.toolchain),
+        work=lambda: (
+            samples_work(params),
+            Work(target.toolchain, "pipelines.backends.rknn.jobs.foretell", params),
         ),
     )

@@ -130,15 +130,8 @@ class Experiment:
 
     def _sharing(self, step: Step, recipe: Recipe, target: Target, variant: Variant) -> Step:
         """The step, reading what it shares with the model itself in the model's own folder."""
-        trials, own = f"{recipe.folder}/{recipe.build}/", f"{recipe.folder}/{self.recipe.build}/"
         shared = _SHARED if variant.vendor else (*_SHARED, f"{target.name}/quantize")
-        inputs = {
-            name: own + path.removeprefix(trials)
-            if path.removeprefix(trials).startswith(shared)
-            else path
-            for name, path in step.inputs.items()
-        }
-        return replace(step, inputs=inputs)
+        return trial.sharing(step, recipe, self.recipe.build, shared)
 
 
 _SAME = (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.backends.rknn.recipe.options import varied
@@ -17,10 +16,9 @@ AUTO, PROPOSAL = "auto_hybrid", "proposal"
 
 @dataclass(frozen=True)
 class Variant(Remedy):
-    """layers: tensor -> dtype. vendor: AUTO or PROPOSAL, the SDK's own choices."""
+    """vendor: AUTO or PROPOSAL, the SDK's own choices. label: what tells it from others."""
 
     label: str = ""
-    layers: Mapping[str, str] = field(default_factory=dict)
     vendor: str = ""
 
     @property

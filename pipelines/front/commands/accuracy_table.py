@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from pipelines.doctor import accuracy
-from pipelines.doctor.trial import Result
+from pipelines.doctor.trial import Foretold, Result
 from pipelines.files import console
 
 _HEAD = ("error", "output", "layer", "artifact", "Mcycles", "remedy")
@@ -14,12 +14,15 @@ _MEANINGS = (
     "error: of the worst output, simulator against onnxruntime: the mean over its channels of the "
     "largest difference by the channel's own range (by the output's, where it has no channels)",
     "output, layer: lowest cosines; Mcycles: the SDK's estimate",
+    "~: by our simulation, and not built",
     "interface: the program gets other outputs; only `--interface NAME` takes it",
 )
 
 
-def lines(results: Sequence[Result], cuts: Sequence[str]) -> Iterator[str]:
-    """By error, then what the columns mean, and which failed."""
+def lines(
+    results: Sequence[Result], cuts: Sequence[str], foretold: Sequence[Foretold] = ()
+) -> Iterator[str]:
+    """By error, then what was not built, what the columns mean, and which failed."""
     tried = [result for result in results if not result.failure]
     tried.sort(key=lambda result: math.inf if result.error is None else result.error)
     rows: list[Sequence[str]] = [_HEAD]
@@ -35,6 +38,8 @@ def lines(results: Sequence[Result], cuts: Sequence[str]) -> Iterator[str]:
                 f"{one.remedy.name}{mark}",
             )
         )
+    foretold = sorted(foretold, key=lambda one: one.error or 0)
+    rows += [(f"~{share(one.error)}", *[""] * 4, one.remedy.name) for one in foretold]
     yield from console.table(rows, right=range(len(_HEAD) - 1))
     yield ""
     yield from below(_MEANINGS, results)

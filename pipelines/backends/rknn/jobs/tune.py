@@ -16,20 +16,21 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipelines.backends.rknn.analysis.end_to_end import Outputs, compare, reference
-from pipelines.backends.rknn.analysis.simulation import feeds
+from pipelines.backends.rknn.analysis.mixed_errors import (
+    LEAST,
+    FedSamples,
+    MixedErrors,
+    evaluations,
+)
 from pipelines.backends.rknn.sdk import hybrid
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs.comparison import worst_output
-from pipelines.stages.samples.jobs import prepared_samples
 from quant.report import build_json
 from quant.report.tuning import Chosen, Point, Search, spread
 from quant.report.tuning import front as front_of
@@ -37,8 +38,6 @@ from quant.simulation import step1
 from quant.simulation.mixed import Mixed
 from quant.simulation.unknown import Unknown
 
-# Elements of tensors to compute in all, and sets for a small or a large network.
-ELEMENTS, MOST, LEAST = 400_000_000, 600, 4
 CONFIRMED = 20  # sets that are held against all samples, where the search looks at some
 
 
@@ -65,13 +64,15 @@ def _tuned(job: Job) -> dict[str, Any]:
     network = Mixed(written)
     able = [place for place, layer in enumerate(network.layers) if layer.can_be_half]
     costs = Costs.read(job, network, able, quantize)
-    samples = _Samples.read(job, network, told)
-    evaluations = _evaluations(len(able), samples.elements)
-    kept = max(1, min(len(samples.fed), evaluations // (LEAST * max(1, len(able)))))
-    errors = _Errors(network, samples, kept, job.params["by"])
-    search = Search(able, costs.of, errors, max(evaluations // kept, LEAST * len(able)))
+    samples = FedSamples.read(job, network.graph, told)
+    network(0, samples.fed[0], frozenset())
+    tries = evaluations(len(able), network.elements)
+    kept = max(1, min(len(samples.fed), tries // (LEAST * max(1, len(able)))))
+    judged = _Worst(job.params["by"])
+    errors = MixedErrors(network, samples, kept, judged)
+    search = Search(able, costs.of, errors, max(tries // kept, LEAST * len(able)))
     found = search.run(costs.seeds)
-    all_errors = _Errors(network, samples, len(samples.fed), job.params["by"])
+    all_errors = MixedErrors(network, samples, len(samples.fed), judged)
     front = front_of(
         Point(one.layers, one.cost, all_errors(one.layers)) for one in spread(found, CONFIRMED)
     )
@@ -98,10 +99,6 @@ def _tuned(job: Job) -> dict[str, Any]:
             for point in front
         ],
     }
-
-
-def _evaluations(layers: int, elements: int) -> int:
-    return max(LEAST * layers, min(MOST, ELEMENTS // max(1, elements)))
 
 
 @dataclass(frozen=True)
@@ -152,46 +149,14 @@ def _float_tensors(file: Path) -> set[str]:
 
 
 @dataclass(frozen=True)
-class _Samples:
-    """fed: as the compiled network takes them. expected: the float network's outputs."""
+class _Worst:
+    """Of the worst output: `error`, or what its cosine lacks."""
 
-    fed: Sequence[Outputs]
-    expected: Sequence[Outputs]
-    elements: int
-
-    @classmethod
-    def read(cls, job: Job, network: Mixed, told: Mapping[str, Any]) -> _Samples:
-        samples = prepared_samples.read(Path("samples"), told["inputs"])
-        whole = reference(job, list(network.graph.outputs))
-        arrays = list(samples.arrays())
-        names = network.graph.inputs
-        fed = [feeds(names, one, job.params, told["config"]) for one in arrays]
-        expected = [whole(samples.inputs, one) for one in arrays]
-        network(0, fed[0], frozenset())
-        return cls(fed, expected, network.elements)
-
-
-@dataclass(frozen=True)
-class _Errors:
-    network: Mixed
-    samples: _Samples
-    count: int
     by: str
 
-    def __call__(self, chosen: Chosen) -> float:
-        outputs, _ = compare(self._pairs(chosen))
+    def __call__(self, outputs: Mapping[str, Any]) -> float:
         worst = worst_output(outputs)
         value = worst["worst_output_error" if self.by == "error" else "worst_output_cosine"]
         if value is None:
             return math.inf
         return float(value if self.by == "error" else 1 - value)
-
-    def _pairs(self, chosen: Chosen) -> Iterator[tuple[Outputs, Outputs]]:
-        for number in range(self.count):
-            expected = self.samples.expected[number]
-            made = self.network(number, self.samples.fed[number], chosen)
-            names = made if set(made) == set(expected) else expected
-            yield (
-                expected,
-                {name: np.asarray(array) for name, array in zip(names, made.values(), strict=True)},
-            )

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from pipelines.backends.table import BACKENDS
 from pipelines.building.project import Project
-from pipelines.doctor import accuracy, explanation, search, trial
+from pipelines.doctor import accuracy, count, explanation, search, trial
 from pipelines.doctor.applicable import applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.search import KNOWN, PRUNING, Clinic, options_for, plainer_for, pruning_for
 from pipelines.doctor.treatment import treat
-from pipelines.doctor.trial import Result, builder_of_trials
+from pipelines.doctor.trial import Foretold, Result, builder_of_trials
 from pipelines.files import atomic, console
 from pipelines.front.commands import accuracy_table
 from pipelines.front.commands.command import OwnCommand
@@ -109,7 +109,7 @@ class Doctor(OwnCommand):
 
 
 def _require_known(left_out: Sequence[str]) -> None:
-    known = (*REWRITES, *KNOWN, *accuracy.ALGORITHMS)
+    known = (*REWRITES, *KNOWN, *accuracy.ALGORITHMS, *accuracy.METHODS, "samples", "layers")
     for name in left_out:
         if name not in known:
             raise unknown("rewrite or option", name, known, "there are")
@@ -172,6 +172,24 @@ def _runner(project: Project, recipe: Recipe, target: Target) -> Callable[[Remed
     return run
 
 
+def _foreteller(
+    project: Project, recipe: Recipe, target: Target
+) -> Callable[[Remedy, bool], Foretold]:
+    """Simulates a remedy, and tells what came of it."""
+    builder = builder_of_trials(project.builder)
+
+    def foretell(remedy: Remedy, is_searched: bool) -> Foretold:
+        found = trial.foretell(
+            project.root, builder, recipe, target, remedy, is_searched=is_searched
+        )
+        what = found.unknown or accuracy_table.share(found.error)
+        if not is_searched:
+            console.say(f"  simulated {what:>7}  {remedy.name}")
+        return found
+
+    return foretell
+
+
 def _improve(
     project: Project,
     recipe: Recipe,
@@ -186,27 +204,38 @@ def _improve(
     found = applicable(project.root, recipe, left_out)
     run = _runner(project, recipe, target)
     as_it_is = trial.as_it_is(project.root, recipe, target)
-    tried = accuracy.remedies(found, target, left_out)
-    results = accuracy.try_all(run, as_it_is, tried, steps_at_once(project))
-    for line in accuracy_table.lines(results, found.cuts):
+    available = count.available(project.root, recipe, target)
+    alone = accuracy.remedies(found, target, left_out, available)
+    bench = accuracy.Bench(_foreteller(project, recipe, target), run, steps_at_once(project))
+    has_layers = accuracy.are_layers_open(target, left_out)
+    tried = accuracy.try_all(bench, as_it_is, alone, found.cuts, named, has_layers)
+    results = tried.results
+    for line in accuracy_table.lines(results, found.cuts, tried.foretold):
         console.tell(line)
     best = accuracy.best(results, found.cuts, named)
     if best is None:
         console.tell(f"\nnothing that was tried takes {accuracy.WORTH:.0%} of the error away")
-        cut = accuracy.best(results)
-        if cut is not None:
-            name = next(name for name in cut.remedy.rewrites if name in found.cuts)
-            after, before = (accuracy_table.share(one.error) for one in (cut, as_it_is))
-            _wrapped(
-                f"but {name}, with which the program gets other outputs: {after} instead of "
-                f"{before}; `--interface {name}` takes it"
-            )
     else:
         before, after = (accuracy_table.share(one.error) for one in (as_it_is, best))
         console.tell(f"\nbest: an error of {after} instead of {before}; in {recipe.file}:")
         _tell_lines(best, recipe, target)
+    _tell_cut(accuracy.best(results), best, as_it_is, found.cuts)
     console.tell()
     return best
+
+
+def _tell_cut(
+    cut: Result | None, best: Result | None, as_it_is: Result, cuts: Collection[str]
+) -> None:
+    """What another interface would give, where that is the better remedy."""
+    names = [] if cut is None else [name for name in cut.remedy.rewrites if name in cuts]
+    if cut is None or cut is best or not names:
+        return
+    after, before = (accuracy_table.share(one.error) for one in (cut, as_it_is))
+    _wrapped(
+        f"but {names[0]}, with which the program gets other outputs: {after} instead of {before}; "
+        f"`--interface {names[0]}` takes it"
+    )
 
 
 def _is_shared_stale(project: Project, recipe: Recipe) -> bool:
