@@ -42,6 +42,7 @@ from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
 from pipelines.backends.rknn.sdk.quantized_source import PREQUANTIZED
 from pipelines.backends.rknn.sdk.refusals.diagnosis import diagnosed
 from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.memory import keep_freed
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network
@@ -63,6 +64,7 @@ _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {i
 
 
 def run(job: Job) -> None:
+    keep_freed()
     build = build_json.read(job.inputs["build.json"])
     compiled = compile_network(job, verbose=False)
     file = same_file(job, compiled)

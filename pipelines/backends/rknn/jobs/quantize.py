@@ -27,6 +27,7 @@ from pipelines.backends.rknn.sdk.refusals import log
 from pipelines.backends.rknn.sdk.refusals.left_out import tried_without
 from pipelines.backends.rknn.sdk.refusals.patient import patient
 from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.memory import keep_freed
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.samples.jobs import prepared_samples
 from quant.sha256 import sha256_of
@@ -37,6 +38,7 @@ FILES = ("model.model", "model.data", "model.quantization.cfg")
 
 
 def run(job: Job) -> None:
+    keep_freed()
     _refuse_forgotten(job.params)
     model = options.place_model(job.params, job.inputs["model"])
     names = options.input_names(job.params, model)
