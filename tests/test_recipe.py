@@ -536,7 +536,8 @@ BEYOND_A_SCHEMA = set(
     calibration-count-only calibration-missing direct-onnx direct-torchscript
     duplicate-keys images-two-inputs images-without-color images-without-inputs
     images-small-units images-without-shape merge-of-a-word model-name npy-names npy-two-inputs
-    options-platforms options-versions prequantized prequantized-tflite source-torch-inputs
+    old-toolchains options-platforms options-versions prequantized prequantized-tflite
+    source-torch-inputs
     source-torch-shapes tag yuv
     """.split()  # noqa: SIM905
 )

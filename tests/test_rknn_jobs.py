@@ -38,7 +38,19 @@ class Toolchain:
 def toolchain(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Toolchain]:
-    version = request.param
+    yield from started(request.param, request, tmp_path_factory)
+
+
+@pytest.fixture(params=["2.3.0", "2.2.0"])
+def older(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Toolchain]:
+    yield from started(request.param, request, tmp_path_factory)
+
+
+def started(
+    version: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Toolchain]:
     log = tmp_path_factory.mktemp(f"server-{version}") / "log"
     server = ToolchainJobs.start(f"rknn-{version}", request, log)
     yield Toolchain(version, server)
@@ -244,6 +256,22 @@ def test_quantize_makes_the_same_files_in_any_folder(bench: Bench, quantized: Do
         "model.quantization.cfg",
         "rules.json",
     ]
+
+
+def test_an_older_toolkit(older: Toolchain, network: Network, tmp_path: Path) -> None:
+    """Int8 near onnxruntime's float network, the same bytes twice, and float16 in one call."""
+    bench = Bench(older, network, tmp_path)
+    quantized = bench.quantize()
+    first, second = bench.build(quantized), bench.build(quantized)
+    assert contents(first.out) == contents(second.out)
+    analyzed = bench.analyze(first, quantized)
+    metrics = analyzed.read("report/metrics.json")
+    assert first.read("build.json")["toolkit"] == older.version
+    assert metrics["float_layers"] == 0
+    assert metrics["worst_cosine"] > 0.999
+    assert metrics["outputs"]["scores"]["cosine"]["worst"] > 0.999
+    half = bench.build(quantize={"dtype": "float16"})
+    assert {layer["dtype"] for layer in half.read("build.json")["layers"]} == {"FLOAT16"}
 
 
 def test_quantize_records_what_it_passed(bench: Bench) -> None:

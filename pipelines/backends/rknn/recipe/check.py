@@ -62,6 +62,7 @@ def _either(values: Collection[str]) -> str:
 def check_platform(view: View) -> None:
     """A target without a platform is named after one."""
     if "platform" in view.own or platform_of(view):
+        _check_platform_version(view)
         return
     near = nearest(view.name, vendor.PLATFORMS)
     is_misspelt = near and len(near) == len(view.name)
@@ -73,6 +74,20 @@ def check_platform(view: View) -> None:
     knows = ", ".join(vendor.PLATFORMS)
     what = f"target `{view.name}` names no platform"
     view.tree.add(view.target, what, f"{advice}; rknn-{vendor.VERSIONS[0]} knows {knows}")
+
+
+def _check_platform_version(view: View) -> None:
+    """The toolkit's version knows the platform."""
+    chip, tools = platform_of(view), toolchain_of(view)
+    since = vendor.PLATFORM_SINCE.get(chip or "")
+    if tools is None or since is None or tools.version in vendor.since(since):
+        return
+    what = f"rknn-{tools.version} has no platform `{chip}`; rknn-{since} and later ones have"
+    advice = f"set `toolchain: rknn-{vendor.VERSIONS[0]}` for target `{view.name}`"
+    if "platform" in view.own:
+        view.refuse(("platform",), what, advice)
+    else:
+        view.tree.add(view.target, what, advice)
 
 
 def check_dtype(view: View) -> None:
@@ -88,7 +103,7 @@ def check_dtype(view: View) -> None:
         view.refuse(
             path, what, f"write one of {', '.join(known)}, or `toolchain: rknn-{others[0]}`"
         )
-    elif chip and chip not in known[dtype]:
+    elif chip and chip not in known[dtype] and any(chip in chips for chips in known.values()):
         takes = [name for name, chips in known.items() if chip in chips]
         few = f", which is for {_either(known[dtype])}" if len(known[dtype]) <= 3 else ""
         what = f"{chip} does not take dtype `{dtype}`{few}"
@@ -105,6 +120,8 @@ def check_algorithm(view: View) -> None:
     if dtype not in dtypes:
         what = f"algorithm `{algorithm}` is not for dtype `{dtype}`"
         view.refuse(path, what, f"write `dtype: {_either(dtypes)}`, or another algorithm")
+    elif _is_late(view, path, algorithm):
+        pass
     elif algorithm == "gdq":
         require_extra(view, path, "torch", "algorithm `gdq`")
 
@@ -119,6 +136,24 @@ def check_method(view: View) -> None:
         what = f"method `{method}` is not for dtype `{dtype}`"
         advice = f"write `dtype: {_either(dtypes)}`, or `method: channel` or `layer`"
         view.refuse(("quantize", "method"), what, advice)
+    else:
+        _is_late(view, ("quantize", "method"), method)
+
+
+def _is_late(view: View, path: tuple[str, ...], value: str) -> bool:
+    """Whether the toolkit's version does not have it yet; refused, if so.
+
+    value: an algorithm, a method, or auto_hybrid.
+    """
+    tools = toolchain_of(view)
+    if tools is None or value not in vendor.LATE or tools.version in vendor.LATE_VERSIONS:
+        return False
+    has = f"rknn-{vendor.LATE_VERSIONS[-1]} and later ones have"
+    kind = "option" if value == path[-1] else path[-1]
+    what = f"rknn-{tools.version} has no {kind} `{value}`; {has}"
+    other = "delete it" if value == path[-1] else f"write another {kind}"
+    view.refuse(path, what, f"set `toolchain: rknn-{vendor.VERSIONS[0]}`, or {other}")
+    return True
 
 
 def check_hybrid(view: View) -> None:
@@ -132,6 +167,8 @@ def check_hybrid(view: View) -> None:
             advice = f"delete it, or write `dtype: w8a8` for target `{view.name}`"
             view.refuse_key(path, what, advice)
         return
+    if is_auto:
+        _is_late(view, ("build", "auto_hybrid"), "auto_hybrid")
     if is_auto and (layers or step1):
         what = f"`auto_hybrid: true` leaves `{'layers' if layers else 'hybrid'}` without effect"
         view.refuse_key(("build", "auto_hybrid"), what, "keep one of them")

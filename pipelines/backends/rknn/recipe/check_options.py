@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from yaml.nodes import SequenceNode
@@ -33,20 +34,22 @@ def check_versions(view: View) -> None:
         if tools.version not in option.versions:
             _refuse_version(view, name, tools.version, option)
         else:
-            _check_platform_of(view, name, value, option)
+            _check_platform_of(view, name, value, vendor.takes(option, tools.version))
 
 
 def _refuse_version(view: View, name: str, version: str, option: Option) -> None:
     path = ("quantize", "rknn", name)
-    has = " and ".join(f"rknn-{version}" for version in option.versions)
+    has = f"rknn-{option.versions[0]}"
     what = f"rknn-{version} has no option `{name}`; {has} has"
     where = "delete it" if view.is_own(*path) else f"move it into the targets with toolchain {has}"
     view.refuse_key(path, what, f"{where}, or set `toolchain: {has}` for target `{view.name}`")
 
 
-def _check_platform_of(view: View, name: str, value: Any, option: Option) -> None:
+def _check_platform_of(
+    view: View, name: str, value: Any, platforms: Mapping[Any, frozenset[str]]
+) -> None:
     chip = platform_of(view)
-    chips = option.platforms.get(value) if isinstance(value, bool) else None
+    chips = platforms.get(value) if isinstance(value, bool) else None
     if chip and chips and chip not in chips:
         what = f"{chip} does not take `{name}`, which is for {', '.join(sorted(chips))}"
         view.refuse(("quantize", "rknn", name), what, "delete it, or override it in the target")

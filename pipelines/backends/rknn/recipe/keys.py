@@ -30,8 +30,11 @@ def _options(table: Mapping[str, vendor.Option]) -> dict[str, Key]:
 
 def _option_doc(option: vendor.Option) -> str:
     doc = option.doc
-    if option.versions != vendor.VERSIONS:
-        doc += f" Only in {' and '.join(f'rknn-{v}' for v in option.versions)}."
+    missing = [version for version in vendor.VERSIONS if version not in option.versions]
+    if len(option.versions) == 1:
+        doc += f" Only in rknn-{option.versions[0]}."
+    elif missing:
+        doc += f" Not in {' and '.join(f'rknn-{v}' for v in missing)}."
     for value, platforms in option.platforms.items():
         doc += f" `{str(value).lower()}` only for {', '.join(sorted(platforms))}."
     return doc

@@ -58,7 +58,7 @@ DTYPES: Mapping[str, tuple[str, str]] = {
     "asymmetric_quantized-8": ("the older name of w8a8", "write w8a8"),
     "asymmetric_quantized-16": (
         "the older name of w16a16i",
-        "write w16a16i_dfp; w16a16i itself is in rknn-2.3.2 only",
+        "write w16a16i_dfp; w16a16i itself is not in rknn-2.5.0",
     ),
     "int8": ("no type of the SDK", "write w8a8"),
     "uint8": ("no type of the SDK; its 8-bit type is int8", "write w8a8"),

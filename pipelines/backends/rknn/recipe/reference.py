@@ -23,10 +23,15 @@ def _sdk() -> str:
             table(("dtype", *(f"rknn-{v}" for v in vendor.VERSIONS)), _dtypes()),
             table(("Algorithm", "dtypes"), _by_dtype(vendor.ALGORITHMS.items())),
             table(("Method", "dtypes"), _by_dtype(vendor.METHODS.items())),
-            "The algorithm `gdq` computes with torch, and so needs `rknn-2.5.0-torch`.\n",
+            "The algorithm `gdq` computes with torch, and so needs `rknn-2.5.0-torch`. It, the "
+            f"methods `groupN` and `build: auto_hybrid` are in {_late()} alone.\n",
             table(("`load`", "Source", "SDK function", "Arguments"), _loaders()),
         )
     )
+
+
+def _late() -> str:
+    return " and ".join(f"rknn-{version}" for version in vendor.LATE_VERSIONS)
 
 
 def _toolchains() -> Iterator[tuple[str, str, str]]:

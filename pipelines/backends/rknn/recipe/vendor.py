@@ -20,7 +20,7 @@ from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, Number, 
 from pipelines.recipe.yaml.reading import BAD, Kind, Reader
 from quant.samples.images.yuv_format import FORMATS
 
-VERSIONS = ("2.5.0", "2.3.2")
+VERSIONS = ("2.5.0", "2.3.2", "2.3.0", "2.2.0")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Toolchain:
 TOOLCHAINS: Mapping[str, Toolchain] = {
     "rknn-2.5.0": Toolchain("2.5.0"),
     "rknn-2.3.2": Toolchain("2.3.2"),
+    "rknn-2.3.0": Toolchain("2.3.0"),
+    "rknn-2.2.0": Toolchain("2.2.0"),
     "rknn-2.5.0-torch": Toolchain("2.5.0", ("torch",)),
     "rknn-2.5.0-tensorflow": Toolchain("2.5.0", ("tensorflow",)),
 }
@@ -56,11 +58,14 @@ PLATFORM_ALIASES = {"rk3588s": "rk3588"}
 # The others' files are as large with `single_core_mode` as without (SDK 2.5.0, to 8 bytes).
 MULTI_CORE = ("rk3576", "rk3588")
 ALL_PLATFORMS = (*PLATFORMS, *PLATFORM_ALIASES)
+# platform -> the first version that knows it, where not all do
+PLATFORM_SINCE = {"rv1126b": "2.3.2"}
 
 FLOAT_DTYPE = "float16"
 PREQUANTIZED = "prequantized"
 _EVERYWHERE = frozenset(PLATFORMS)
 _INT4 = frozenset(("rk3576", "rv1126b"))
+_ONCE = _EVERYWHERE - {"rv1126b"}
 
 # version -> dtype -> platforms. float16 is build(do_quantization=False), for which the SDK says
 # "Current target_platform(RV1106) not support do_quantization = False!"; quantized files pass.
@@ -72,13 +77,20 @@ _DTYPES = {
     FLOAT_DTYPE: _EVERYWHERE - {"rv1103", "rv1103b", "rv1106", "rv1106b"},
     PREQUANTIZED: _EVERYWHERE,
 }
+_OLD_DTYPES = {
+    **{dtype: platforms & _ONCE for dtype, platforms in _DTYPES.items()},
+    "w8a16": frozenset(("rk3562", "rk3576")),
+    "w16a16i": _ONCE,
+}
 DTYPES: Mapping[str, Mapping[str, frozenset[str]]] = {
     "2.5.0": _DTYPES,
     "2.3.2": {**_DTYPES, "w16a16i": _EVERYWHERE},
+    "2.3.0": _OLD_DTYPES,
+    "2.2.0": {dtype: _OLD_DTYPES[dtype] for dtype in _OLD_DTYPES if dtype != "w4a16"},
 }
 ALL_DTYPES = ("w8a8", "w8a16", "w16a16i_dfp", "w16a16i", "w4a16", FLOAT_DTYPE, PREQUANTIZED)
 
-# algorithm -> dtypes, the same in both versions
+# algorithm -> dtypes; where a version has both, it takes both
 _QUANTIZED = frozenset(("w8a8", "w8a16", "w16a16i", "w16a16i_dfp", "w4a16"))
 ALGORITHMS: Mapping[str, frozenset[str]] = {
     "normal": _QUANTIZED,
@@ -87,12 +99,15 @@ ALGORITHMS: Mapping[str, frozenset[str]] = {
     "gdq": frozenset(("w8a16", "w4a16")),
 }
 
-# method -> dtypes, the same in both versions
+# method -> dtypes, in the same way
 METHODS: Mapping[str, frozenset[str]] = {
     "channel": _QUANTIZED,
     "layer": _QUANTIZED,
     **{f"group{n}": frozenset(("w4a16",)) for n in range(32, 257, 32)},
 }
+LATE_VERSIONS = ("2.5.0", "2.3.2")
+# Algorithms, methods and arguments of `build` of these alone.
+LATE = frozenset((*METHODS, "gdq", "auto_hybrid")) - {"channel", "layer"}
 
 HYBRID_DTYPES = ("float16", "int16", "int8")  # values of custom_quantize_layers
 
@@ -101,7 +116,8 @@ HYBRID_DTYPES = ("float16", "int16", "int8")  # values of custom_quantize_layers
 class Option:
     """An argument of the SDK. default: the SDK's own, or None; versions: those that have it.
 
-    platforms: value -> the platforms that take it, where not all do.
+    platforms: value -> the platforms that take it, where not all do. old_platforms: those of
+    2.3.0 and 2.2.0, where they are others.
     """
 
     kind: Kind
@@ -109,6 +125,7 @@ class Option:
     doc: str
     versions: tuple[str, ...] = VERSIONS
     platforms: Mapping[Any, frozenset[str]] = field(default_factory=dict)
+    old_platforms: Mapping[Any, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,11 @@ class RuleName(Kind):
         return {"type": "string"}
 
 
+def since(version: str) -> tuple[str, ...]:
+    """This version and later ones."""
+    return VERSIONS[: VERSIONS.index(version) + 1]
+
+
 def is_calibrated(dtype: str) -> bool:
     """Whether the SDK quantizes to this dtype, and so needs calibration data."""
     return dtype not in (FLOAT_DTYPE, PREQUANTIZED)
@@ -145,7 +167,8 @@ NAME = Name()
 _TENSOR = Name("a tensor's name")
 _SHAPE = ListOf(Integer(1), at_least=1, example="[1, 3, 224, 224]")
 _SHAPES = ListOf(_SHAPE, example="[[1, 3, 96, 96]]")
-_NEW = ("2.5.0",)
+_NEW = VERSIONS[:1]
+_LATER = VERSIONS[:-1]
 _SPARSE = frozenset(("rk2118", "rk3576", "rv1103b", "rv1106b", "rv1126b"))
 
 
@@ -154,6 +177,12 @@ def _tfloat32(value: str) -> tuple[str, str] | None:
         what = "`tfloat32` passes RKNN.config, but then the compiler ends with an error"
         return what, "use float16 or bfloat16 (it says `Can not support request type: tfloat32`)"
     return None
+
+
+def takes(option: Option, version: str) -> Mapping[Any, frozenset[str]]:
+    """Value -> the platforms that take it, of one version."""
+    is_old = option.old_platforms and version not in LATE_VERSIONS
+    return option.old_platforms if is_old else option.platforms
 
 
 # Options of RKNN.config that a recipe writes under `quantize: {rknn: ...}`.
@@ -201,6 +230,7 @@ CONFIG: Mapping[str, Option] = {
         False,
         "Quantize weights only. The SDK says that it will go away: use dtype w8a16.",
         platforms={True: frozenset(("rk3562",))},
+        old_platforms={True: frozenset(("rk3562", "rk3576"))},
     ),
     "remove_reshape": Option(Flag(), False, "Remove Reshape at the network's inputs and outputs."),
     "sparse_infer": Option(
@@ -209,10 +239,13 @@ CONFIG: Mapping[str, Option] = {
     "mini_rknn": Option(Flag(), False, "Make a file for the vendor's mini runtime.", _NEW),
     "enable_flash_attention": Option(Flag(), False, "Use Flash Attention where it fits."),
     "auto_hybrid_cos_thresh": Option(
-        Number(0, 1), 0.98, "auto_hybrid: a layer below this cosine becomes float."
+        Number(0, 1), 0.98, "auto_hybrid: a layer below this cosine becomes float.", LATE_VERSIONS
     ),
     "auto_hybrid_euc_thresh": Option(
-        Nullable(Number(0)), None, "auto_hybrid: a layer above this distance becomes float."
+        Nullable(Number(0)),
+        None,
+        "auto_hybrid: a layer above this distance becomes float.",
+        LATE_VERSIONS,
     ),
     "memory_plan_strategy": Option(
         Choice(
@@ -237,20 +270,22 @@ CONFIG: Mapping[str, Option] = {
     "output_optimize": Option(Flag(), True, "Optimize the layout of outputs."),
     "set_op_attr": Option(MapOf("operator", Data()), None, "Attributes to set on operators."),
     "sram_prefer": Option(Flag(), False, "Prefer SRAM."),
-    "nbuf_prefer": Option(Flag(), False, "Prefer NBUF."),
+    "nbuf_prefer": Option(Flag(), False, "Prefer NBUF.", _LATER),
     "check_data": Option(ListOf(Data()), None, "Data to check the conversion with."),
     "stream_op": Option(
         MapOf("operator", Choice("stream operator", ("exConvStreaming",))),
         None,
         "Operators that keep state between frames.",
+        LATE_VERSIONS,
     ),
     "disable_rules": Option(
         ListOf(RuleName(), unique=True),
         None,
         "Graph rules to leave out; the log names those that fired.",
+        _LATER,
     ),
     "enable_const_share": Option(Flag(), None, "Store equal constants once.", _NEW),
-    "enable_rnn_loop": Option(Flag(), True, "Loops for recurrent layers."),
+    "enable_rnn_loop": Option(Flag(), True, "Loops for recurrent layers.", LATE_VERSIONS),
     "enable_core0_only_mode": Option(Flag(), False, "Run on core 0 only.", _NEW),
     "disable_first_conv": Option(
         Flag(), False, "Leave out the special form of the first convolution.", _NEW

@@ -142,7 +142,8 @@ def build_options(params: Mapping[str, Any], dataset: str | None) -> dict[str, A
     options: dict[str, Any] = {"do_quantization": is_quantized(params), **_batch(params)}
     if is_quantized(params):
         options["dataset"] = dataset
-        options["auto_hybrid"] = params["build"]["auto_hybrid"]
+        if params["build"]["auto_hybrid"]:  # 2.3.0 and 2.2.0 know no such argument
+            options["auto_hybrid"] = True
     return options
 
 
