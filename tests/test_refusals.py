@@ -112,6 +112,22 @@ OPEN = parsed(
     "g (float[n,3,8,8] x) => (float[n,8,8,8] y) { [conv] y = Conv<pads=[1,1,1,1]>(x, w) }",
     {"w": WEIGHTS["w"]},
 )
+NUMBERS = WEIGHTS | {"half": np.full((1, 8, 1, 1), 0.5, np.float32)}
+FIXED = parsed(
+    """g (float[1,3,8,8] x) => (float[1,8,1,1] grid, float[1,8,8,8] y, float[1,8,8,8] off) {
+      [conv] y = Conv<pads=[1,1,1,1]>(x, w)
+      [constant] grid = Identity(half)
+      [nothing] off = Mul(y, zero)
+    }""",
+    NUMBERS,
+)
+TWICE = parsed(
+    """g (float[1,3,8,8] x) => (float[1,8,8,8] y, float[1,8,8,8] z) {
+      [conv] y = Conv<pads=[1,1,1,1]>(x, w)
+      [again] z = Identity(y)
+    }""",
+    WEIGHTS,
+)
 # network -> what the refusal says, and its advice
 TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
     "an input that changes nothing": (
@@ -124,6 +140,32 @@ TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
         "the input `x` has the open shape ['n', 3, 8, 8], and the SDK compiles fixed ones",
         "inputs: {x: {shape: [...]}}",
     ),
+    "outputs that are fixed": (
+        FIXED,
+        "the SDK leaves 2 of 3 outputs out of the file: `grid` is the same whatever is fed; "
+        "`off` is the same whatever is fed",
+        "`outputs: [y]`",
+    ),
+    "an output that is another one": (
+        TWICE,
+        "the output `z` is `y` again, and the SDK can't name both (KeyError: 'y')",
+        "`outputs: [y]`",
+    ),
+}
+# What one call, which calibrates nothing, makes without a word.
+SILENT = {
+    "an input that changes nothing": (
+        DROPPED,
+        "the input has no effect on any output: `scale`; the SDK dropped it "
+        "(the file has 1 of 2 inputs)",
+        "`inputs: {scale: {value: 0}}`",
+    ),
+    "outputs that are fixed": TOLD["outputs that are fixed"],
+    "an output that is another one": (
+        TWICE,
+        "the SDK leaves 1 of 2 outputs out of the file: `y` is `z` again",
+        "`outputs: [z]`",
+    ),
 }
 
 
@@ -131,6 +173,17 @@ TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
 def test_refused_with_the_node_or_input(name: str, newest: Toolchain, tmp_path: Path) -> None:
     model, what, advice = TOLD[name]
     refused = bench(newest, model, tmp_path).quantize().refusal
+    assert refused is not None
+    assert what in refused[0]
+    assert advice in refused[1]
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_what_float16_leaves_out_of_the_file_is_told(
+    name: str, newest: Toolchain, tmp_path: Path
+) -> None:
+    model, what, advice = SILENT[name]
+    refused = bench(newest, model, tmp_path).build(quantize={"dtype": "float16"}).refusal
     assert refused is not None
     assert what in refused[0]
     assert advice in refused[1]

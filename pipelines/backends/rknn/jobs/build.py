@@ -14,12 +14,18 @@ without weights, to run beside that of a target with them.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines.backends.rknn.analysis import build_report
-from pipelines.backends.rknn.sdk import origin
+from pipelines.backends.rknn.file import compiled_graph
+from pipelines.backends.rknn.sdk import options, origin
 from pipelines.backends.rknn.sdk.api import Sdk, version
 from pipelines.backends.rknn.sdk.compile import compile_network
+from pipelines.backends.rknn.sdk.refusals.lost_ends import require_inputs, require_outputs
+from pipelines.backends.rknn.sdk.refusals.patient import patient
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.memory import settle
+from quant.graph.file import read
 from quant.report import build_json
 from quant.rknn.leaks import cleared
 
@@ -30,6 +36,8 @@ def run(job: Job) -> None:
     model = job.out / "model.rknn"
     compiled = compile_network(job)
     compiled.sdk.export(model)
+    if "model" in job.inputs:  # step 1 has looked at its own
+        _require_ends(job, model)
     found = origin.of(job, version(), compiled.config, compiled.load)
     data = cleared(model.read_bytes(), job.params["platform"])
     model.write_bytes(origin.stamped(data, found))
@@ -38,3 +46,12 @@ def run(job: Job) -> None:
     if job.params["build"]["cpp_gen_cfg"]:
         compiled.sdk.write_demo(job.out / "cpp")
     (job.out / "build.json").write_text(build_json.to_json(report))
+
+
+def _require_ends(job: Job, made: Path) -> None:
+    """Raise Refusal where the SDK left inputs or outputs out."""
+    file = compiled_graph.read(made)
+    inputs, outputs = options.end_names(job.params, job.inputs["model"])
+    who = patient(job)
+    require_inputs(inputs, file.inputs, lambda: who([]).idle_inputs())
+    require_outputs(outputs, file.outputs, lambda: read(job.inputs["model"]))

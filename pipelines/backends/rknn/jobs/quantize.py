@@ -20,16 +20,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn.sdk import options, origin
+from pipelines.backends.rknn.sdk import hybrid, options, origin
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk, version
 from pipelines.backends.rknn.sdk.refusals import log
 from pipelines.backends.rknn.sdk.refusals.left_out import tried_without
+from pipelines.backends.rknn.sdk.refusals.lost_ends import require_outputs
 from pipelines.backends.rknn.sdk.refusals.patient import patient
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.memory import keep_freed
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.samples.jobs import prepared_samples
+from quant.graph.file import read
 from quant.sha256 import sha256_of
 
 # Options that a file made by step 1 and step 2 lacks without a word (2.3.2 and 2.5.0).
@@ -41,7 +43,7 @@ def run(job: Job) -> None:
     keep_freed()
     _refuse_forgotten(job.params)
     model = options.place_model(job.params, job.inputs["model"])
-    names = options.input_names(job.params, model)
+    names, outputs = options.end_names(job.params, model)
     samples = prepared_samples.read(Path("samples"), names)
     sdk_samples.write_list(sdk_samples.for_calibration(samples, job.params), Path("dataset.txt"))
     step1 = options.step1_options(job.params)
@@ -58,6 +60,8 @@ def run(job: Job) -> None:
         calibrate,
         patient(job),
     )
+    held = [value.name for value in hybrid.load_graph(Path(FILES[0])).output]
+    require_outputs(outputs, held, lambda: read(job.inputs["model"]))
 
     folder = job.out / "quantize"
     folder.mkdir(parents=True)

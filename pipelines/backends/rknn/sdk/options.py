@@ -60,11 +60,22 @@ def _ignored(params: Mapping[str, Any], source: Path) -> list[str]:
 
 def input_names(params: Mapping[str, Any], model: Path) -> list[str]:
     """The inputs in the order in which the SDK takes them. Raises Fault on what is no ONNX."""
-    if params["rknn"].get("inputs"):
-        return list(params["rknn"]["inputs"])
+    return end_names(params, model)[0]
+
+
+def end_names(params: Mapping[str, Any], model: Path) -> tuple[list[str], list[str]]:
+    """Inputs and outputs as the compiled network should have them.
+
+    Outputs are empty where the format is not read here. Raises Fault on what is no ONNX.
+    """
+    inputs, outputs = (list(params["rknn"].get(key) or ()) for key in ("inputs", "outputs"))
     if params["source_kind"] != "onnx":
-        return list(params["inputs"])
-    return list(input_types(parse(model, model.name)))
+        return inputs or list(params["inputs"]), []
+    if not (inputs and outputs):
+        network = parse(model, model.name)
+        inputs = inputs or list(input_types(network))
+        outputs = outputs or [value.name for value in network.graph.output]
+    return inputs, outputs
 
 
 def config_options(params: Mapping[str, Any], names: Sequence[str], source: Path) -> dict[str, Any]:

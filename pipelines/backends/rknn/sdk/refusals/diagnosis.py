@@ -14,6 +14,7 @@ from typing import Any
 from pipelines.backends.rknn.file.provenance import Provenance
 from pipelines.backends.rknn.recipe_line import recipe_line
 from pipelines.backends.rknn.sdk.refusals import log
+from pipelines.backends.rknn.sdk.refusals.lost_ends import without_effect
 from pipelines.backends.rknn.sdk.refusals.refusal import BrokenRule, SdkRefusal, broken_rule
 from pipelines.run.jobs.refusal import Refusal
 from quant.report.source_network import Node, SourceNetwork
@@ -134,19 +135,7 @@ def _input_count(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
     match = _INPUTS.search(refusal.sentence)
     if match is None:
         return None
-    idle = [f"`{name}`" for name in patient.idle_inputs()]
-    if not idle:
-        return Refusal(
-            refusal.what,
-            "the SDK dropped inputs that change nothing: take them out of the network",
-        )
-    has = "input has" if len(idle) == 1 else "inputs have"
-    return Refusal(
-        f"the {has} no effect on any output: {', '.join(idle)}; the SDK dropped "
-        f"{'it' if len(idle) == 1 else 'them'} ({refusal.sentence})",
-        "make it a constant, and leave it out of the data: "
-        f"`inputs: {{{idle[0].strip('`')}: {{value: 0}}}}`",
-    )
+    return without_effect(patient.idle_inputs(), refusal.sentence)
 
 
 _SHAPE = re.compile(r"input shape (\[.*?\]) of '(.+?)' is not support")
@@ -190,7 +179,26 @@ def _named(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
     return None
 
 
-_CAUSES = (_rule, _register, _input_count, _dynamic, _operator, _named)
+def _twin(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
+    """An output that another one is again: `y` and `Identity(y)`."""
+    outputs = patient.network.outputs
+    for name in re.findall(r"KeyError: '(.+?)'", refusal.sentence):
+        twins = [
+            node.outputs[0]
+            for node in (patient.network.readers(name) if name in outputs else ())
+            if node.op == "Identity" and node.outputs[0] in outputs
+        ]
+        if twins:
+            kept = ", ".join(one for one in outputs if one not in twins)
+            return Refusal(
+                f"the output `{twins[0]}` is `{name}` again, and the SDK can't name both "
+                f"({refusal.sentence})",
+                f"keep one of them: `outputs: [{kept}]`; a torch network returns it once",
+            )
+    return None
+
+
+_CAUSES = (_rule, _register, _input_count, _dynamic, _twin, _operator, _named)
 
 
 def names_of(rules: Sequence[Mapping[str, Any]], compiled: Iterable[str]) -> SourceNetwork:
