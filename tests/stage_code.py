@@ -36,7 +36,7 @@ from pipelines.recipe.define import model
 from pipelines.record.step import Step
 from pipelines.stages.stage import plain
 from tests.conftest import ROOT
-from tests.test_floors import MODULES, imports
+from tests.test_floors import MODULES, look
 
 NOTED = ROOT / "tests" / "data" / "stage_code.json"
 VERSIONS = ROOT / "pipelines" / "stages" / "versions.yaml"
@@ -124,7 +124,7 @@ _BY_NAME: Mapping[str, str] = {
 @cache
 def _imported(module: str) -> list[str]:
     files = {*ROOT.glob(_BY_NAME[module])} if module in _BY_NAME else set()
-    return [*imports(MODULES[module]), *(name for name in MODULES if MODULES[name] in files)]
+    return [*look(MODULES[module]).imports, *(name for name in MODULES if MODULES[name] in files)]
 
 
 def digest(name: str) -> str:

@@ -8,6 +8,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -51,15 +52,27 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield ".".join(parts).removesuffix(".__init__"), file
 
 
+class Looked(NamedTuple):
+    """imports: every name. is_code: more than a docstring. words: every text in quotes."""
+
+    imports: list[str]
+    is_code: bool
+    words: set[str]
+
+
 @cache
-def imports(file: Path) -> list[str]:
-    found = []
-    for node in ast.walk(ast.parse(file.read_text())):
+def look(file: Path) -> Looked:
+    """Parsed once, when a test asks: every worker collects the tests."""
+    tree = ast.parse(file.read_text())
+    names, words = list[str](), set[str]()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words.add(node.value)
+    return Looked(names, bool(tree.body[1:]), words)
 
 
 def folder(module: str) -> str:
@@ -79,19 +92,16 @@ def is_inside(module: str) -> bool:
 MODULES = dict(modules())
 
 
-def ours(module: str) -> Iterator[str]:
+@cache
+def ours(module: str) -> frozenset[str]:
     """Our own modules that one imports; a folder's __init__.py only where it holds code."""
-    for name in imports(MODULES[module]):
-        if name in MODULES and name != module and ast.parse(MODULES[name].read_text()).body[1:]:
-            yield name
-
-
-IMPORTS = {module: {*ours(module)} for module in MODULES}
+    names = {name for name in look(MODULES[module]).imports if name in MODULES and name != module}
+    return frozenset(name for name in names if look(MODULES[name]).is_code)
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"dodo", "pipelines"}))
 def test_imports_go_down(module: str) -> None:
-    for name in IMPORTS[module]:
+    for name in ours(module):
         assert floor(name) <= floor(module), f"{module} imports {name}, which is above it"
         if is_inside(module):
             assert is_inside(name) or name.startswith(LENT), name
@@ -100,8 +110,8 @@ def test_imports_go_down(module: str) -> None:
 def test_no_two_folders_import_each_other() -> None:
     """Nor do three in a ring."""
     folders: dict[str, set[str]] = {folder(module): set() for module in MODULES}
-    for module, names in IMPORTS.items():
-        folders[folder(module)] |= {folder(name) for name in names} - {folder(module)}
+    for module in MODULES:
+        folders[folder(module)] |= {folder(name) for name in ours(module)} - {folder(module)}
     try:
         TopologicalSorter(folders).prepare()
     except CycleError as ring:
@@ -109,7 +119,7 @@ def test_no_two_folders_import_each_other() -> None:
             f"{module} imports {name}"
             for above, below in pairwise(ring.args[1])
             for module in MODULES
-            for name in IMPORTS[module]
+            for name in ours(module)
             if {folder(module), folder(name)} == {above, below}
         ]
         pytest.fail("\n".join(found))
@@ -139,7 +149,7 @@ def test_each_big_package_is_known_in_one_place(package: str, allowed: set[str])
     users = {
         module
         for module, file in MODULES.items()
-        if any(name.split(".")[0] == package for name in imports(file))
+        if any(name.split(".")[0] == package for name in look(file).imports)
     }
     assert all(any(user.startswith(name) for name in allowed) for user in users), users
 
@@ -166,12 +176,8 @@ BY_NAME = {
 def names_a_backend(module: str) -> set[str]:
     """The backends that a module names, in a word of its own or in an import."""
     backends = {file.parent.name for file in ROOT.glob("pipelines/backends/*/backend.py")}
-    words = {
-        node.value
-        for node in ast.walk(ast.parse(MODULES[module].read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    words |= {word for name in imports(MODULES[module]) for word in _backend_of(name)}
+    found = look(MODULES[module])
+    words = found.words | {word for name in found.imports for word in _backend_of(name)}
     return {
         name for name in backends & words if not module.startswith(f"pipelines.backends.{name}")
     }
