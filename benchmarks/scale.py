@@ -65,7 +65,10 @@ class Cost:
 Step = tuple[str, list[str], list[str]]  # name, dependencies and outputs: files only
 
 
-def once(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]) -> Cost:
+def once(
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], code: int = 0
+) -> Cost:
+    """code: what it must end with."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile() as told:
         began = time.perf_counter()
@@ -79,7 +82,7 @@ def once(command: Sequence[str | Path], folder: Path, environment: Mapping[str, 
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
+        if process.returncode != code:
             told.seek(0)
             sys.exit(f"{command} failed:\n{told.read()[-3000:].decode()}")
     return Cost(wall, used.ru_utime + used.ru_stime)
@@ -103,12 +106,13 @@ def median(
     folder: Path,
     environment: Mapping[str, str] | None = None,
     before: Callable[[], object] = lambda: None,
+    code: int = 0,
 ) -> Cost:
     costs = []
     for _ in range(runs):
         before()
         time.sleep(0.05)  # a seal trusts no file younger than a tick of the clock
-        costs.append(once(command, folder, environment or {}))
+        costs.append(once(command, folder, environment or {}, code))
     return Cost(
         statistics.median(cost.wall for cost in costs), statistics.median(c.cpu for c in costs)
     )
@@ -195,10 +199,23 @@ def measure_npumake(root: Path, count: int, runs: int) -> dict[str, Cost]:
 
     return {
         "./doit, nothing to do": median(runs, doit, root),
+        "./doit beside a failing gate": beside_a_failing_gate(root, runs),
         "./doit without the seal": median(runs, doit, root, before=unseal),
         "./doit, all read": median(min(runs, 3), doit, root, {seal.OFF: "1"}),
         "./doit, one change": median(runs, doit, root, before=lambda: append(source)),
     }
+
+
+def beside_a_failing_gate(root: Path, runs: int) -> Cost:
+    """Nothing to do but to tell of one model's gate again."""
+    recipe, doit = root / "models" / "m0000" / "recipe.yaml", [sys.executable, "doit"]
+    text = recipe.read_text()
+    recipe.write_text(f"{text}gates: {{min_cosine: 1}}\n")
+    once(doit, root, {}, code=1)
+    cost = median(runs, doit, root, code=1)
+    recipe.write_text(text)
+    once(doit, root, {})
+    return cost
 
 
 def measure_plain(root: Path, count: int, runs: int) -> dict[str, Cost]:

@@ -58,6 +58,7 @@ def make(root: Path, count: int) -> int:
         "width": None,
         "environment": seal.environment(),
         "report": "",
+        "failures": [],
         "folders": {},
         "paths": paths,
         "absent": absent,

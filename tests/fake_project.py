@@ -38,6 +38,10 @@ METRICS = dict(samples=2, worst_cosine=0.999, worst_layer="fc", worst_single_cos
     accuracy=None,
     bytes=dict(onnx=2000, rknn=1000), size_ratio=0.5, outputs=dict(), worst_output_cosine=0.999,
     worst_cosine_output="y", worst_output_error=0.005, worst_error_output="y")
+LAYERS = dict(backend="rknn", toolkit="2.5.0", platform="rk3588", samples=2, layers=[],
+    findings=[], causes=[])
+BYTES = dict(file_bytes=1000, source_bytes=2000, weight_bits=8, is_integer=True,
+    kinds=dict(payload=1000), unexplained=0, nodes=[])
 
 def note(what):
     if LOG and OUTPUTS:
@@ -57,6 +61,10 @@ def run(job):
         made = hashlib.shake_128(digest.digest() + name.encode()).digest(SIZE)
         if name.endswith("metrics.json"):
             made = json.dumps(dict(METRICS, digest=digest.hexdigest())).encode()
+        elif name.endswith("layers.json"):
+            made = json.dumps(dict(LAYERS, digest=digest.hexdigest())).encode()
+        elif name.endswith("bytes.json"):
+            made = json.dumps(dict(BYTES, container=digest.hexdigest())).encode()
         elif name.endswith((".json", ".csv", ".txt")):
             made = json.dumps(dict(digest=digest.hexdigest(), findings=[])).encode()
         with place.open("wb", buffering=0) as file:

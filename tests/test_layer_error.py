@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from quant.fault import Fault
 from quant.report.layer_error import (
     Distance,
     Error,
@@ -104,7 +105,7 @@ def test_json_has_null_for_what_is_not_finite() -> None:
 def test_a_file_that_lacks_a_key_is_refused() -> None:
     data = json.loads(to_json(REPORT))
     del data["layers"][0]["entire"]["finite"]
-    with pytest.raises(KeyError, match="finite"):
+    with pytest.raises(Fault, match=r"layers.json lacks `finite`: an older npumake wrote it"):
         from_json(json.dumps(data))
 
 

@@ -129,6 +129,16 @@ def ledger_of(data: bytes) -> dict[str, Any]:
     return dict(json.loads(bytes_report.to_json(found)))
 
 
+def test_a_file_of_another_form_is_refused() -> None:
+    data = bytes_report.to_json(
+        rknn_ledger.make(rknn_file.parse(file_bytes(), "m"), NETWORK, BUILD)
+    )
+    assert bytes_report.to_json(bytes_report.from_json(data)) == data
+    for changed in ('{"container": "x"}', data.replace('"container"', '"vessel"')):
+        with pytest.raises(Fault, match="another npumake wrote it"):
+            bytes_report.from_json(changed)
+
+
 def test_every_byte_of_a_small_file() -> None:
     data = file_bytes()
     found = ledger_of(data)

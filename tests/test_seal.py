@@ -85,12 +85,14 @@ def require_same(root: Path, other: Path, *arguments: str) -> None:
         assert outcome(run(root, *arguments)) == outcome(slow.result())
 
 
-def outcome(ran: Ran) -> tuple[int, str, dict[str, str]]:
-    """All that must be the same; the time that a step took need not be."""
+def outcome(ran: Ran) -> tuple[int, str, dict[str, str], list[str]]:
+    """All that must be the same; the time that a step took need not be, nor the order in which
+    steps are told to be ignored."""
     return (
         ran.code,
         re.sub(r"\d+\.\d s$", "", ran.out, flags=re.M) if ran.steps else ran.out,
         ran.steps,
+        [] if ran.steps else sorted(ran.err.splitlines()),
     )
 
 
@@ -445,6 +447,38 @@ def test_others_are_spared_beside_a_model_that_fails(root: Path, file: str, text
     write("models/m0001/net.onnx", "other")(root)
     assert spared(root) == []
     assert set(run(root).steps) >= {f"m0001:{stage}" for stage in STAGES}
+
+
+@pytest.mark.parametrize("names", [[], ["m0000"], ["m0000", "m0001"]])
+def test_a_failing_gate_is_sealed_and_fails_each_time(names: list[str], root: Path) -> None:
+    """It is told as a run tells it, without one; what changes it or mends it is noticed."""
+    CHANGES["failing gate"](root)
+    time.sleep(0.05)
+    first = run(root, *names)
+    assert (first.code, first.steps) == (1, {})
+    assert "below min_cosine 1" in first.err
+    assert is_sealed(root, *names)
+    assert run(root, *names) == first == run(root, *names, is_sealing=False)
+    edit(f"{M}/recipe.yaml", "min_cosine: 1", "min_cosine: 0.9999")(root)
+    other = run(root, *names)
+    assert (other.code, "below min_cosine 0.9999" in other.err) == (1, True)
+    time.sleep(0.05)
+    edit(f"{M}/recipe.yaml", "min_cosine: 0.9999", "min_cosine: 0.5")(root)
+    for _ in range(2):
+        assert run(root, *names) == Ran(0, first.out, "")
+    assert is_sealed(root, *names)
+
+
+def test_what_fails_a_gate_as_it_is_built_is_sealed_too(root: Path) -> None:
+    append(f"{M}/recipe.yaml", "gates: {min_cosine: 1}\n")(root)
+    write(f"{M}/net.onnx", "other")(root)
+    time.sleep(0.05)
+    built = run(root)
+    assert (built.code, len(built.steps)) == (1, len(STAGES))
+    assert is_sealed(root)
+    again = run(root)
+    assert (again.code, again.steps, again.err in built.err) == (1, {}, True)
+    assert again == run(root, is_sealing=False)
 
 
 def test_a_model_whose_input_another_will_make_is_not_spared(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pipelines.files.terminal import data_width
 BEGAN_NS = time.time_ns()  # this module is the first that a run imports
 RACY_NS = 20_000_000  # a file changed twice within a tick of the clock (10 ms) keeps its times
 COARSE_NS = 2_020_000_000  # where a file system's clock ticks in seconds (FAT: two)
-FORM = 5
+FORM = 6
 # Variables that say where DVC's own configuration is, and with it the cache.
 VARIABLES = ("HOME", "XDG_CONFIG_HOME", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
 OFF = "NPUMAKE_NO_SEAL"  # environment variable: any value turns seals off
@@ -33,21 +33,33 @@ _pack = struct.Struct("<3q2Q").pack
 
 
 def tell_if_whole(root: str, arguments: Sequence[str]) -> None:
-    """Print the report and end the process, if a seal says that this is all there is to do."""
-    report = check(root, arguments)
-    if report is None:
+    """Say what a run would and end the process, if a seal holds that this is all there is to do."""
+    held = _held(root, arguments)
+    if held is None:
         return
+    report, complaints = held
     try:
         sys.stdout.write(report)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(141) from None
-    raise SystemExit(0)
+    if complaints:
+        from pipelines.files import console  # takes a third of all the rest
+
+        for line in complaints:
+            console.say(line, "red")
+    raise SystemExit(1 if complaints else 0)
 
 
 def check(root: str, arguments: Sequence[str]) -> str | None:
-    """What a run would print, or None where only a run can tell."""
+    """What a run would print on stdout, or None where only a run can tell."""
+    held = _held(root, arguments)
+    return None if held is None else held[0]
+
+
+def _held(root: str, arguments: Sequence[str]) -> tuple[str, list[str]] | None:
+    """What a run would print, and the gates that it would say to fail."""
     if os.environ.get(OFF):
         return None
     try:
@@ -69,7 +81,7 @@ def check(root: str, arguments: Sequence[str]) -> str | None:
             SEEN.update(zip(paths, stamps, strict=True))
             return None
         is_same = missing(root, seal["absent"]) == seal["absent"]
-        return str(seal["report"]) if is_same else None
+        return (str(seal["report"]), [*map(str, seal["failures"])]) if is_same else None
     except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
         return None
 

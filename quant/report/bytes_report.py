@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quant.fault import Fault
+
 Row = Mapping[str, Any]
 
 
@@ -54,10 +56,14 @@ def to_json(report: BytesReport) -> str:
 
 
 def from_json(text: str) -> BytesReport:
-    """What `to_json` wrote. Raises TypeError on a file that lacks something or has more."""
-    return BytesReport(**json.loads(text))
+    """What `to_json` wrote. Raises Fault on a file that lacks something or has more."""
+    data = json.loads(text)
+    try:
+        return BytesReport(**data)
+    except TypeError:
+        raise Fault("bytes.json is none: another npumake wrote it", "build it again") from None
 
 
 def read(path: Path) -> BytesReport:
-    """Of a file. Raises TypeError, OSError."""
+    """Of a file. Raises Fault, OSError."""
     return from_json(path.read_text(encoding="utf-8"))

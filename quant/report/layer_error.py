@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quant.fault import Fault
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -201,21 +203,26 @@ def _plain_error(error: Error | None) -> dict[str, Any] | None:
 
 
 def from_json(text: str) -> LayerReport:
-    """What `to_json` wrote. Raises KeyError on a file that lacks something."""
+    """What `to_json` wrote. Raises Fault on a file that lacks something: of an older build."""
     data = json.loads(text)
-    return LayerReport(
-        backend=data["backend"],
-        toolkit=data["toolkit"],
-        platform=data["platform"],
-        samples=data["samples"],
-        rows=tuple(_row(row) for row in data["layers"]),
-        findings=tuple(data["findings"]),
-        causes=tuple(data["causes"]),
-    )
+    try:
+        return LayerReport(
+            backend=data["backend"],
+            toolkit=data["toolkit"],
+            platform=data["platform"],
+            samples=data["samples"],
+            rows=tuple(_row(row) for row in data["layers"]),
+            findings=tuple(data["findings"]),
+            causes=tuple(data["causes"]),
+        )
+    except KeyError as error:
+        (key,) = error.args
+        told = f"layers.json lacks `{key}`: an older npumake wrote it"
+        raise Fault(told, "build it again") from None
 
 
 def read(path: Path) -> LayerReport:
-    """Of a file. Raises KeyError, OSError."""
+    """Of a file. Raises Fault, OSError."""
     return from_json(path.read_text(encoding="utf-8"))
 
 

@@ -151,11 +151,8 @@ class StepReporter:
     def _hold(self, run: Run, told: dict[str, Told], failing: set[str]) -> None:
         """Seal a run that has left nothing to do; else note the models that have nothing to do."""
         steps = run.selected
-        if (
-            self._is_clean
-            and not (self.project.broken or failing)
-            and self._invocation.done.keys() >= {*steps}
-        ):
+        is_done = self._is_clean and self._invocation.done.keys() >= {*steps}
+        if is_done and not self.project.broken:
             idle = _idle(steps)
             if rows.is_whole(self.project, idle):  # else a later run may tell more
                 told = told if run.done == idle.done else rows.tell(self.project, idle)
@@ -165,8 +162,10 @@ class StepReporter:
                     steps,
                     told,
                     rows.lines(told | _spared(self.project)),
+                    [line for _, line in gates.failures(self.project, idle)] if failing else [],
                 )
-            return
+            if not failing:
+                return
         left = failing | {
             self.project.plan.steps[name].model
             for name in steps

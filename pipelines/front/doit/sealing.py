@@ -39,11 +39,13 @@ def write(
     selected: Sequence[str],
     told: Mapping[str, Told],
     lines: list[str],
+    failures: Sequence[str] = (),
 ) -> None:
     """Seal a run whose selected steps are all up to date now.
 
     told, lines: what the same run would say of the models that are not spared, and print of all,
-    if nothing had to be done.
+    if nothing had to be done. failures: what it would say of gates; then `remember` is for the
+    models that pass theirs.
     """
     names = seal.names_among(arguments)
     if os.environ.get(seal.OFF) or names is None:
@@ -56,8 +58,8 @@ def write(
     if memory is None:
         return
     folders = _folders(project)
-    _write_seal(project, arguments, lines, memory, folders)
-    if names in _ALL:
+    _write_seal(project, arguments, lines, failures, memory, folders)
+    if names in _ALL and not failures:
         whole.write(project.root, _told(project, memory, told), folders, project.spared)
 
 
@@ -97,6 +99,7 @@ def _write_seal(
     project: Project,
     arguments: Sequence[str],
     lines: list[str],
+    failures: Sequence[str],
     memory: Memory,
     folders: Mapping[str, list[str]],
 ) -> None:
@@ -110,6 +113,7 @@ def _write_seal(
         "width": data_width(),
         "environment": seal.environment(),
         "report": "".join(f"{line}\n" for line in lines),
+        "failures": list(failures),
         "folders": folders,
         "paths": paths,
         "absent": absent,
