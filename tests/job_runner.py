@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.run.jobs.decode import decoded, params_type
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.run.toolchain.toolchain import load
@@ -35,7 +36,7 @@ def source(kind: str, file: str, **given: Any) -> dict[str, Any]:
 
 def recipe_input(shape: list[int] | None = None, dtype: str = "float32", **given: Any) -> Any:
     """A recipe's Input as JSON data."""
-    return {"shape": shape, "dtype": dtype, "mean": None, "std": None, **given}
+    return {"shape": shape, "dtype": dtype, **given}
 
 
 # As pipelines.run.worker sets it, but for the seed of hashes: nothing may depend on it.
@@ -97,7 +98,9 @@ def run_here(work: Work, module: str, params: Mapping[str, Any]) -> Told:
     os.chdir(work.folder)
     try:
         inputs = {name: Path(path) for name, path in work.inputs.items()}
-        import_module(module).run(Job(params, inputs, Path("out")))
+        work_of = import_module(module).run
+        given = decoded(params_type(work_of), json.loads(json.dumps(params)))
+        work_of(Job(given, inputs, Path("out"), Path()))
     except (Refusal, Fault) as error:
         return Told(error.what, error.advice)
     finally:

@@ -15,7 +15,7 @@ keras = tf.keras
 layers = tf.keras.layers
 
 
-def run(job: Job) -> None:
+def run(job: Job[None]) -> None:
     keras.utils.set_random_seed(3)
     two = two_inputs()
     two.save(str(job.out / "two.keras"))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from pipelines.run.jobs.job import Job
 
 
-def run(job: Job) -> None:
+def run(job: Job[None]) -> None:
     model = tf.keras.models.load_model(str(job.inputs["model.keras"]), compile=False)
     random = np.random.default_rng(0)
     image, extra = random.random((1, 16, 16, 3), np.float32), random.random((1, 4), np.float32)

@@ -27,6 +27,7 @@ from pipelines.doctor.accuracy import Bench, try_all
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Foretold, Result
 from quant.report.target_metrics import Metrics
+from quant.samples.input import Input
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
 from tests.small_models import npy
@@ -51,7 +52,7 @@ FINE = Metrics(
     size_ratio=2,
 )
 HURT = replace(FINE, worst_output_cosine=0.5)
-PIXELS = {"x": {"mean": [127.5], "std": [127.5]}}
+PIXELS = {"x": Input(mean=(127.5,), std=(127.5,))}
 
 
 def said(**given: Any) -> dict[str, bool]:
@@ -137,7 +138,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
     "no mean": ({**data(-1, 1), "inputs": {}}, {}),
     "16 bits": (data(0, 65535), {"normalized_already": False, "deep_pictures": True}),
     "no picture": (data(-9, 900), {"normalized_already": False}),
-    "16 bits and their mean": ({**data(0, 65535), "inputs": {"x": {"mean": [32767]}}}, {
+    "16 bits and their mean": ({**data(0, 65535), "inputs": {"x": Input(mean=(32767,))}}, {
         "normalized_already": False
     }),
     "a black sample": (data(0, 255, constant=[1]), {"normalized_already": False} | {

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
 from tests.conftest import ROOT
-from tests.small_models import model_bytes
+from tests.small_models import model_bytes, npy
 from tests.workspace import Workspace
 
 ADDITIONS = Path(__file__).parent / "additions"
@@ -66,8 +67,25 @@ def key(root: Path) -> None:
     insert(
         root,
         "pipelines/stages/simplify/jobs/simplify.py",
-        '    told = job.params["simplify"]\n',
-        '    print("laps:", job.params["simplify"]["laps"])\n',
+        "    told = job.params.simplify\n",
+        '    print("laps:", job.params.simplify.laps)\n',
+    )
+
+
+def key_of_a_backend(root: Path) -> None:
+    own = "pipelines/backends/qdq"
+    insert(root, f"{own}/recipe/options.py", "    activation_type: str =", "    rounds: int = 0\n")
+    insert(
+        root,
+        f"{own}/recipe/keys.py",
+        '    "activation_type": Key(\n',
+        '    "rounds": Key(Integer(0), "qdq: said in the log."),\n',
+    )
+    insert(
+        root,
+        f"{own}/jobs/build.py",
+        "    options = Options(**told)\n",
+        '    print("rounds:", job.params.options.rounds)\n',
     )
 
 
@@ -87,8 +105,16 @@ NEW: dict[str, tuple[Callable[[Path], None], int]] = {
     "rewrite of a recipe": (rewrite, 1),
     "finding": (finding, 1),
     "key of every backend": (key, 3),
+    "key of one backend": (key_of_a_backend, 3),
     "subcommand": (subcommand, 2),
     "backend": (backend, 2),
+}
+
+
+# "its use" is where the key is read.
+USES = {
+    "key of every backend": ["pipelines/stages/simplify/jobs/simplify.py"],
+    "key of one backend": ["pipelines/backends/qdq/jobs/build.py"],
 }
 
 
@@ -143,8 +169,7 @@ def test_the_page_names_every_file_that_an_addition_touches(row: str, copy: Copy
     files, patterns = copy[1][row], rows()[row]
     assert files and len(files) <= NEW[row][1]
     uses = [file for file in files if not is_named(file, patterns)]
-    # "its use" is where the key is read.
-    assert uses == (["pipelines/stages/simplify/jobs/simplify.py"] if "key" in row else [])
+    assert uses == USES.get(row, [])
 
 
 def run(copy: Copy, code: str) -> str:
@@ -178,7 +203,7 @@ def test_the_command_is_told_of_and_runs(copy: Copy) -> None:
 
 @pytest.mark.toolchain
 def test_the_rest_builds_a_model(copy: Copy) -> None:
-    """With the new backend, the new rewrite and the new key."""
+    """With the new backend, the new rewrite and the new keys."""
     workspace = copy[0]
     nodes = [
         helper.make_node("Neg", ["x"], ["a"], "first"),
@@ -189,14 +214,25 @@ def test_the_rest_builds_a_model(copy: Copy) -> None:
         "source": {"onnx": "net.onnx"},
         "inputs": {"x": {"shape": [1, 4]}},
         "simplify": {"tool": "none", "rewrite": ["cancel_negation"], "laps": 3},
-        "targets": {"copy": {"backend": "plain_copy"}},
+        "quantize": {"calibration": {"npy": "x.npy"}},
+        "targets": {
+            "copy": {"backend": "plain_copy"},
+            "int8": {"backend": "qdq", "rounds": 5},
+        },
     }
-    workspace.add("m", recipe, net__onnx=model_bytes(nodes, {}, {"x": [1, 4]}, {"y": [1, 4]}))
+    workspace.add(
+        "m",
+        recipe,
+        net__onnx=model_bytes(nodes, {}, {"x": [1, 4]}, {"y": [1, 4]}),
+        x__npy=npy(np.ones((1, 4), np.float32)),
+    )
     ran = workspace.doit("m")
     assert ran.code == 0, ran.err
-    assert ran.steps == {"m:export": "ran", "m:simplify": "ran", "m:build@copy": "ran"}
+    own = (f"m:{stage}@int8" for stage in ("quantize", "build", "analyze"))
+    assert ran.steps == dict.fromkeys(("m:export", "m:simplify", "m:build@copy", *own), "ran")
     made = onnx.load(workspace.built("m", "copy/m_copy.onnx"))
     assert [node.op_type for node in made.graph.node if node.op_type != "Identity"] == ["Relu"]
     assert "laps: 3" in (workspace.root / ".npumake/logs/m/simplify.log").read_text()
+    assert "rounds: 5" in (workspace.root / ".npumake/logs/m/build-int8.log").read_text()
     again = workspace.doit("m")
     assert (again.code, again.steps) == (0, {})

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.recipe.define.model import Evaluate
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs.accuracy import Network
 from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.samples.jobs.params import DataParams
 from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
 from quant.samples.label_files import FIRST
 from tests.small_models import SHAPE, conv_net, recipe, samples
@@ -47,8 +49,8 @@ def found(folder: Path, function: str) -> dict[str, Any]:
     (place / "measure.py").write_text(MEASURE)
     labels: Any = {FIRST: LABELS}
     labelled = LabelledSamples(("x",), (np.zeros((2, 1), np.float32),), labels)
-    given = {"evaluate": {"metric": f"measure.py:{function}"}}
-    job = Job(given, {"model/measure.py": place / "measure.py"}, folder / "out")
+    given = DataParams(evaluate=Evaluate("x.npy", "y.npy", f"measure.py:{function}"))
+    job = Job(given, {"model/measure.py": place / "measure.py"}, folder / "out", folder)
     networks: dict[str, Network] = {"float": constant(0.5), "simulator": constant(0.0)}
     return evaluation(job, labelled, networks)["evaluation"]  # type: ignore[no-any-return]
 

@@ -489,7 +489,11 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 def test_the_checker_holds_what_another_exporter_made_against_the_recipe(tmp_path: Path) -> None:
     work = Work.lay_out(tmp_path / "work", {})
-    params: dict[str, Any] = {"inputs": FOUR, "outputs": ["z", "y"]}
+    params: dict[str, Any] = {
+        "source": source("keras", "net.keras"),
+        "inputs": FOUR,
+        "outputs": ["z", "y"],
+    }
     onnx.save(parsed(TWO), work.out / "model.onnx")
     told = run_here(work, CHECK, params)
     assert told.what == "the recipe names the outputs z, y; the model has y, z"

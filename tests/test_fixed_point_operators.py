@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.backends.fixed_point.jobs.files import Files, prove
 from pipelines.backends.fixed_point.jobs.prepared import Prepared
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from quant.execution.run import FloatRun
 from quant.fault import Fault
 from quant.fixed_point.calibration.ranges import data_free_samples
@@ -220,7 +221,7 @@ REFUSED: Mapping[str, tuple[str, Arrays, int, str]] = {
 def files(
     model: onnx.ModelProto, samples: list[dict[str, Array]], unsupported: str = "refuse"
 ) -> Files:
-    chosen = {"shifts": "calibrated", "equalize": True, "weight_rounding": "auto"}
+    chosen = FixedPoint(16)
     prepared = Prepared.of(model, chosen, samples)
     return Files.of(prepared, Options(16, unsupported=unsupported), "m")
 
@@ -324,7 +325,7 @@ def test_errors_of_layers_called_as_anothers_integers(outputs: str) -> None:
         "g (float[1,8] x) => (float[1,8] " + outputs + ") { a=Relu(x) a_q=Neg(a) y=Add(a,a_q) }"
     )
     samples = [*data_free_samples(model, 8)]
-    chosen = {"shifts": "calibrated", "equalize": True, "weight_rounding": "auto"}
+    chosen = FixedPoint(16)
     prepared = Prepared.of(model, chosen, samples)
     rows = layer_errors(prepared.model, prepared.lowered(Options(16)), samples)
     assert [row.tensor for row in rows] == ["a", "a_q", "y"]

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.backends.fixed_point.jobs.prepared import Prepared
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from quant.execution.run import FloatRun
 from quant.fixed_point.calibration.ranges import observe
 from quant.fixed_point.calibration.taps import Taps, TapSums
@@ -310,7 +311,7 @@ def test_a_tensor_whose_channels_are_two_axes(rounding: str) -> None:
         {"x": (random.standard_normal((1, 4, 4, 4)) * 0.3 + mean).astype(np.float32)}
         for _ in range(32)
     ]
-    chosen = {"shifts": "calibrated", "equalize": True, "weight_rounding": rounding}
+    chosen = FixedPoint(8, weight_rounding=rounding)
     network = Prepared.of(model, chosen, samples).lowered(Options(8))
     run = FloatRun(model)
     for sample in samples[:4]:

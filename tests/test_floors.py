@@ -41,6 +41,9 @@ LENT = (
     "quant",
     "pipelines.files.engine",
     "pipelines.files.where",
+    "pipelines.recipe.define.model",  # plain data, which jobs are told
+    "pipelines.backends.fixed_point.recipe.options",
+    "pipelines.backends.qdq.recipe.options",
     "pipelines.backends.rknn",
 )
 

@@ -11,6 +11,7 @@ import pytest
 from quant.conversion.normalized_inputs import ignored, normalized
 from quant.execution.run import FloatRun
 from quant.fault import Fault
+from quant.samples.input import Input
 from quant.samples.normalize import normalize
 from tests.graph_builder import parsed
 
@@ -31,7 +32,7 @@ g (float[1,4] x, float[1,4] other) => (float[1,4] y) { s = Add(x, other) y = Mul
 )
 def test_the_same_outputs_bit_for_bit(told: dict[str, Any]) -> None:
     before = parsed(NETWORK)
-    after = normalized(before, ["x"], {"x": told})
+    after = normalized(before, ["x"], {"x": Input(**told)})
     onnx.checker.check_model(after, full_check=True)
     feeds = {n: (RANDOM.normal(0, 100, (1, 4))).astype(np.float32) for n in ("x", "other")}
     given = {**feeds, "x": normalize(feeds["x"], told["mean"], told["std"])}
@@ -40,11 +41,13 @@ def test_the_same_outputs_bit_for_bit(told: dict[str, Any]) -> None:
 
 
 def test_which_inputs() -> None:
-    told = {"flat": {"mean": [1.0]}, "picture": {"mean": [1.0]}, "plain": {}}
+    told = {"flat": Input(mean=(1.0,)), "picture": Input(mean=(1.0,)), "plain": Input()}
     shapes = {"picture": (1, 3, 8, 8), "flat": (1, 4), "plain": (1, 4), "untold": (2,)}
     assert ignored(shapes, told) == ["flat"]
 
 
 def test_whole_numbers_have_no_mean() -> None:
     with pytest.raises(Fault, match="int64"):
-        normalized(parsed(NETWORK.replace("float[1,4]", "int64[1,4]")), ["x"], {"x": {"std": [2]}})
+        normalized(
+            parsed(NETWORK.replace("float[1,4]", "int64[1,4]")), ["x"], {"x": Input(std=(2,))}
+        )

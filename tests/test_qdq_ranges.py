@@ -28,7 +28,6 @@ from pipelines.backends.qdq.jobs.ranges import Calibration, observe
 from pipelines.backends.qdq.jobs.rounded_graph import RoundedGraph
 from pipelines.backends.qdq.recipe.options import Options
 from pipelines.run.jobs.refusal import Refusal
-from pipelines.stages.stage import plain
 from quant.execution.run import FloatRun
 from quant.fault import Fault
 from quant.report.metrics import distance
@@ -129,13 +128,8 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
-def options(**chosen: Any) -> dict[str, Any]:
-    told: dict[str, Any] = plain(Options(**chosen))
-    return told
-
-
 def quantized(model: onnx.ModelProto, **chosen: Any) -> onnx.ModelProto:
-    return quantize(model, observe(model, METHODS["MinMax"], samples), options(**chosen))[0]
+    return quantize(model, observe(model, METHODS["MinMax"], samples), Options(**chosen))[0]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -143,18 +137,18 @@ def quantized(model: onnx.ModelProto, **chosen: Any) -> onnx.ModelProto:
 def test_the_file_is_quantize_statics_byte_for_byte(
     network: str, name: str, tmp_path: Path
 ) -> None:
-    model, chosen = NETWORKS[network], options(**CHOICES[name])
+    model, chosen = NETWORKS[network], Options(**CHOICES[name])
     names = {node.name for node in model.graph.node}
-    excluded = [node for node in chosen["nodes_to_exclude"] if node in names]
+    excluded = [node for node in chosen.nodes_to_exclude if node in names]
     quantize_static(
         copy.deepcopy(model),  # it takes the weights out of what it is given
         tmp_path / "theirs.onnx",
         Reader(),
-        activation_type=QuantType[chosen["activation_type"]],
-        weight_type=QuantType[chosen["weight_type"]],
-        per_channel=chosen["per_channel"],
-        reduce_range=chosen["reduce_range"],
-        op_types_to_quantize=chosen["op_types_to_quantize"],
+        activation_type=QuantType[chosen.activation_type],
+        weight_type=QuantType[chosen.weight_type],
+        per_channel=chosen.per_channel,
+        reduce_range=chosen.reduce_range,
+        op_types_to_quantize=chosen.op_types_to_quantize,
         nodes_to_exclude=excluded,
     )
     made = quantized(model, **{**CHOICES[name], "nodes_to_exclude": tuple(excluded)})

@@ -13,6 +13,8 @@ from onnx import parser
 
 from pipelines.backends.rknn.findings.accuracy import source_scales
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence, SourceScale
+from pipelines.backends.rknn.params import RknnParams
+from pipelines.backends.rknn.recipe.options import Quantize
 from pipelines.backends.rknn.sdk import quantized_source, quantized_tflite
 from pipelines.run.jobs.refusal import Refusal
 from quant.execution.run import FloatRun
@@ -84,12 +86,16 @@ REFUSED: dict[str, tuple[onnx.GraphProto, str, str]] = {
 }
 
 
+def params_of(kind: str, dtype: str) -> RknnParams:
+    return RknnParams(target="t", platform="rk3588", source_kind=kind, quantize=Quantize(dtype))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name: str, tmp_path: Path) -> None:
     graph, dtype, what = REFUSED[name]
     source = tmp_path / "net.onnx"
     onnx.save(onnx.helper.make_model(graph), source)
-    params = {"source_kind": "onnx", "quantize": {"dtype": dtype}}
+    params = params_of("onnx", dtype)
     with pytest.raises(Refusal) as raised:
         quantized_source.require(params, source)
     assert what in raised.value.what
@@ -100,7 +106,7 @@ def test_codes_of_16_bits_are_refused(tmp_path: Path) -> None:
     model = qdq("int16", zx=0)
     model.opset_import[0].version = 21
     onnx.save(model, tmp_path / "net.onnx")
-    params = {"source_kind": "onnx", "quantize": {"dtype": "prequantized"}}
+    params = params_of("onnx", "prequantized")
     with pytest.raises(Refusal, match="`x` is quantized to 16 bits, and the SDK reads 8"):
         quantized_source.require(params, tmp_path / "net.onnx")
 
@@ -136,7 +142,7 @@ def test_tflite(form: str, what: str, tmp_path: Path) -> None:
     file = tmp_path / "net.tflite"
     file.write_bytes(tflite(form))
     assert quantized_tflite.form(file) == form
-    params = {"source_kind": "tflite", "quantize": {"dtype": "prequantized"}}
+    params = params_of("tflite", "prequantized")
     if not what:
         quantized_source.require(params, file)
         return

@@ -227,7 +227,7 @@ def test_source_inputs_and_the_rest(tiny: Path) -> None:
     assert recipe.file == FILE and recipe.folder == "models/tiny"
     assert recipe.description == "RFB-320 face detector"
     assert recipe.source == Source("onnx", "m.onnx")
-    given = Input("input", (1, 3, 240, 320), "float32", (127.0,) * 3, (128.0,) * 3, "rgb")
+    given = Input((1, 3, 240, 320), "float32", (127.0,) * 3, (128.0,) * 3, "rgb")
     assert recipe.inputs == {"input": given}
     assert recipe.simplify == Simplify(rewrite=("fold_batch_norm",))
     assert recipe.evaluate == model.Evaluate("x.npy", "y.npy")
@@ -605,7 +605,7 @@ def test_every_folder_of_a_backend_is_in_the_table() -> None:
     ],
 )
 def test_what_only_other_backends_read(backend: str, paths: set[tuple[str, ...]]) -> None:
-    assert {path for path, _ in DEFINITIONS.foreign(backend)} == paths
+    assert {*DEFINITIONS.foreign(backend)} == paths
 
 
 def test_every_file_of_a_rewrite_is_in_the_table() -> None:

@@ -122,8 +122,6 @@ class Network:
             },
             "build": {"layers": {}, "auto_hybrid": False, "cpp_gen_cfg": False},
             "rknn": {"load": "convert"},
-            "sdk_analysis": False,
-            "evaluate": {"metric": "top1"},
         }
         for key, value in changes.items():
             params[key] = {**params[key], **value} if isinstance(value, dict) else value
@@ -188,7 +186,10 @@ class Bench:
             "artifact.rknn": built.out / "model.rknn",
             "float": self.model,
         }
-        return self.job("analyze", self.network.params(**changes), inputs)
+        labelled = {"inputs": "x.npy", "labels": "y.npy", "metric": "top1"}
+        evaluate = labelled if self.network.labels else None
+        params = self.network.params(**changes) | {"evaluate": evaluate}
+        return self.job("analyze", params, inputs)
 
     def whole(self, **changes: Any) -> tuple[Done, Done]:
         """build and analyze, with step 1 before."""

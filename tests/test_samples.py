@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
 
+from pipelines.run.jobs.decode import decoded
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs import prepared_samples, samples
+from pipelines.stages.samples.jobs.params import DataParams
 from quant.fault import Fault
 from quant.samples.dataset import list_entries
 from tests.conftest import ROOT
@@ -89,8 +91,11 @@ class Work:
     def text(self, name: str, text: str) -> None:
         (self.data / name).write_bytes(text.encode())
 
+    def job(self) -> Job[DataParams]:
+        return Job(decoded(DataParams, self.params), self.inputs, Path("out"), Path())
+
     def run(self) -> dict[str, Any]:
-        samples.run(Job(self.params, self.inputs, Path("out")))
+        samples.run(self.job())
         record: dict[str, Any] = json.loads(Path("samples/samples.json").read_text())
         return record
 
@@ -159,7 +164,7 @@ def test_random_where_there_is_no_data(work: Work) -> None:
     np.testing.assert_allclose(x.std(axis=(0, 2, 3)), [50] * 3, atol=3)
     assert set(load("0000_1.npy").ravel().tolist()) <= {0, 1}
     assert (load("0001_0.npy") != x).any()
-    assert prepared_samples.read(Path("samples"), ("x", "i")).is_random
+    assert prepared_samples.read(work.job(), ("x", "i")).is_random
     assert work.run()["digest"] == record["digest"]
 
 

@@ -51,6 +51,7 @@ def run(
     params = {
         "simplify": {"tool": tool, "rewrite": list(rewrite), "tolerance": tolerance},
         "inputs": inputs or {},
+        "samples": {"npy": ["x.npy"]} if samples else None,
     }
     return jobs(work, JOB, params), work
 

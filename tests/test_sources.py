@@ -18,7 +18,7 @@ from tests.workspace import Workspace
 pytestmark = pytest.mark.toolchain
 
 MAKE = "import sys; from pathlib import Path; from pipelines.run.jobs.job import Job; \
-from tests.{module} import run; run(Job({{}}, {{}}, Path(sys.argv[1])))"
+from tests.{module} import run; run(Job(None, {{}}, Path(sys.argv[1]), Path(sys.argv[1])))"
 
 
 def make_files(python: Path, module: str, folder: Path) -> Path:

@@ -15,9 +15,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 
+from pipelines.recipe.define.model import Source
 from pipelines.run.jobs.job import Job
 from pipelines.stages.export.jobs import from_tflite as export_tflite
 from pipelines.stages.export.jobs.look import at_tflite
+from pipelines.stages.export.jobs.params import Declared, ExportParams
 from quant.fault import Fault
 from quant.tflite import ops
 from quant.tflite.export import export
@@ -963,12 +965,12 @@ def test_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     source = file(tmp_path, three_convs)
     (tmp_path / "out").mkdir()
-    params = {
-        "source": {"kind": "tflite", "file": "nets/x.tflite"},
-        "inputs": {"image": {"shape": [1, 4, 7, 6], "dtype": "float32"}},
-        "outputs": ["first"],
-    }
-    export_tflite.run(Job(params, {"source": source}, Path("out")))
+    params = ExportParams(
+        source=Source("tflite", "nets/x.tflite"),
+        inputs={"image": Declared((1, 4, 7, 6), "float32")},
+        outputs=("first",),
+    )
+    export_tflite.run(Job(params, {"source": source}, Path("out"), Path()))
     model = onnx.load("out/model.onnx")
     assert [value.name for value in model.graph.output] == ["first"]
     notes = json.loads(Path("export_notes.json").read_text())

@@ -9,7 +9,7 @@ from pipelines.run.jobs.job import Job
 from tests import torch_nets
 
 
-def run(job: Job) -> None:
+def run(job: Job[None]) -> None:
     torch.manual_seed(7)
     image = torch.randn(1, 3, 8, 8)
     for name in ("View", "Interpolate", "Pool1d", "Boxed"):

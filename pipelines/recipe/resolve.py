@@ -37,7 +37,7 @@ def recipe(tree: Tree, values: Values, views: list[View], constants: Values) -> 
         file=tree.file,
         description=values.get("description", ""),
         source=source(values["source"]),
-        inputs={name: network_input(name, inputs[name]) for name in inputs},
+        inputs={name: network_input(inputs[name]) for name in inputs},
         constants={name: constant(given) for name, given in constants.items()},
         outputs=tuple(values.get("outputs", ())),
         simplify=simplify(values.get("simplify", {})),
@@ -62,7 +62,7 @@ def source(values: Values) -> Source:
     return Source(kind=kind, file=file, function=function if colon else None, **given)
 
 
-def network_input(name: str, values: Values) -> Input:
+def network_input(values: Values) -> Input:
     """mean and std as one number a channel, where the channels are known."""
     count = channels(values) or 1
     given = dict(values)
@@ -73,7 +73,7 @@ def network_input(name: str, values: Values) -> Input:
             given[key] = _per_channel(given[key], count)
     if "raw" in given:
         given["raw"] = raw(given["raw"])
-    return Input(name=name, **given)
+    return Input(**given)
 
 
 def raw(values: Values) -> Raw:

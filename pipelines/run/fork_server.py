@@ -190,13 +190,15 @@ def redirect(log: str) -> None:
 
 
 def run(order: dict[str, Any]) -> None:
+    from pipelines.run.jobs.decode import decoded, params_type
     from pipelines.run.jobs.job import Job
     from pipelines.run.jobs.memory import settle
 
     settle(is_settled=False)  # a job that needs it says so
     inputs = {name: Path(path) for name, path in order["inputs"].items()}
-    job = Job(order["params"], inputs, Path("out"))
-    importlib.import_module(order["module"]).run(job)
+    work = importlib.import_module(order["module"]).run
+    params = decoded(params_type(work), order["params"])
+    work(Job(params, inputs, Path("out"), Path()))
 
 
 def report(order: dict[str, Any], error: BaseException) -> None:

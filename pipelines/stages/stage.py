@@ -13,6 +13,7 @@ import yaml
 
 from pipelines.recipe.define.model import Evaluate, Recipe, Samples
 from pipelines.record.step import Step, Work
+from pipelines.stages.samples.jobs.params import DataParams
 from quant.samples.dataset import list_entries
 
 _VERSIONS = Path(__file__).with_name("versions.yaml")
@@ -127,6 +128,22 @@ def _listed(recipe: Recipe, path: str, root: Path) -> dict[str, str]:
     return {f"listed/{i}": file for i, file in enumerate(files)}
 
 
+def job(
+    toolchain: str, module: str, params: object, environment: Mapping[str, str] | None = None
+) -> Work:
+    """params: of the class that the module's `run` names; they travel as JSON data."""
+    return Work(toolchain, module, plain(params), environment or {})
+
+
+def samples_work(params: DataParams, name: str = "samples", kind: type = DataParams) -> Work:
+    """The job that makes samples/ of the recipe's data, for the jobs after it.
+
+    params: of those; it is told the fields of `kind`. name: of its module.
+    """
+    told = {field.name: getattr(params, field.name) for field in dataclasses.fields(kind)}
+    return job("core", f"pipelines.stages.samples.jobs.{name}", told)
+
+
 __all__ = [
     "Step",
     "Work",
@@ -136,12 +153,8 @@ __all__ = [
     "defaults",
     "evaluate_inputs",
     "in_folder",
+    "job",
     "plain",
     "sections",
     "version",
 ]
-
-
-def samples_work(params: Mapping[str, Any]) -> Work:
-    """The job that makes samples/ of the recipe's data, for the jobs after it. params: of those."""
-    return Work("core", "pipelines.stages.samples.jobs.samples", params)

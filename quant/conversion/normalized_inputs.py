@@ -15,13 +15,10 @@ from onnx import helper, numpy_helper
 from quant.fault import Fault
 from quant.graph.graph import Graph
 from quant.graph.names import uses
+from quant.samples.input import Input
 from quant.samples.normalize import along_channels
 
-Told = Mapping[str, Mapping[str, Any]]  # input name -> what the recipe says: mean, std
-
-
-def is_normalized(told: Mapping[str, Any]) -> bool:
-    return told.get("mean") is not None or told.get("std") is not None
+Told = Mapping[str, Input]  # of each name, what the recipe says: its mean and std count
 
 
 def ignored(shapes: Mapping[str, Sequence[Any] | None], told: Told) -> list[str]:
@@ -29,7 +26,7 @@ def ignored(shapes: Mapping[str, Sequence[Any] | None], told: Told) -> list[str]
     return [
         name
         for name, shape in shapes.items()
-        if is_normalized(told.get(name, {})) and len(shape or ()) != 4
+        if told.get(name, Input()).is_normalized and len(shape or ()) != 4
     ]
 
 
@@ -54,13 +51,11 @@ def normalized(model: onnx.ModelProto, names: Sequence[str], told: Told) -> onnx
     return made
 
 
-def _constants(
-    told: Mapping[str, Any], shape: Sequence[Any]
-) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+def _constants(told: Input, shape: Sequence[Any]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
     """Operator -> its constant."""
-    for operator, key in (("Sub", "mean"), ("Div", "std")):
-        if told.get(key) is not None:
-            yield operator, along_channels(told[key], tuple(shape), key, 1)
+    for operator, key, values in (("Sub", "mean", told.mean), ("Div", "std", told.std)):
+        if values is not None:
+            yield operator, along_channels(values, tuple(shape), key, 1)
 
 
 def _insert(

@@ -12,6 +12,7 @@ from quant.fault import Fault
 from quant.graph.types import TensorType, numpy_dtype
 from quant.samples.images.image_names import DEFAULT_COLORS
 from quant.samples.images.images import Frame, channels_last
+from quant.samples.input import Input
 from quant.samples.raw_form import RawForm, raw_form
 
 
@@ -69,7 +70,7 @@ class InputForm:
 
 def input_forms(
     types: Mapping[str, TensorType],
-    recipe: Mapping[str, Mapping[str, Any]],
+    recipe: Mapping[str, Input],
     channel_axis: int = 1,
 ) -> list[InputForm]:
     """The network's inputs, in its order, with what the recipe says of each.
@@ -77,13 +78,14 @@ def input_forms(
     Raises Fault on a number of means or stds that the SDK would refuse: of an ONNX input it takes
     the second axis for the channels, whatever the layout; its own TFLite loader, the last (-1).
     """
-    return [_form(name, type_, recipe.get(name, {}), channel_axis) for name, type_ in types.items()]
+    return [
+        _form(name, type_, recipe.get(name, Input()), channel_axis) for name, type_ in types.items()
+    ]
 
 
-def _form(name: str, type_: TensorType, told: Mapping[str, Any], channel_axis: int) -> InputForm:
+def _form(name: str, type_: TensorType, told: Input, channel_axis: int) -> InputForm:
     shape = type_.static_shape
-    numbers = {key: tuple(told[key]) if told.get(key) else None for key in ("mean", "std")}
-    for key, values in numbers.items():
+    for key, values in (("mean", told.mean), ("std", told.std)):
         channels = shape[channel_axis] if len(shape) > 1 else 1
         if values is not None and len(values) not in (1, channels):
             raise Fault(
@@ -95,11 +97,11 @@ def _form(name: str, type_: TensorType, told: Mapping[str, Any], channel_axis: i
         name,
         shape,
         np.dtype(numpy_dtype(type_.dtype)),
-        told.get("color"),
-        told.get("resize"),
-        told.get("pad", 114),
-        numbers["mean"],
-        numbers["std"],
-        told.get("bits") or 8,
-        raw_form(told.get("raw")),
+        told.color,
+        told.resize,
+        told.pad,
+        told.mean,
+        told.std,
+        told.bits or 8,
+        raw_form(told.raw),
     )

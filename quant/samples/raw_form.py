@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from quant.samples.input import Raw
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,11 @@ class RawForm:
     frame: str | None = None
 
 
-def raw_form(told: Mapping[str, Any] | None) -> RawForm | None:
+def raw_form(told: Raw | None) -> RawForm | None:
     if told is None:
         return None
-    shape = told.get("shape")
-    dtype = np.dtype(told.get("dtype") or np.uint8).newbyteorder("<")
-    return RawForm(dtype, None if shape is None else tuple(shape), told.get("frame"))
+    dtype = np.dtype(told.dtype or np.uint8).newbyteorder("<")
+    return RawForm(dtype, told.shape, told.frame)
 
 
 def is_turned(shape: tuple[int, ...], single: tuple[int, ...]) -> bool:

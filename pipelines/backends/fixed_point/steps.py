@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.fixed_point.jobs.params import ModelParams, QuantizeParams
 from pipelines.backends.fixed_point.recipe import sweep
 from pipelines.backends.fixed_point.recipe.keys import KEYS as FIXED_POINT
 from pipelines.backends.fixed_point.recipe.options import options
 from pipelines.recipe.define.model import Recipe, Samples, Target
 from pipelines.stages.stage import (
     Step,
-    Work,
     built,
     data_inputs,
     evaluate_inputs,
-    plain,
+    job,
     samples_work,
     sections,
     version,
@@ -58,24 +58,12 @@ def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
     return sections(recipe.raw, *paths, *own)
 
 
-def _params(recipe: Recipe, samples: Samples | None, **more: Any) -> dict[str, Any]:
-    """What every job here is given; stages.samples and the float network take it too."""
-    return {
-        "name": recipe.model,
-        "source_kind": "onnx",
-        "inputs": plain(recipe.inputs),
-        "samples": plain(samples),
-        "evaluate": None,
-        **more,
-    }
-
-
 def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     chosen = options(target)
     is_calibrated = chosen.shifts == "calibrated"
     calibration = target.calibration if is_calibrated else None
     own = {key: getattr(chosen, key) for key in _OF_QUANTIZE}
-    params = _params(recipe, calibration, **own)
+    params = QuantizeParams(name=recipe.model, inputs=recipe.inputs, samples=calibration, **own)
     prepare = (samples_work(params),) if calibration else ()
     return Step(
         model=recipe.model,
@@ -98,13 +86,13 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         toolchains=(TOOLCHAIN,),
         work=lambda: (
             *prepare,
-            Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.quantize", params),
+            job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.quantize", params),
         ),
     )
 
 
 def _build(recipe: Recipe, target: Target) -> Step:
-    params = _params(recipe, None, fixed_point=_told(target))
+    params = {"name": recipe.model, "inputs": recipe.inputs, "fixed_point": options(target).told}
     made = (*artifacts(recipe, target).values(), "build.json")
     return Step(
         model=recipe.model,
@@ -117,14 +105,8 @@ def _build(recipe: Recipe, target: Target) -> Step:
         version_key="fixed_point.build",
         version=version("fixed_point.build"),
         toolchains=(TOOLCHAIN,),
-        work=lambda: (Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.build", params),),
+        work=lambda: (job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.build", params),),
     )
-
-
-def _told(target: Target) -> dict[str, Any]:
-    """The options, as build.json records them: as ever where the newer ones have their defaults."""
-    told: dict[str, Any] = plain(options(target))
-    return {key: told[key] for key in told if (key, told[key]) != ("activations", "signed")}
 
 
 def _chosen(recipe: Recipe, target: Target) -> dict[str, Any]:
@@ -144,7 +126,9 @@ def _chosen(recipe: Recipe, target: Target) -> dict[str, Any]:
 
 def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
-    params = _params(recipe, samples, evaluate=plain(recipe.evaluate))
+    params = ModelParams(
+        name=recipe.model, inputs=recipe.inputs, samples=samples, evaluate=recipe.evaluate
+    )
     paths = ("inputs", "analyze", "evaluate", "quantize.calibration")
     return Step(
         model=recipe.model,
@@ -165,7 +149,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         toolchains=(TOOLCHAIN,),
         work=lambda: (
             samples_work(params),
-            Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.analyze", params),
+            job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.analyze", params),
         ),
     )
 
@@ -190,7 +174,7 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
 
     listing and files: paths relative to the project.
     """
-    params = _params(recipe, Samples(list=listing))
+    params = ModelParams(name=recipe.model, inputs=recipe.inputs, samples=Samples(list=listing))
     return Step(
         model=recipe.model,
         stage="infer",
@@ -208,6 +192,6 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
         toolchains=(TOOLCHAIN,),
         work=lambda: (
             samples_work(params),
-            Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.infer", params),
+            job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.infer", params),
         ),
     )

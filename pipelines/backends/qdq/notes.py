@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
+
+from quant.report import integer_build
 
 
 def notes(folder: Path, target: str) -> Iterator[str]:
     """folder: build/TARGET. What onnxruntime warned of, and choices that change nothing."""
     place = folder / "build.json"
     if place.is_file():
-        yield from json.loads(place.read_text(encoding="utf-8"))["notes"]
+        yield from integer_build.read(place).notes

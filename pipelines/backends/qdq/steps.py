@@ -6,18 +6,18 @@ Ranges depend on neither types nor operators, so that changing these never repea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.qdq.recipe.options import Options
+from pipelines.backends.qdq.jobs.params import QdqParams
+from pipelines.backends.qdq.recipe.options import OF_BUILD, OF_QUANTIZE, Options
 from pipelines.recipe.define.model import Recipe, Samples, Target
 from pipelines.stages.stage import (
     Step,
-    Work,
     built,
     data_inputs,
     evaluate_inputs,
+    job,
     plain,
     samples_work,
     sections,
@@ -26,8 +26,6 @@ from pipelines.stages.stage import (
 
 TOOLCHAIN = "core"
 REPORTS = ("layers.json", "layers.csv", "metrics.json", "bytes.json")
-_OF_QUANTIZE = ("calibrate_method", "percentile", "num_bins")
-_OF_BUILD = tuple(field.name for field in fields(Options) if field.name not in _OF_QUANTIZE)
 
 
 def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
@@ -51,18 +49,12 @@ def _step(
     inputs: dict[str, str],
     outputs: dict[str, str],
     sections: dict[str, Any],
-    params: dict[str, Any],
+    params: QdqParams,
+    read: Sequence[str] = (),
 ) -> Step:
-    """One of the target's steps. params: its own, beside what every job here is given."""
-    given = {
-        "name": recipe.model,
-        "source_kind": "onnx",
-        "inputs": plain(recipe.inputs),
-        "samples": None,
-        "evaluate": None,
-        **params,
-    }
-    works = (Work(TOOLCHAIN, f"pipelines.backends.qdq.jobs.{stage}", given),)
+    """One of the target's steps. read: names of the options that it reads."""
+    told = {**plain(params), "options": {name: plain(params.options)[name] for name in read}}
+    works = (job(TOOLCHAIN, f"pipelines.backends.qdq.jobs.{stage}", told),)
     key = f"qdq.{'analyze' if stage == 'infer' else stage}"
     return Step(
         model=recipe.model,
@@ -75,7 +67,7 @@ def _step(
         version_key=key,
         version=version(key),
         toolchains=(TOOLCHAIN,),
-        work=lambda: (samples_work(given), *works) if given["samples"] else works,
+        work=lambda: (samples_work(params), *works) if params.samples else works,
     )
 
 
@@ -84,10 +76,9 @@ def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
     return sections(recipe.raw, *paths, *own)
 
 
-def _options(target: Target, *names: str) -> dict[str, Any]:
-    """Those that a step reads."""
-    told = plain(target.options)
-    return {name: told[name] for name in names}
+def _params(recipe: Recipe, target: Target, **data: Any) -> QdqParams:
+    assert isinstance(target.options, Options), target.name
+    return QdqParams(name=recipe.model, inputs=recipe.inputs, options=target.options, **data)
 
 
 def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
@@ -101,8 +92,9 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
             **data_inputs(recipe, calibration, root),
         },
         {"quantize": built(recipe, f"{target.name}/quantize")},
-        _sections(recipe, target, "inputs", "quantize.calibration", *_OF_QUANTIZE),
-        {"samples": plain(calibration), "options": _options(target, *_OF_QUANTIZE)},
+        _sections(recipe, target, "inputs", "quantize.calibration", *OF_QUANTIZE),
+        _params(recipe, target, samples=calibration),
+        OF_QUANTIZE,
     )
 
 
@@ -117,8 +109,9 @@ def _build(recipe: Recipe, target: Target) -> Step:
             "quantize": built(recipe, f"{target.name}/quantize"),
         },
         {file: built(recipe, f"{target.name}/{file}") for file in made},
-        _sections(recipe, target, *_OF_BUILD),
-        {"options": _options(target, *_OF_BUILD)},
+        _sections(recipe, target, *OF_BUILD),
+        _params(recipe, target),
+        OF_BUILD,
     )
 
 
@@ -135,7 +128,7 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         },
         {f"report/{file}": built(recipe, f"{target.name}/report/{file}") for file in REPORTS},
         _sections(recipe, target, "inputs", "analyze", "evaluate", "quantize.calibration"),
-        {"samples": plain(samples), "evaluate": plain(recipe.evaluate)},
+        _params(recipe, target, samples=samples, evaluate=recipe.evaluate),
     )
 
 
@@ -165,5 +158,5 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
         },
         dict.fromkeys(("comparison.json", "float.npz", "qdq.npz"), ""),
         {},
-        {"samples": plain(Samples(list=listing))},
+        _params(recipe, target, samples=Samples(list=listing)),
     )

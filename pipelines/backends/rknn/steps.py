@@ -10,10 +10,12 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
+from pipelines.backends.rknn.params import AnalyzeParams, BoardParams, RknnParams
 from pipelines.backends.rknn.recipe.options import Runtime, options
 from pipelines.recipe.define.model import Recipe, Samples, Target
+from pipelines.stages.samples.jobs.params import CalibrationParams
 from pipelines.stages.stage import (
     Step,
     Work,
@@ -21,7 +23,7 @@ from pipelines.stages.stage import (
     data_inputs,
     evaluate_inputs,
     in_folder,
-    plain,
+    job,
     samples_work,
     sections,
     version,
@@ -81,21 +83,28 @@ def _control_input(recipe: Recipe, target: Target) -> dict[str, str]:
     return {_CONTROL: in_folder(recipe, file)} if file else {}
 
 
-def job_params(recipe: Recipe, target: Target, samples: Samples | None = None) -> dict[str, Any]:
-    quantize = plain(options(target).quantize)
-    if file := quantize["rknn"].get(_CONTROL):
-        quantize["rknn"][_CONTROL] = f"in/{_CONTROL}{PurePosixPath(file).suffix}"
-    return {
-        "target": target.name,
-        "platform": target.platform,
-        "source_kind": recipe.source.kind if is_direct(target) else "onnx",
-        "inputs": plain(recipe.inputs),
-        "quantize": quantize,
-        "build": plain(options(target).build),
-        "rknn": plain(options(target).load),
-        "samples": plain(samples),
-        "evaluate": None,
-    }
+P = TypeVar("P", bound=RknnParams)
+
+
+def job_params(
+    kind: type[P], recipe: Recipe, target: Target, samples: Samples | None = None, **more: Any
+) -> P:
+    """more: what this kind has beside RknnParams' fields."""
+    quantize = options(target).quantize
+    if file := quantize.rknn.get(_CONTROL):
+        placed = {_CONTROL: f"in/{_CONTROL}{PurePosixPath(file).suffix}"}
+        quantize = dataclasses.replace(quantize, rknn={**quantize.rknn, **placed})
+    return kind(
+        target=target.name,
+        platform=target.platform or "",
+        source_kind=recipe.source.kind if is_direct(target) else "onnx",
+        inputs=recipe.inputs,
+        quantize=quantize,
+        build=options(target).build,
+        rknn=options(target).load,
+        samples=samples,
+        **more,
+    )
 
 
 def read_sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
@@ -107,10 +116,10 @@ def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
     calibration = target.calibration
 
     def work() -> tuple[Work, ...]:
-        params = job_params(recipe, target, calibration)
+        params = job_params(RknnParams, recipe, target, calibration)
         return (
             samples_work(params),
-            Work(target.toolchain, "pipelines.backends.rknn.jobs.quantize", params),
+            job(target.toolchain, "pipelines.backends.rknn.jobs.quantize", params),
         )
 
     return Step(
@@ -146,12 +155,12 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
     inputs |= _control_input(recipe, target)
 
     def work() -> tuple[Work, ...]:
-        params = job_params(recipe, target, samples)
+        params = job_params(RknnParams, recipe, target, samples)
         prepare = (samples_work(params),) if samples else ()
-        needed = rknn_leaks.environment(params["platform"])
+        needed = rknn_leaks.environment(params.platform)
         return (
             *prepare,
-            Work(target.toolchain, "pipelines.backends.rknn.jobs.build", params, needed),
+            job(target.toolchain, "pipelines.backends.rknn.jobs.build", params, needed),
         )
 
     return Step(
@@ -192,10 +201,17 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
     inputs = _inputs_again(recipe, target, samples, root, evaluate)
 
     def work() -> tuple[Work, ...]:
-        params = {**job_params(recipe, target, samples), "evaluate": plain(recipe.evaluate)}
-        params["random"] = RANDOM_SAMPLES
-        params["sdk_analysis"] = target.analyze.sdk
-        return _work_again(target, samples, params, "pipelines.backends.rknn.jobs.analyze")
+        params = job_params(
+            AnalyzeParams,
+            recipe,
+            target,
+            samples,
+            calibration=calibration_again(target, samples),
+            evaluate=recipe.evaluate,
+            random=RANDOM_SAMPLES,
+            sdk_analysis=target.analyze.sdk,
+        )
+        return _work_again(target, params, "pipelines.backends.rknn.jobs.analyze")
 
     paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
     return Step(
@@ -213,10 +229,11 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
     )
 
 
-def _needs_calibration(target: Target, samples: Samples | None) -> bool:
-    """Whether compiling again needs other data than `samples`: one call quantized the file."""
+def calibration_again(target: Target, samples: Samples | None) -> Samples | None:
+    """What compiling again needs beside `samples`: one call quantized the file with other data."""
     is_compiled_from_data = is_one_call(target) and options(target).quantize.is_done_here
-    return is_compiled_from_data and target.calibration != samples
+    is_other = is_compiled_from_data and target.calibration != samples
+    return target.calibration if is_other else None
 
 
 def _inputs_again(
@@ -235,20 +252,17 @@ def _inputs_again(
     }
     if options(target).quantize.dtype == "prequantized":
         del inputs["float"]
-    if _needs_calibration(target, samples):
-        inputs |= _renamed(data_inputs(recipe, target.calibration, root))
+    if calibration := calibration_again(target, samples):
+        inputs |= _renamed(data_inputs(recipe, calibration, root))
     return inputs
 
 
-def _work_again(
-    target: Target, samples: Samples | None, params: dict[str, Any], module: str
-) -> tuple[Work, ...]:
+def _work_again(target: Target, params: RknnParams, module: str) -> tuple[Work, ...]:
     """The jobs of such a step: the data, then `module`."""
     prepare = [samples_work(params)]
-    if _needs_calibration(target, samples):
-        again = {**params, "calibration": plain(target.calibration)}
-        prepare.append(Work("core", "pipelines.stages.samples.jobs.calibration", again))
-    return (*prepare, Work(target.toolchain, module, params))
+    if params.calibration:
+        prepare.append(samples_work(params, "calibration", CalibrationParams))
+    return (*prepare, job(target.toolchain, module, params))
 
 
 def _runtime(recipe: Recipe, target: Target, runtime: Runtime) -> Step:
@@ -266,7 +280,7 @@ def _runtime(recipe: Recipe, target: Target, runtime: Runtime) -> Step:
         version_key="rknn.runtime",
         version=version("rknn.runtime"),
         toolchains=("core",),
-        work=lambda: (Work("core", "pipelines.backends.rknn.jobs.runtime", {}),),
+        work=lambda: (job("core", "pipelines.backends.rknn.jobs.runtime", {}),),
     )
 
 
@@ -306,7 +320,10 @@ def infer_step(
     listing and files: paths relative to the project. device: a board, as adb names it, in the
     simulator's place.
     """
-    params = {**job_params(recipe, target, Samples(list=listing)), "device": device}
+    listed = Samples(list=listing)
+    params: RknnParams = job_params(RknnParams, recipe, target, listed)
+    if device:
+        params = job_params(BoardParams, recipe, target, listed, device=device)
     module = f"pipelines.backends.rknn.jobs.{'board' if device else 'infer'}"
     known = {name: os.environ[name] for name in _ADB if device and name in os.environ}
     inputs = {
@@ -328,7 +345,7 @@ def infer_step(
         toolchains=("core", target.toolchain),
         work=lambda: (
             samples_work(params),
-            Work(target.toolchain, module, params, known),
+            job(target.toolchain, module, params, known),
         ),
     )
 
@@ -343,8 +360,15 @@ def handoff_step(recipe: Recipe, target: Target, root: Path) -> Step:
         samples = dataclasses.replace(samples, samples=None, at_most=_REFERENCES)
 
     def work() -> tuple[Work, ...]:
-        params = {**job_params(recipe, target, samples), "random": _REFERENCES}
-        return _work_again(target, samples, params, "pipelines.backends.rknn.jobs.handoff")
+        params = job_params(
+            RknnParams,
+            recipe,
+            target,
+            samples,
+            calibration=calibration_again(target, samples),
+            random=_REFERENCES,
+        )
+        return _work_again(target, params, "pipelines.backends.rknn.jobs.handoff")
 
     return Step(
         model=recipe.model,

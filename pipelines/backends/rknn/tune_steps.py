@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.backends.rknn import steps
+from pipelines.backends.rknn.params import ForetellParams, TuneParams
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.stages.stage import Step, Work, data_inputs, plain, samples_work, version
+from pipelines.stages.stage import Step, Work, data_inputs, job, samples_work, version
 
 _READ = ("quantize", "float", "cut")
 
@@ -44,12 +45,9 @@ def search_step(
 ) -> Step:
     """builds: int8.json, half.json and seed/NAME -> build.json of each. Writes the file `out`."""
     samples = target.analyze.samples
-    params = {
-        **steps.job_params(recipe, target, samples),
-        "evaluate": plain(None),
-        "random": steps.RANDOM_SAMPLES,
-        "by": by,
-    }
+    params = steps.job_params(
+        TuneParams, recipe, target, samples, random=steps.RANDOM_SAMPLES, by=by
+    )
     compiled = steps.compiled_inputs(recipe, target)
     inputs = {name: path for name, path in compiled.items() if name in _READ}
     return Step(
@@ -68,7 +66,7 @@ def search_step(
         toolchains=("core", target.toolchain),
         work=lambda: (
             samples_work(params),
-            Work(target.toolchain, "pipelines.backends.rknn.jobs.tune", params),
+            job(target.toolchain, "pipelines.backends.rknn.jobs.tune", params),
         ),
     )
 
@@ -81,12 +79,14 @@ def foretell_step(
     is_searched: also of sets of float16 layers.
     """
     samples = target.analyze.samples
-    params = {
-        **steps.job_params(recipe, target, samples),
-        "evaluate": plain(None),
-        "random": steps.RANDOM_SAMPLES,
-        "is_searched": is_searched,
-    }
+    params = steps.job_params(
+        ForetellParams,
+        recipe,
+        target,
+        samples,
+        random=steps.RANDOM_SAMPLES,
+        is_searched=is_searched,
+    )
     paths = ("inputs", "analyze", "quantize.calibration", "build")
     return Step(
         model=recipe.model,
@@ -107,6 +107,6 @@ def foretell_step(
         toolchains=("core", target.toolchain),
         work=lambda: (
             samples_work(params),
-            Work(target.toolchain, "pipelines.backends.rknn.jobs.foretell", params),
+            job(target.toolchain, "pipelines.backends.rknn.jobs.foretell", params),
         ),
     )

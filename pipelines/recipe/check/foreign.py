@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipelines.recipe.define.backend_keys import BackendKeys
 from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD
@@ -13,11 +15,12 @@ def check(view: View) -> bool:
     Returns whether the target has none of its own.
     """
     is_alone = True
-    for path, owner in view.definitions.foreign(view.backend):
+    for path, owners in view.definitions.foreign(view.backend).items():
+        owner = owners[0]
         if view.is_own(*path):
             is_alone = False
             _refuse_own(view, path, owner)
-        elif ".".join(path) in view.tree.marks and not _has(view, owner):
+        elif ".".join(path) in view.tree.marks and not _has(view, owners):
             what = f"`{path[-1]}` is read by the backend {owner.name}, and no target has it"
             advice = f"delete it, or add a target such as `{owner.example}`"
             view.refuse_key(path, what, advice)
@@ -31,7 +34,8 @@ def _refuse_own(view: View, path: tuple[str, ...], owner: BackendKeys) -> None:
     view.refuse_key(path, what, f"delete it, or write `backend: {owner.name}`")
 
 
-def _has(view: View, owner: BackendKeys) -> bool:
-    """Whether a target of the recipe is of this backend, or was refused."""
+def _has(view: View, owners: Sequence[BackendKeys]) -> bool:
+    """Whether a target of the recipe is of one of these backends, or was refused."""
     targets, default = view.recipe["targets"].values(), view.definitions.default
-    return any(own is BAD or (own.get("backend") or default) == owner.name for own in targets)
+    known = {owner.name for owner in owners}
+    return any(own is BAD or (own.get("backend") or default) in known for own in targets)

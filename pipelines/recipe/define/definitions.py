@@ -41,7 +41,7 @@ class Definitions:
         self.target = self._target()
         self.recipe = self._recipe()
         self._homes = self._find_homes()
-        self._foreign = {name: tuple(self._find_foreign(name)) for name in self.backends}
+        self._foreign = {name: self._find_foreign(name) for name in self.backends}
 
     @property
     def sections(self) -> list[Section]:
@@ -67,17 +67,18 @@ class Definitions:
         place = f"`{section.name}`" if section.name else "a recipe"
         return what, f"{place} has {', '.join(sorted(section.keys))}"
 
-    def foreign(self, backend: str) -> Sequence[tuple[Path, BackendKeys]]:
-        """Paths of a target that only other backends read, each with the first of those."""
+    def foreign(self, backend: str) -> Mapping[Path, Sequence[BackendKeys]]:
+        """Paths of a target that only other backends read, each with those."""
         return self._foreign[backend]
 
-    def _find_foreign(self, backend: str) -> Iterator[tuple[Path, BackendKeys]]:
+    def _find_foreign(self, backend: str) -> dict[Path, list[BackendKeys]]:
         read = {*self._paths(self.backends[backend])}
+        found: dict[Path, list[BackendKeys]] = {}
         for other in self.backends.values():
             for path in self._paths(other):
                 if path not in read:
-                    read.add(path)
-                    yield path, other
+                    found.setdefault(path, []).append(other)
+        return found
 
     def _paths(self, backend: BackendKeys) -> Iterator[Path]:
         """What it reads of a target: its keys, and sections, or keys of those that are shared."""

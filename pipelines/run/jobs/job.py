@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
+
+P = TypeVar("P", covariant=True)
 
 
 @dataclass(frozen=True)
-class Job:
-    """One piece of work; the working folder is private to the step and is the current folder.
+class NoParams:
+    """Of a job that its inputs tell everything."""
 
-    params: resolved values of the recipe that this stage reads (JSON data).
-    inputs: dependency name -> path below the working folder (`in/...`, read only).
-    out:    folder `out/` below the working folder; what is left there is moved into place
-            when every job of the step has succeeded.
+
+@dataclass(frozen=True)
+class Job(Generic[P]):
+    """One piece of work.
+
+    params:  what the recipe says, decoded once: of the class that `run` names, `Job[Params]`.
+    inputs:  dependency name -> path (`in/...` in the step's working folder, read only).
+    out:     folder; what is left there is moved into place when every job of the step has
+             succeeded.
+    scratch: folder of the step alone, where a job leaves what a later one is told to read.
     """
 
-    params: Mapping[str, Any]
+    params: P
     inputs: Mapping[str, Path]
     out: Path
+    scratch: Path

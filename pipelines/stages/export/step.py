@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe
-from pipelines.stages.stage import Step, Work, built, in_folder, plain, sections, version
+from pipelines.stages.export.jobs.params import Declared, ExportParams
+from pipelines.stages.stage import Step, Work, built, in_folder, job, sections, version
 
 # kind of source -> (toolchain, module of the job)
 _EXPORTERS = {
@@ -36,16 +37,13 @@ def step(recipe: Recipe, root: Path) -> Step:
         inputs[f"model/{posixpath.normpath(file)}"] = in_folder(recipe, file)
 
     def work() -> tuple[Work, ...]:
-        params = {
-            "source": plain(source),
-            "constants": plain(recipe.constants),
-            "inputs": {
-                name: {"shape": plain(each.shape), "dtype": each.dtype}
-                for name, each in recipe.inputs.items()
-            },
-            "outputs": list(recipe.outputs),
-        }
-        return tuple(Work(toolchain, module, params) for toolchain, module in (exporter, CHECKER))
+        params = ExportParams(
+            source=source,
+            constants=recipe.constants,
+            inputs={name: Declared(each.shape, each.dtype) for name, each in recipe.inputs.items()},
+            outputs=recipe.outputs,
+        )
+        return tuple(job(toolchain, module, params) for toolchain, module in (exporter, CHECKER))
 
     return Step(
         model=recipe.model,

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe, Samples
+from pipelines.stages.simplify.jobs.params import SimplifyParams
 from pipelines.stages.stage import (
     Step,
     Work,
     built,
     data_inputs,
-    plain,
+    job,
     samples_work,
     sections,
     version,
@@ -27,14 +28,11 @@ def step(recipe: Recipe, root: Path) -> Step:
     data = data_inputs(recipe, calibration, root)
 
     def work() -> tuple[Work, ...]:
-        params = {
-            "simplify": plain(recipe.simplify),
-            "inputs": plain(recipe.inputs),
-            "samples": plain(_first(calibration)),
-            "evaluate": None,
-        }
+        params = SimplifyParams(
+            simplify=recipe.simplify, inputs=recipe.inputs, samples=_first(calibration)
+        )
         prepare = (samples_work(params),) if data else ()
-        return (*prepare, Work("core", "pipelines.stages.simplify.jobs.simplify", params))
+        return (*prepare, job("core", "pipelines.stages.simplify.jobs.simplify", params))
 
     return Step(
         model=recipe.model,

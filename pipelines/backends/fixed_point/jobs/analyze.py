@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from pipelines.backends.fixed_point.jobs.files import Files, prove
 from pipelines.backends.fixed_point.jobs.opened import Opened
+from pipelines.backends.fixed_point.jobs.params import ModelParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network, accuracy, agreement, combined, scores
@@ -39,13 +39,12 @@ from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport, Row
 from quant.report.target_metrics import Metrics
 
-_SAMPLES = Path("samples")
 _RANDOM = 4  # samples, where the recipe names none
 
 
-def run(job: Job) -> None:
+def run(job: Job[ModelParams]) -> None:
     opened = Opened.of(job)
-    feeds = _feeds(opened)
+    feeds = _feeds(job, opened)
     rows = layer_errors(opened.prepared.model, opened.files.network, feeds)
     outputs, findings = compare([(opened.float_run(one), opened.integer_run(one)) for one in feeds])
     report = LayerReport(
@@ -57,7 +56,7 @@ def run(job: Job) -> None:
         findings=(*_not_finite(rows), *findings),
     )
     operations = opened.files.network.operations
-    labelled = prepared_samples.read_labelled(_SAMPLES, opened.inputs)
+    labelled = prepared_samples.read_labelled(job, opened.inputs)
     floats = sum(isinstance(one, FloatNode) for one in operations)
     sizes = _bytes(job)
     metrics = Metrics(
@@ -76,11 +75,11 @@ def run(job: Job) -> None:
     reports.write(job.out / "report", report, metrics, held)
 
 
-def _feeds(opened: Opened) -> list[Outputs]:
+def _feeds(job: Job[ModelParams], opened: Opened) -> list[Outputs]:
     """The analysis samples as the networks take them; random ones where the recipe has no data."""
-    if not (_SAMPLES / "dataset.txt").exists():
+    if job.params.samples is None:
         return list(islice(data_free_samples(opened.prepared.model), _RANDOM))
-    samples = prepared_samples.read(_SAMPLES, opened.inputs)
+    samples = prepared_samples.read(job, opened.inputs)
     return [opened.feeds(arrays) for arrays in samples.arrays()]
 
 
@@ -91,7 +90,7 @@ def _not_finite(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _bytes(job: Job) -> dict[str, int]:
+def _bytes(job: Job[ModelParams]) -> dict[str, int]:
     sizes = {"onnx": job.inputs["float"].stat().st_size}
     for kind, key in (("onnx", "artifact"), ("tflite", "tflite")):
         if f"artifact.{kind}" in job.inputs:
@@ -99,10 +98,10 @@ def _bytes(job: Job) -> dict[str, int]:
     return sizes
 
 
-def _bytes_report(job: Job, files: Files, is_integer: bool) -> BytesReport:
+def _bytes_report(job: Job[ModelParams], files: Files, is_integer: bool) -> BytesReport:
     """Of NAME_quant.onnx, the artifact; `files` has the other one too."""
     read = {"onnx": file_bytes.of_onnx, "tflite": file_bytes.of_tflite}
-    name = job.params["name"]
+    name = job.params.name
     held = {kind: read[kind](data) for kind, data in files.by_kind().items()}
     return file_bytes.onnx_report(
         held["onnx"],
@@ -112,13 +111,13 @@ def _bytes_report(job: Job, files: Files, is_integer: bool) -> BytesReport:
     )
 
 
-def _evaluation(job: Job, labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
+def _evaluation(job: Job[ModelParams], labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
     """`accuracy` with the networks' agreement, or `evaluation` by the user's function."""
     networks: dict[str, Network] = {
         "float": lambda one: opened.float_run(opened.feeds(one)),
         "integer": lambda one: opened.integer_run(opened.feeds(one)),
     }
-    if ":" in job.params["evaluate"]["metric"]:
+    if job.params.evaluate is not None and job.params.evaluate.function:
         return evaluation(job, labelled, networks)
     return {"accuracy": _accuracy(labelled, opened)}
 

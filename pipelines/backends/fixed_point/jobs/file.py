@@ -2,11 +2,8 @@
 
 For `./doit quantize` (toolchain core).
 
-params: name (the file's stem), file (its name), folder (its own), input_scale ([[input or null,
-factor], ...]), options (the recipe's FixedPoint but for input_scale), samples (a number, or
-null for all), mean, std (numbers or null) and color (or null), which hold for every real input.
-inputs: source, the .onnx or .tflite file, and data where there is calibration: an npy file, a
-folder of images, or one with INPUT.npy for each input.
+params: FileParams. inputs: source, the .onnx or .tflite file, and data where there is calibration:
+an npy file, a folder of images, or one with INPUT.npy for each input.
 
 Writes out/NAME_quant.onnx, out/NAME_quant.tflite (not where operators stay in float) and
 out/quantized.json: {bytes: {file: bytes}, source_bytes, outputs: {name: its errors against the
@@ -18,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,9 @@ from typing import Any
 import onnx
 
 from pipelines.backends.fixed_point.jobs.files import Arrays, Files, options_of, prove
+from pipelines.backends.fixed_point.jobs.params import FileParams
 from pipelines.backends.fixed_point.jobs.prepared import Prepared
+from pipelines.recipe.define.model import Samples, Simplify, Source
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs.comparison import compare
@@ -33,9 +33,12 @@ from pipelines.stages.compare.jobs.float_network import Outputs
 from pipelines.stages.export.jobs import check_onnx
 from pipelines.stages.export.jobs import from_onnx as export_onnx
 from pipelines.stages.export.jobs import from_tflite as export_tflite
+from pipelines.stages.export.jobs.params import Declared, ExportParams
 from pipelines.stages.samples.jobs import samples
 from pipelines.stages.samples.jobs.calibration_inputs import all_inputs
+from pipelines.stages.samples.jobs.params import DataParams
 from pipelines.stages.simplify.jobs import simplify
+from pipelines.stages.simplify.jobs.params import SimplifyParams
 from quant.execution.run import FloatRun
 from quant.fixed_point.calibration.clipping import clipped_inputs
 from quant.fixed_point.calibration.ranges import data_free_samples
@@ -44,33 +47,29 @@ from quant.graph.tensors import tensors
 from quant.graph.types import TensorType, input_types
 from quant.nearest import did_you_mean
 from quant.samples.images.image_names import DEFAULT_COLORS
+from quant.samples.input import Input
 
-_EXPORT, _SIMPLIFY = Path("export"), Path("simplify")
+_EXPORT, _SIMPLIFY = "export", "simplify"  # folders of those stages' jobs
 _COMPARED = 8  # samples whose outputs are compared with the float network's
 _PROVEN = 2  # samples whose every integer is compared
-_SIMPLE = {"tool": "auto", "rewrite": ["fold_batch_norm"], "tolerance": None}
 
 
-def run(job: Job) -> None:
-    name, chosen = job.params["name"], job.params["options"]
-    model = _simplified(job)
+def run(job: Job[FileParams]) -> None:
+    name, model = job.params.name, _simplified(job)
     types = input_types(model)
-    told = {one: _input(job.params, type_) for one, type_ in types.items()}
-    if "data" in job.inputs:
-        _write_samples(job, types, told)
-    scales = _scales(job.params["input_scale"], types)
-    given = all_inputs(types, told) if "data" in job.inputs else data_free_samples(model)
-    prepared = Prepared.of(model, chosen, given)
-    files = Files.of(prepared, options_of({**chosen, "input_scale": scales}), name)
-    given = all_inputs(types, told) if "data" in job.inputs else data_free_samples(model)
-    feeds = list(islice(given, _COMPARED))
+    scales = _scales(job.params.input_scale, types)
+    chosen = replace(job.params.options, input_scale=scales)
+    given = _given(job, types) if "data" in job.inputs else None
+    prepared = Prepared.of(model, chosen, _samples(given, model, types))
+    files = Files.of(prepared, options_of(chosen), name)
+    feeds = list(islice(_samples(given, model, types), _COMPARED))
     prove(files, feeds[:_PROVEN])
     sizes = {}
     for kind, data in files.by_kind().items():
         (job.out / f"{name}_quant.{kind}").write_bytes(data)
         sizes[f"{name}_quant.{kind}"] = len(data)
     outputs, findings = compare(_pairs(model, files, feeds))
-    clipped = clipped_inputs(files.network, feeds) if "data" in job.inputs else ()
+    clipped = clipped_inputs(files.network, feeds) if given else ()
     record = {
         "bytes": sizes,
         "source_bytes": job.inputs["source"].stat().st_size,
@@ -82,26 +81,35 @@ def run(job: Job) -> None:
     (job.out / "quantized.json").write_text(text + "\n")
 
 
-def _simplified(job: Job) -> onnx.ModelProto:
+def _samples(
+    given: Job[DataParams] | None, model: onnx.ModelProto, types: Mapping[str, TensorType]
+) -> Iterator[Arrays]:
+    """As the network takes them: of the calibration data, or made up."""
+    return all_inputs(given, types) if given else data_free_samples(model)
+
+
+def _simplified(job: Job[FileParams]) -> onnx.ModelProto:
     """The source through the jobs of export and simplify, each in a folder of its own."""
-    is_tflite = Path(job.params["file"]).suffix.lower() == ".tflite"
+    is_tflite = Path(job.params.file).suffix.lower() == ".tflite"
     file = job.inputs["source"].resolve() if is_tflite else _onnx_file(job)
-    inputs = {} if is_tflite else _declared(input_types(parse(file, job.params["file"])))
-    params = {"source": {"file": job.params["file"]}, "inputs": inputs, "outputs": []}
-    export = Job(params, {"source": file}, _EXPORT)
-    for folder in (_EXPORT, _SIMPLIFY):
+    inputs = {} if is_tflite else _declared(input_types(parse(file, job.params.file)))
+    source = Source("tflite" if is_tflite else "onnx", job.params.file)
+    params = ExportParams(source=source, inputs=inputs)
+    exported, simplified = (job.scratch / name for name in (_EXPORT, _SIMPLIFY))
+    for folder in (exported, simplified):
         folder.mkdir()
-    (export_tflite if is_tflite else export_onnx).run(export)
-    made = _declared(input_types(read(_EXPORT / "model.onnx")))
-    check_onnx.run(Job({**params, "inputs": made}, {}, _EXPORT))
-    told = {"simplify": _SIMPLE, "inputs": {}}
-    simplify.run(Job(told, {"model": _EXPORT / "model.onnx"}, _SIMPLIFY))
-    return read(_SIMPLIFY / "model.onnx")
+    export = export_tflite if is_tflite else export_onnx
+    export.run(Job(params, {"source": file}, exported, job.scratch))
+    made = _declared(input_types(read(exported / "model.onnx")))
+    check_onnx.run(Job(replace(params, inputs=made), {}, exported, job.scratch))
+    told = SimplifyParams(simplify=Simplify())
+    simplify.run(Job(told, {"model": exported / "model.onnx"}, simplified, job.scratch))
+    return read(simplified / "model.onnx")
 
 
-def _onnx_file(job: Job) -> Path:
+def _onnx_file(job: Job[FileParams]) -> Path:
     """Where side files of weights stand beside it: the path that was given, or what it links to."""
-    given = Path(job.params["folder"], job.params["file"])
+    given = Path(job.params.folder, job.params.file)
     if not given.is_symlink():
         return given
     told = (t.external_data for t in tensors(parse(given, given.name).graph))
@@ -110,37 +118,30 @@ def _onnx_file(job: Job) -> Path:
     return given if is_here else job.inputs["source"].resolve()
 
 
-def _declared(types: Mapping[str, TensorType]) -> dict[str, Any]:
+def _declared(types: Mapping[str, TensorType]) -> dict[str, Declared]:
     """The inputs as a recipe declares them; a batch that is not fixed becomes 1."""
     found = {}
     for name, type_ in types.items():
         shape = None if type_.shape is None else list(type_.shape)
         if shape and not isinstance(shape[0], int):
             shape[0] = 1
-        if shape is None or not all(isinstance(length, int) for length in shape):
+        fixed = tuple(length for length in shape or () if isinstance(length, int))
+        if shape is None or len(fixed) != len(shape):
             raise Refusal(
                 f"input `{name}` has the shape {type_}, which is not fixed",
                 "export it with fixed lengths, or write a recipe that gives the `shape`",
             )
-        found[name] = {"shape": shape, "dtype": type_.dtype}
+        found[name] = Declared(fixed, type_.dtype)
     return found
 
 
-def _input(params: Mapping[str, Any], type_: TensorType) -> dict[str, Any]:
+def _input(params: FileParams, type_: TensorType) -> Input:
     """What a recipe would say of an input; mean and std are of real ones."""
-    is_real = type_.dtype.startswith("float")
-    return {
-        "shape": list(type_.static_shape),
-        "dtype": type_.dtype,
-        "mean": params["mean"] if is_real else None,
-        "std": params["std"] if is_real else None,
-        "color": params["color"],
-        "resize": "stretch",
-        "pad": 114,
-    }
+    given = replace(params.input, shape=type_.static_shape, dtype=type_.dtype)
+    return given if type_.dtype.startswith("float") else replace(given, mean=None, std=None)
 
 
-def _scales(given: Sequence[Sequence[Any]], types: Mapping[str, TensorType]) -> Any:
+def _scales(given: Sequence[tuple[Any, ...]], types: Mapping[str, TensorType]) -> Any:
     """One factor, or input -> factor. Raises Refusal on names and numbers that do not fit."""
     real = [name for name, type_ in types.items() if type_.dtype.startswith("float")]
     if len(given) == 1 and given[0][0] is None:
@@ -160,26 +161,23 @@ def _scales(given: Sequence[Sequence[Any]], types: Mapping[str, TensorType]) -> 
     return {name or other: scale for (name, scale), other in zip(given, real, strict=True)}
 
 
-def _write_samples(job: Job, types: Mapping[str, TensorType], told: Mapping[str, Any]) -> None:
-    """samples/, as stages.samples leaves it."""
+def _given(job: Job[FileParams], types: Mapping[str, TensorType]) -> Job[DataParams]:
+    """The job that has left samples/, as stages.samples does."""
     data = job.inputs["data"].resolve()
-    chosen: dict[str, Any] = {"images": None, "list": None, "npy": None}
-    files = {"model": _SIMPLIFY / "model.onnx"}
+    told = {name: _input(job.params, type_) for name, type_ in types.items()}
+    files = {"model": job.scratch / _SIMPLIFY / "model.onnx"}
     npy = _npy_files(data, types)
     if npy:
-        chosen["npy"] = {name: file.name for name, file in npy.items()}
+        chosen = Samples(npy={name: file.name for name, file in npy.items()})
         files |= {f"data_{i}": file for i, file in enumerate(npy.values())}
     else:
-        chosen["images"] = data.name
+        chosen = Samples(images=data.name)
         files["data"] = data
-        told = {n: {**one, "color": one["color"] or _color(types[n])} for n, one in told.items()}
-    params = {
-        "samples": {**chosen, "samples": job.params["samples"]},
-        "inputs": told,
-        "evaluate": None,
-        "source_kind": "onnx",
-    }
-    samples.prepare(Job(params, files, job.out), Path("samples"))
+        told = {n: replace(one, color=one.color or _color(types[n])) for n, one in told.items()}
+    params = DataParams(inputs=told, samples=replace(chosen, samples=job.params.samples))
+    made = Job(params, files, job.out, job.scratch)
+    samples.run(made)
+    return made
 
 
 def _color(type_: TensorType) -> str | None:

@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from pipelines.backends.fixed_point.jobs.prepared import Prepared
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs.float_network import expose
 from quant.execution.run import FloatRun
@@ -27,12 +28,12 @@ Arrays = Mapping[str, Array]
 _DEFECT = "a defect of npumake: please report it, with the model"
 
 
-def options_of(told: Mapping[str, Any]) -> Options:
-    """told: the recipe's FixedPoint as JSON data."""
-    keys = ("bias_mode", "rounding", "shifts", "weights", "unsupported")
-    chosen = {key: told[key] for key in keys}
-    # Files built before there was a choice do not tell it.
-    return Options(told["input_scale"], **chosen, activations=told.get("activations", "signed"))
+_OF_LOWERING = ("bias_mode", "rounding", "shifts", "weights", "unsupported", "activations")
+
+
+def options_of(told: FixedPoint) -> Options:
+    """What lowering reads of it."""
+    return Options(told.input_scale, **{key: getattr(told, key) for key in _OF_LOWERING})
 
 
 @dataclass(frozen=True)

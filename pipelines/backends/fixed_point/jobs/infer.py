@@ -8,17 +8,16 @@ out/comparison.json, see pipelines.stages.compare.jobs.comparison.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipelines.backends.fixed_point.jobs.opened import Opened
+from pipelines.backends.fixed_point.jobs.params import ModelParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.comparison import save
 from pipelines.stages.samples.jobs import prepared_samples
 
 
-def run(job: Job) -> None:
+def run(job: Job[ModelParams]) -> None:
     opened = Opened.of(job)
-    samples = prepared_samples.read(Path("samples"), opened.inputs)
+    samples = prepared_samples.read(job, opened.inputs)
     feeds = [opened.feeds(arrays) for arrays in samples.arrays()]
     pairs = [(opened.float_run(one), opened.integer_run(one)) for one in feeds]
     save(job.out, pairs, "integer")

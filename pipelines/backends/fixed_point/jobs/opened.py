@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.backends.fixed_point.jobs.files import Files, options_of
+from pipelines.backends.fixed_point.jobs.params import ModelParams
 from pipelines.backends.fixed_point.jobs.prepared import Prepared
+from pipelines.backends.fixed_point.recipe.options import FixedPoint
+from pipelines.run.jobs.decode import decoded
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.float_network import Array, FloatNetwork, Outputs
 from quant.execution.run import FloatRun
+from quant.report import integer_build
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,11 @@ class Opened:
     _integer: FloatRun
 
     @classmethod
-    def of(cls, job: Job) -> Opened:
+    def of(cls, job: Job[ModelParams]) -> Opened:
         """From the step's inputs; the options are those that build recorded."""
         prepared = Prepared.read(job.inputs["quantize"])
-        told = json.loads(job.inputs["build.json"].read_text())["options"]
+        # Files built before there was a choice do not tell it: the default is what they had.
+        told = decoded(FixedPoint, integer_build.read(job.inputs["build.json"]).options)
         network = prepared.lowered(options_of(told))
         tflite = job.inputs.get("artifact.tflite")
         files = Files(

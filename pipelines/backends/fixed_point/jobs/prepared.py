@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import onnx
 from numpy.typing import NDArray
@@ -24,6 +24,17 @@ Samples = Iterable[Mapping[str, NDArray[Any]]]
 _MODEL, _RANGES = "model.onnx", "ranges.json"
 
 
+class Chosen(Protocol):
+    """What quantize reads of FixedPoint."""
+
+    @property
+    def shifts(self) -> str: ...
+    @property
+    def equalize(self) -> bool: ...
+    @property
+    def weight_rounding(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Prepared:
     """ranges: of every float tensor of the model; none with constant shifts. tuning: empty where
@@ -35,19 +46,16 @@ class Prepared:
     tuning: Tuning
 
     @classmethod
-    def of(cls, model: onnx.ModelProto, chosen: Mapping[str, Any], samples: Samples) -> Prepared:
-        """chosen: shifts, equalize and weight_rounding, of the recipe's FixedPoint.
-
-        samples: as the graph takes them; not read unless shifts are `calibrated`.
-        """
+    def of(cls, model: onnx.ModelProto, chosen: Chosen, samples: Samples) -> Prepared:
+        """samples: as the graph takes them; not read unless shifts are `calibrated`."""
         prepared = prepare(model)
-        if chosen["equalize"]:
+        if chosen.equalize:
             prepared = equalize(prepared)
-        if chosen["shifts"] == "constant":
+        if chosen.shifts == "constant":
             return cls(prepared, {}, Tuning())
-        if chosen["shifts"] == "data_free":
+        if chosen.shifts == "data_free":
             samples = data_free_samples(prepared)
-        if not is_wanted(chosen["weight_rounding"], prepared):
+        if not is_wanted(chosen.weight_rounding, prepared):
             return cls(prepared, observe(prepared, samples), Tuning())
         tuner = Tuner(prepared)
         ranges = observe(prepared, samples, tuner)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from pipelines.recipe.define.model import Target
 
@@ -21,6 +22,12 @@ class FixedPoint:
     equalize: bool = True
     unsupported: str = "refuse"
     activations: str = "signed"
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As build.json has them: as ever where the newer ones have their defaults."""
+        all_ = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {key: all_[key] for key in all_ if (key, all_[key]) != ("activations", "signed")}
 
 
 def options(target: Target) -> FixedPoint:

@@ -12,12 +12,11 @@ network; layers are operators; bytes {onnx, artifact}; accuracy {float, qdq, sam
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import onnxruntime
 
 from pipelines.backends.qdq.jobs.layer_errors import layer_errors
 from pipelines.backends.qdq.jobs.opened import Opened
+from pipelines.backends.qdq.jobs.params import QdqParams
 from pipelines.backends.qdq.jobs.rounded_graph import RoundedGraph
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs import reports
@@ -28,12 +27,10 @@ from quant.report import file_bytes, layer_error
 from quant.report.layer_error import LayerReport
 from quant.report.target_metrics import Metrics
 
-_SAMPLES = Path("samples")
 
-
-def run(job: Job) -> None:
+def run(job: Job[QdqParams]) -> None:
     opened = Opened.of(job)
-    samples = prepared_samples.read(_SAMPLES, opened.inputs)
+    samples = prepared_samples.read(job, opened.inputs)
     rows = layer_errors(
         opened.source,
         RoundedGraph(opened.source, opened.model),
@@ -55,7 +52,7 @@ def run(job: Job) -> None:
     )
     sizes = {key: job.inputs[name].stat().st_size
              for key, name in (("onnx", "float"), ("artifact", "artifact.onnx"))}  # fmt: skip
-    labelled = prepared_samples.read_labelled(_SAMPLES, opened.inputs)
+    labelled = prepared_samples.read_labelled(job, opened.inputs)
     networks = {
         "float": lambda one: opened.float_run(opened.feeds(one)),
         "qdq": lambda one: opened.qdq_run(opened.feeds(one)),

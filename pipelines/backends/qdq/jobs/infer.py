@@ -8,16 +8,15 @@ pipelines.stages.compare.jobs.comparison.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipelines.backends.qdq.jobs.opened import Opened
+from pipelines.backends.qdq.jobs.params import QdqParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.comparison import save
 from pipelines.stages.samples.jobs import prepared_samples
 
 
-def run(job: Job) -> None:
+def run(job: Job[QdqParams]) -> None:
     opened = Opened.of(job)
-    samples = prepared_samples.read(Path("samples"), opened.inputs)
+    samples = prepared_samples.read(job, opened.inputs)
     feeds = (opened.feeds(arrays) for arrays in samples.arrays())
     save(job.out, [(opened.float_run(one), opened.qdq_run(one)) for one in feeds], "qdq")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 
+from pipelines.backends.qdq.jobs.params import QdqParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.float_network import Array, FloatNetwork, Outputs
 from quant.execution.run import FloatRun
@@ -29,7 +30,7 @@ class Opened:
     _run: FloatRun
 
     @classmethod
-    def of(cls, job: Job) -> Opened:
+    def of(cls, job: Job[QdqParams]) -> Opened:
         """From the step's inputs."""
         model = read(job.inputs["artifact.onnx"])
         names = [output.name for output in model.graph.output]

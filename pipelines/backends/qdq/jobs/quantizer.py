@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +18,7 @@ from onnxruntime.quantization.quant_utils import (
 )
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+from pipelines.backends.qdq.recipe.options import Options
 from pipelines.files.where import did_you_mean
 from pipelines.run.jobs.refusal import Refusal
 from quant.execution.run import FloatRun
@@ -31,30 +31,30 @@ _PER_CHANNEL_OPSET = 13  # DequantizeLinear has no axis before
 
 
 def quantize(
-    model: onnx.ModelProto, ranges: Ranges, options: Mapping[str, Any]
+    model: onnx.ModelProto, ranges: Ranges, options: Options
 ) -> tuple[onnx.ModelProto, list[str]]:
     """The model with QuantizeLinear and DequantizeLinear around what becomes integer, and what
     onnxruntime warned of.
 
-    options: the recipe's Options as JSON data. Raises Fault on a network that is quantized already,
+    Raises Fault on a network that is quantized already,
     or that the quantizer can't do; Refusal on names that it has not.
     """
     _require_float(model)
     _require_known(model, options)
     with _warnings() as told:
         prepared = save_and_reload_model_with_shape_infer(model)
-        weights = QuantType[options["weight_type"]]
+        weights = QuantType[options.weight_type]
         prepared = update_opset_version(prepared, weights)
         quantizer = QDQQuantizer(
             prepared,
-            options["per_channel"],
-            options["reduce_range"],
+            options.per_channel,
+            options.reduce_range,
             weights,
-            QuantType[options["activation_type"]],
+            QuantType[options.activation_type],
             _data(prepared, ranges),
             [],
-            list(options["nodes_to_exclude"]),
-            list(options["op_types_to_quantize"]) or known_operators(),
+            list(options.nodes_to_exclude),
+            list(options.op_types_to_quantize) or known_operators(),
             {},
         )
         try:
@@ -97,18 +97,18 @@ def _require_float(model: onnx.ModelProto) -> None:
             )
 
 
-def _require_known(model: onnx.ModelProto, options: Mapping[str, Any]) -> None:
+def _require_known(model: onnx.ModelProto, options: Options) -> None:
     names = [node.name for node in nodes(model.graph) if node.name]
-    for name in options["nodes_to_exclude"]:
+    for name in options.nodes_to_exclude:
         if name not in names:
             what = f"`nodes_to_exclude` names `{name}`, which no node of the simplified graph is"
             raise Refusal(what, did_you_mean(name, names, "its nodes"))
     operators = known_operators()
-    for name in options["op_types_to_quantize"]:
+    for name in options.op_types_to_quantize:
         if name not in operators:
             what = f"`op_types_to_quantize` names `{name}`, which onnxruntime does not quantize"
             raise Refusal(what, did_you_mean(name, operators, "it quantizes"))
-    if options["per_channel"] and opset(model) < _PER_CHANNEL_OPSET:
+    if options.per_channel and opset(model) < _PER_CHANNEL_OPSET:
         raise Refusal(
             f"the network has opset {opset(model)}, and `per_channel` needs "
             f"{_PER_CHANNEL_OPSET}: DequantizeLinear has no axis before",

@@ -5,7 +5,7 @@ Source: onnxruntime.quantization.quantize_static; num_bins: of create_calibrator
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 TYPES = ("QInt8", "QUInt8", "QInt16", "QUInt16")
 METHODS = ("MinMax", "Entropy", "Percentile")
@@ -24,3 +24,7 @@ class Options:
     num_bins: int | None = None
     op_types_to_quantize: tuple[str, ...] = ()
     nodes_to_exclude: tuple[str, ...] = ()
+
+
+OF_QUANTIZE = ("calibrate_method", "percentile", "num_bins")
+OF_BUILD = tuple(field.name for field in fields(Options) if field.name not in OF_QUANTIZE)

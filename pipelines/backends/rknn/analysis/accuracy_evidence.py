@@ -24,6 +24,7 @@ from quant.report.layer_error import LayerReport
 from quant.report.target_metrics import Metrics
 from quant.rknn import file as rknn_file
 from quant.rknn import scales
+from quant.samples.input import Input
 from quant.simulation import parameters
 from quant.simulation.unknown import Unknown
 
@@ -34,7 +35,7 @@ def gather(
     metrics: Metrics,
     report: LayerReport,
     lost: Sequence[str],
-    inputs: Mapping[str, Mapping[str, Any]],
+    inputs: Mapping[str, Input],
     samples: Mapping[str, Mapping[str, Any]],
     source_scales: Sequence[SourceScale] = (),
 ) -> Evidence:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn.analysis import end_to_end, error_analysis, simulation
 from pipelines.backends.rknn.analysis.end_to_end import Array, FloatNetwork, Outputs, Simulator
 from pipelines.backends.rknn.analysis.error_analysis import Row
 from pipelines.backends.rknn.analysis.simulation import Analysis, Simulation
+from pipelines.backends.rknn.file.dtypes import PREQUANTIZED
+from pipelines.backends.rknn.params import AnalyzeParams
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 from quant.simulation.unknown import Unknown
 
-SNAPSHOT = Path("snapshot")
+SNAPSHOT = "snapshot"  # folder that the SDK makes
 Run = Callable[[Sequence[Array]], Outputs]
 
 
@@ -38,11 +39,15 @@ class Analyses:
 
 
 def analyze(
-    job: Job, sdk: Sdk, simulator: Simulator, samples: PreparedSamples, network: FloatNetwork | None
+    job: Job[AnalyzeParams],
+    sdk: Sdk,
+    simulator: Simulator,
+    samples: PreparedSamples,
+    network: FloatNetwork | None,
 ) -> Analyses:
     """network: the float one, None where there is none to compare outputs with."""
     ours = _ours(job, simulator, samples)
-    is_asked = isinstance(ours, str) or job.params["sdk_analysis"]
+    is_asked = isinstance(ours, str) or job.params.sdk_analysis
     texts = _texts(job, sdk, samples) if is_asked else []
     if isinstance(ours, str):
         read = [error_analysis.read(text) for text in texts]
@@ -58,7 +63,7 @@ def analyze(
 
 
 def _ours(
-    job: Job, simulator: Simulator, samples: PreparedSamples
+    job: Job[AnalyzeParams], simulator: Simulator, samples: PreparedSamples
 ) -> tuple[Simulation, Analysis] | str:
     """Our simulation with the first sample's analysis, or why the SDK's must run."""
     sample = next(samples.arrays())
@@ -97,24 +102,24 @@ def _compared(
     )
 
 
-def _texts(job: Job, sdk: Sdk, samples: PreparedSamples) -> list[str]:
+def _texts(job: Job[AnalyzeParams], sdk: Sdk, samples: PreparedSamples) -> list[str]:
     """error_analysis.txt of each sample: the SDK silently analyzes the first it is given alone.
 
     None for a prequantized source: the SDK refuses those.
     """
-    if job.params["quantize"]["dtype"] == "prequantized":
+    if job.params.quantize.dtype == PREQUANTIZED:
         return []
-    texts = []
-    for row in sdk_samples.for_simulator(samples, job.params).rows:
-        texts.append(sdk.accuracy_analysis([str(file) for file in row], SNAPSHOT))
-        shutil.rmtree(SNAPSHOT)
+    texts, snapshot = [], job.scratch / SNAPSHOT
+    for row in sdk_samples.for_simulator(samples, job).rows:
+        texts.append(sdk.accuracy_analysis([str(file) for file in row], snapshot))
+        shutil.rmtree(snapshot)
     return texts
 
 
-def _concatenated(job: Job, texts: Sequence[str]) -> str:
+def _concatenated(job: Job[AnalyzeParams], texts: Sequence[str]) -> str:
     if texts:
         return "".join(f"===== sample {i} =====\n{text}\n" for i, text in enumerate(texts))
-    if job.params["quantize"]["dtype"] == "prequantized":
+    if job.params.quantize.dtype == PREQUANTIZED:
         return "rknn-toolkit2 compares no layers of a network that was quantized before.\n"
     return (
         "npumake's own simulation made this report: its outputs are rknn-toolkit2's, bit for bit.\n"

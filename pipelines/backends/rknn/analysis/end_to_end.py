@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk
 from pipelines.run.jobs.job import Job
@@ -22,7 +22,7 @@ __all__ = ["Array", "FloatNetwork", "Outputs", "Runner", "Simulator", "compare",
 class FloatNetwork(float_network.FloatNetwork):
     """The float network on what the compiled one gets: a frame's pixels where that takes frames."""
 
-    def __init__(self, model: Path, params: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    def __init__(self, model: Path, params: RknnParams, outputs: Sequence[str]) -> None:
         super().__init__(model, params, outputs)
         self._params = params
 
@@ -30,7 +30,7 @@ class FloatNetwork(float_network.FloatNetwork):
         return super().__call__(names, sdk_samples.seen(arrays, self._params))
 
 
-def reference(job: Job, outputs: Sequence[str]) -> FloatNetwork:
+def reference(job: Job[RknnParams], outputs: Sequence[str]) -> FloatNetwork:
     """The float network that a build is held against; a cut one is its own."""
     return FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, outputs)
 
@@ -38,11 +38,11 @@ def reference(job: Job, outputs: Sequence[str]) -> FloatNetwork:
 class Runner:
     """A compiled network where the SDK was told to run it; takes the float network's samples."""
 
-    def __init__(self, sdk: Sdk, outputs: Sequence[str], params: Mapping[str, Any]) -> None:
+    def __init__(self, sdk: Sdk, outputs: Sequence[str], params: RknnParams) -> None:
         """outputs: names, in the order of the .rknn file."""
         self._sdk = sdk
         self._params = params
-        self._batch = params["quantize"]["rknn_batch_size"] or 1
+        self._batch = params.quantize.rknn_batch_size or 1
         self.outputs = outputs
 
     def __call__(self, arrays: Sequence[Array]) -> Outputs:
@@ -64,6 +64,6 @@ class Runner:
 class Simulator(Runner):
     """A network that was compiled in this Sdk, in its simulator."""
 
-    def __init__(self, sdk: Sdk, outputs: Sequence[str], params: Mapping[str, Any]) -> None:
+    def __init__(self, sdk: Sdk, outputs: Sequence[str], params: RknnParams) -> None:
         super().__init__(sdk, outputs, params)
         sdk.start_simulator()

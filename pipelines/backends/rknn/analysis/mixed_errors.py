@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines.backends.rknn.analysis.end_to_end import Outputs, compare, reference
 from pipelines.backends.rknn.analysis.simulation import feeds
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs import prepared_samples
 from quant.graph.graph import Graph
@@ -34,9 +34,9 @@ class FedSamples:
     expected: Sequence[Outputs]
 
     @classmethod
-    def read(cls, job: Job, graph: Graph, told: Mapping[str, Any]) -> FedSamples:
+    def read(cls, job: Job[RknnParams], graph: Graph, told: Mapping[str, Any]) -> FedSamples:
         """graph: step 1's. told: its config.json."""
-        samples = prepared_samples.read(Path("samples"), told["inputs"])
+        samples = prepared_samples.read(job, told["inputs"])
         whole = reference(job, list(graph.outputs))
         arrays = list(samples.arrays())
         fed = [feeds(graph.inputs, one, job.params, told["config"]) for one in arrays]

@@ -18,6 +18,7 @@ import numpy as np
 
 from pipelines.backends.rknn.analysis.end_to_end import Array, Outputs, Simulator
 from pipelines.backends.rknn.analysis.error_analysis import Distance, Row
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk.samples import to_sdk
 from quant.fault import Fault
 from quant.samples.normalize import normalize
@@ -44,7 +45,7 @@ class Simulation:
     def __init__(
         self,
         written: Step1,
-        params: Mapping[str, Any],
+        params: RknnParams,
         config: Mapping[str, Any],
         shapes: Mapping[str, tuple[int, ...]],
     ) -> None:
@@ -100,7 +101,7 @@ class Simulation:
 def feeds(
     names: Iterable[str],
     arrays: Sequence[Array],
-    params: Mapping[str, Any],
+    params: RknnParams,
     config: Mapping[str, Any],
 ) -> Outputs:
     """As the SDK takes samples in: mean and std of an input that is not 4-D are ignored.
@@ -133,7 +134,7 @@ def _of_input(config: Mapping[str, Any], key: str, place: int) -> list[float] | 
 
 def opened(
     quantize: Path | None,
-    params: Mapping[str, Any],
+    params: RknnParams,
     sdk: Simulator,
     sample: Sequence[Array],
 ) -> tuple[Simulation, Analysis]:
@@ -143,9 +144,13 @@ def opened(
     """
     if quantize is None:
         raise Unknown("one call of the SDK makes this file, without a step 1")
-    for section, key in (("build", "layers"), ("quantize", "hybrid"), _BATCH):
-        if params[section][key]:
-            raise Unknown(f"`{section}.{key}`")
+    for key, value in (
+        ("build.layers", params.build.layers),
+        ("quantize.hybrid", params.quantize.hybrid),
+        ("quantize.rknn_batch_size", params.quantize.rknn_batch_size),
+    ):
+        if value:
+            raise Unknown(f"`{key}`")
     config = json.loads((quantize / "config.json").read_text())["config"]
     written = step1.read(quantize / "model.model", quantize / "model.quantization.cfg", config)
     theirs = sdk(sample)
@@ -158,9 +163,6 @@ def opened(
         raise Unknown(fault.what) from fault
     _require_equal(theirs, analysis.outputs)
     return simulation, analysis
-
-
-_BATCH = ("quantize", "rknn_batch_size")
 
 
 def _require_outputs(written: Step1, theirs: Outputs) -> None:

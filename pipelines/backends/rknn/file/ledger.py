@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pipelines.backends.rknn.file.dtypes import PREQUANTIZED
 from pipelines.backends.rknn.file.provenance import Provenance
 from quant.report.bytes_report import BytesReport
 from quant.report.ledger import KINDS, Ledger, LedgerEntry, split
@@ -68,7 +69,7 @@ class Build(NamedTuple):
     @property
     def is_integer(self) -> bool:
         """Whether activations are integers too: those of w4a16 and w8a16 are not."""
-        return self.dtype in ("w8a8", "prequantized") or "16i" in self.dtype
+        return self.dtype in ("w8a8", PREQUANTIZED) or "16i" in self.dtype
 
 
 def make(

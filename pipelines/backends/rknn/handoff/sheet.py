@@ -69,7 +69,7 @@ def _give(
     recipe: Recipe, target: Target, row: Mapping[str, Any], told: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the program gives for an input, and what calibration did to pictures for it."""
-    given = recipe.inputs.get(told["source_name"], Input(row["name"]))
+    given = recipe.inputs.get(told["source_name"], Input())
     is_image = len(row["shape"]) == 4
     frame = told["frame"]
     inside = {

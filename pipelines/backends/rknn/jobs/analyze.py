@@ -1,6 +1,6 @@
 """analyze for the rknn backend: every layer, and the whole network (an rknn toolchain).
 
-params: as for build; sdk_analysis (the SDK's own in any case).
+params: AnalyzeParams.
 inputs: build.json and artifact.rknn (what build made), model (what the SDK loaded, at step 1 where
 there was one), quantize (where build had it), and float (the ONNX model before quantization), which
 a prequantized source does not have; cut (the network that simplify has cut).
@@ -26,7 +26,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,11 +34,12 @@ from pipelines.backends.rknn.analysis import accuracy_evidence, analyses, layer_
 from pipelines.backends.rknn.analysis.end_to_end import FloatNetwork, Simulator
 from pipelines.backends.rknn.file import compiled_graph, ledger
 from pipelines.backends.rknn.file.compiled_graph import CompiledFile
+from pipelines.backends.rknn.file.dtypes import PREQUANTIZED
 from pipelines.backends.rknn.findings.accuracy.evidence import SourceScale
 from pipelines.backends.rknn.findings.accuracy.table import findings as causes_of
 from pipelines.backends.rknn.findings.bytes.table import findings as findings_of
+from pipelines.backends.rknn.params import AnalyzeParams, RknnParams
 from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
-from pipelines.backends.rknn.sdk.quantized_source import PREQUANTIZED
 from pipelines.backends.rknn.sdk.refusals.diagnosis import diagnosed
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.memory import keep_freed
@@ -63,12 +63,12 @@ LARGEST_HALF = 65504.0  # of float16
 _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {images: FOLDER}`"
 
 
-def run(job: Job) -> None:
+def run(job: Job[AnalyzeParams]) -> None:
     keep_freed()
     build = build_json.read(job.inputs["build.json"])
     compiled = compile_network(job, verbose=False)
     file = same_file(job, compiled)
-    samples = prepared_samples.read(Path("samples"), compiled.inputs)
+    samples = prepared_samples.read(job, compiled.inputs)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = _reference(job, file.outputs)
     with diagnosed(compiled.patient):
@@ -77,7 +77,7 @@ def run(job: Job) -> None:
     outputs, findings = found.outputs, found.findings
     if samples.is_random:
         findings = [*findings, _RANDOM]
-    labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
+    labelled = prepared_samples.read_labelled(job, compiled.inputs)
     measured: dict[str, Any] = {}
     if labelled:
         whole = None
@@ -100,7 +100,7 @@ def run(job: Job) -> None:
         metrics,
         report,
         layer_report.lost(found.rows),
-        job.params["inputs"],
+        job.params.inputs,
         {} if samples.is_random else samples.statistics,
         _source_scales(job),
     )
@@ -110,22 +110,22 @@ def run(job: Job) -> None:
     (folder / "error_analysis.txt").write_text(found.text)
 
 
-def _source_scales(job: Job) -> list[SourceScale]:
+def _source_scales(job: Job[AnalyzeParams]) -> list[SourceScale]:
     params = job.params
-    is_known = params["source_kind"] == "onnx" and params["quantize"]["dtype"] == PREQUANTIZED
+    is_known = params.source_kind == "onnx" and params.quantize.dtype == PREQUANTIZED
     if not is_known:
         return []
     return accuracy_evidence.source_scales(job.inputs["model"], job.inputs["artifact.rknn"])
 
 
-def _reference(job: Job, outputs: Sequence[str]) -> FloatNetwork | None:
+def _reference(job: Job[AnalyzeParams], outputs: Sequence[str]) -> FloatNetwork | None:
     """The network in onnxruntime: the float one, or the source of a prequantized ONNX model.
 
     A cut one is its own reference: simplify has proven that with its tail it is the whole.
     """
     if "cut" in job.inputs:
         return FloatNetwork(job.inputs["cut"], job.params, outputs)
-    is_onnx = job.params["source_kind"] == "onnx"
+    is_onnx = job.params.source_kind == "onnx"
     name = "float" if "float" in job.inputs or not is_onnx else "model"
     if name not in job.inputs:
         return None
@@ -136,7 +136,7 @@ def _is_bad(outputs: Mapping[str, Any]) -> bool:
     return not all(one["finite"] for one in outputs.values())
 
 
-def _overflow(job: Job, samples: PreparedSamples) -> dict[str, Any] | None:
+def _overflow(job: Job[AnalyzeParams], samples: PreparedSamples) -> dict[str, Any] | None:
     """The first tensor of the float network that float16 can't hold, by its largest magnitude."""
     if "float" not in job.inputs:
         return None
@@ -158,9 +158,9 @@ def _overflow(job: Job, samples: PreparedSamples) -> dict[str, Any] | None:
     return None
 
 
-def same_file(job: Job, compiled: Compiled) -> CompiledFile:
+def same_file(job: Job[RknnParams], compiled: Compiled) -> CompiledFile:
     """The built file. Raises Refusal where compiling again made other layers."""
-    again = Path("again.rknn")
+    again = job.scratch / "again.rknn"
     compiled.sdk.export(again)
     file = compiled_graph.read(job.inputs["artifact.rknn"])
     if compiled_graph.read(again) != file:
@@ -192,7 +192,7 @@ def _metrics(
     )
 
 
-def _bytes(job: Job) -> dict[str, int]:
+def _bytes(job: Job[AnalyzeParams]) -> dict[str, int]:
     before = job.inputs["float" if "float" in job.inputs else "model"]
     return {
         "rknn": job.inputs["artifact.rknn"].stat().st_size,
@@ -200,14 +200,14 @@ def _bytes(job: Job) -> dict[str, int]:
     }
 
 
-def _bytes_report(job: Job, build: BuildReport, source_bytes: int) -> BytesReport:
+def _bytes_report(job: Job[AnalyzeParams], build: BuildReport, source_bytes: int) -> BytesReport:
     told = ledger.Build(
         source_bytes=source_bytes,
-        dtype=job.params["quantize"]["dtype"],
+        dtype=job.params.quantize.dtype,
         rules=build.rules,
     )
     source = None
-    if job.params["source_kind"] == "onnx":
+    if job.params.source_kind == "onnx":
         source = source_network_onnx.read(graph_file.parse(job.inputs["model"], "model"))
     held = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
     return replace(held, findings=findings_of(held, build))

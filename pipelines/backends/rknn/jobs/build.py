@@ -1,6 +1,6 @@
 """build for the rknn backend: the SDK's hybrid_quantization_step2, or `build` (an rknn toolchain).
 
-params: platform, source_kind, inputs, quantize, rknn as for quantize; build (Build).
+params: RknnParams.
 inputs: quantize (what quantize made), or model for what needs one call: quantize.dtype
 float16 or prequantized, build.auto_hybrid, quantize.algorithm gdq, dynamic_input, inputs_yuv_fmt.
 The last four take calibration data from samples/.
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipelines.backends.rknn.analysis import build_report
 from pipelines.backends.rknn.file import compiled_graph
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import options, origin
 from pipelines.backends.rknn.sdk.api import Sdk, version
 from pipelines.backends.rknn.sdk.compile import compile_network
@@ -30,7 +31,7 @@ from quant.report import build_json
 from quant.rknn.leaks import cleared
 
 
-def run(job: Job) -> None:
+def run(job: Job[RknnParams]) -> None:
     settle(is_settled=True)  # the SDK writes heap that it never set into the file
     job.out.mkdir(exist_ok=True)
     model = job.out / "model.rknn"
@@ -39,16 +40,16 @@ def run(job: Job) -> None:
     if "model" in job.inputs:  # step 1 has looked at its own
         _require_ends(job, model)
     found = origin.of(job, version(), compiled.config, compiled.load)
-    data = cleared(model.read_bytes(), job.params["platform"])
+    data = cleared(model.read_bytes(), job.params.platform)
     model.write_bytes(origin.stamped(data, found))
-    report = build_report.make(compiled, model, job.params["build"]["layers"], found)
+    report = build_report.make(compiled, model, job.params.build.layers, found)
     Sdk(verbose=False).load_rknn(model)
-    if job.params["build"]["cpp_gen_cfg"]:
+    if job.params.build.cpp_gen_cfg:
         compiled.sdk.write_demo(job.out / "cpp")
     (job.out / "build.json").write_text(build_json.to_json(report))
 
 
-def _require_ends(job: Job, made: Path) -> None:
+def _require_ends(job: Job[RknnParams], made: Path) -> None:
     """Raise Refusal where the SDK left inputs or outputs out."""
     file = compiled_graph.read(made)
     inputs, outputs = options.end_names(job.params, job.inputs["model"])

@@ -1,6 +1,6 @@
 """foretell for the rknn backend: the outputs that a quantized network would have, built or not.
 
-params: as for analyze, and is_searched. inputs: quantize, float, cut (see analyze). Data: samples/.
+params: ForetellParams. inputs: quantize, float, cut (see analyze). Data: samples/.
 Nothing is compiled: our own simulation runs what step 1 wrote.
 
 Writes out/foretold.json: {error: of the worst output, see quant.report.output_error.by_channel,
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.backends.rknn.analysis.mixed_errors import FedSamples, MixedErrors, evaluations
+from pipelines.backends.rknn.params import ForetellParams
 from pipelines.backends.rknn.sdk import hybrid
 from pipelines.run.jobs.job import Job
 from quant.fault import Fault
@@ -30,7 +31,7 @@ from quant.simulation.unknown import Unknown
 _SETS = 6
 
 
-def run(job: Job) -> None:
+def run(job: Job[ForetellParams]) -> None:
     try:
         found = _foretold(job)
     except Unknown as reason:
@@ -45,18 +46,18 @@ def _told(error: float | None, unknown: str | None = None) -> dict[str, Any]:
     return {"error": error, "unknown": unknown, "sets": []}
 
 
-def _foretold(job: Job) -> dict[str, Any]:
+def _foretold(job: Job[ForetellParams]) -> dict[str, Any]:
     quantize = job.inputs["quantize"]
     told = json.loads((quantize / "config.json").read_text())
     written = step1.read(
         quantize / "model.model", quantize / "model.quantization.cfg", told["config"]
     )
-    if job.params["is_searched"]:
+    if job.params.is_searched:
         return _searched(job, written, told)
-    if job.params["build"]["layers"]:
+    if job.params.build.layers:
         network = Mixed(written)
         samples = FedSamples.read(job, network.graph, told)
-        chosen = _named(network, job.params["build"]["layers"])
+        chosen = _named(network, job.params.build.layers)
         error = MixedErrors(network, samples, len(samples.fed), _worst)(chosen)
         return _told(error if math.isfinite(error) else None)
     whole = Network(written)
@@ -86,7 +87,7 @@ def _named(network: Mixed, layers: Mapping[str, str]) -> Chosen:
     return frozenset(chosen)
 
 
-def _searched(job: Job, written: Step1, told: Mapping[str, Any]) -> dict[str, Any]:
+def _searched(job: Job[ForetellParams], written: Step1, told: Mapping[str, Any]) -> dict[str, Any]:
     network = Mixed(written)
     able = [place for place, layer in enumerate(network.layers) if layer.can_be_half]
     samples = FedSamples.read(job, network.graph, told)

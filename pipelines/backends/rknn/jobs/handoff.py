@@ -1,6 +1,6 @@
 """handoff for the rknn backend: references for a board's program (an rknn toolchain).
 
-params: as for build. inputs: quantize or model as build had it, build.json, artifact.rknn.
+params: RknnParams. inputs: quantize or model as build had it, build.json, artifact.rknn.
 Data: samples/, as stages.samples leaves it; for a model that one call quantizes, calibration/ too.
 
 Writes out/references/N/ for each sample, see pipelines.backends.rknn.handoff.references;
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,23 +23,25 @@ from pipelines.backends.rknn.analysis.end_to_end import Array, Simulator
 from pipelines.backends.rknn.file import inspection
 from pipelines.backends.rknn.handoff import ends, references
 from pipelines.backends.rknn.handoff.references import InputWay
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import frames
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.samples.jobs import prepared_samples
+from quant.samples.input import Input
 
 
-def run(job: Job) -> None:
+def run(job: Job[RknnParams]) -> None:
     compiled = compile_network(job, verbose=False)
     held = inspection.inspect(job.inputs["artifact.rknn"])
     outputs = [ends.of_output(row, held["batch"]) for row in held["outputs"]]
-    samples = prepared_samples.read(Path("samples"), compiled.inputs)
+    samples = prepared_samples.read(job, compiled.inputs)
     simulator = Simulator(compiled.sdk, [row["name"] for row in outputs], job.params)
     arrays = [sdk_samples.given(sample, job.params) for sample in samples.arrays()]
     ways = _ways(job, compiled, held, arrays)
-    batch = job.params["quantize"]["rknn_batch_size"] or 1
+    batch = job.params.quantize.rknn_batch_size or 1
     random = np.random.default_rng(0)
     pairs: list[list[tuple[Array, Array]]] = [[] for _ in outputs]
     for number, sample in enumerate(arrays):
@@ -72,7 +73,10 @@ def run(job: Job) -> None:
 
 
 def _ways(
-    job: Job, compiled: Compiled, held: dict[str, Any], arrays: Sequence[Sequence[Array]]
+    job: Job[RknnParams],
+    compiled: Compiled,
+    held: dict[str, Any],
+    arrays: Sequence[Sequence[Array]],
 ) -> list[InputWay]:
     """In the order in which the SDK takes inputs, which has to be the file's."""
     ways = []
@@ -83,16 +87,16 @@ def _ways(
         raise Refusal(f"the file's inputs are {', '.join(names)}, in another order than the SDK's")
     sources = _sources(job, compiled.inputs)
     for place, ((name, _), row) in enumerate(zip(sources, rows, strict=True)):
-        told = job.params["inputs"].get(name) or {}
+        told = job.params.inputs.get(name, Input())
         of_one = [sample[place] for sample in arrays]
         is_image = of_one[0].ndim == 4 and row["dtype"] not in references.WHOLE
         is_pixels = is_image and references.is_whole_pixels(of_one)
-        std = told.get("std")
+        std = told.std
         ways.append(InputWay(row, is_pixels, min(std) if std else 1.0))
     return ways
 
 
-def _sources(job: Job, names: Sequence[str]) -> list[tuple[str, str | None]]:
+def _sources(job: Job[RknnParams], names: Sequence[str]) -> list[tuple[str, str | None]]:
     """The network's input behind each of the file's, and its format: a frame has two planes."""
     pairs = zip(names, frames.formats(job.params, len(names)), strict=True)
     return [(name, form) for name, form in pairs for _ in range(1 if form is None else 2)]

@@ -1,6 +1,6 @@
 """measure for the rknn backend: a trial's outputs in the SDK's simulator (an rknn toolchain).
 
-params: as for analyze. inputs: quantize or model as build had it, build.json, artifact.rknn,
+params: AnalyzeParams. inputs: quantize or model as build had it, build.json, artifact.rknn,
 float, cut (see analyze). Data: samples/, and calibration/ for what one call quantizes.
 
 Writes out/measured.json: {bytes, cycles, float_layers, samples, outputs, worst_output_cosine,
@@ -11,11 +11,11 @@ but no layer is compared.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from pipelines.backends.rknn.analysis import layer_report
 from pipelines.backends.rknn.analysis.end_to_end import Simulator, compare, reference
 from pipelines.backends.rknn.jobs.analyze import same_file
+from pipelines.backends.rknn.params import AnalyzeParams
 from pipelines.backends.rknn.sdk.compile import compile_network
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.accuracy import Network
@@ -26,13 +26,13 @@ from quant.report import build_json
 from quant.report.sums import total
 
 
-def run(job: Job) -> None:
+def run(job: Job[AnalyzeParams]) -> None:
     build = build_json.read(job.inputs["build.json"])
     compiled = compile_network(job, verbose=False)
     file = same_file(job, compiled)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = reference(job, file.outputs)
-    samples = prepared_samples.read(Path("samples"), compiled.inputs)
+    samples = prepared_samples.read(job, compiled.inputs)
     outputs, _ = compare((network(samples.inputs, one), simulator(one)) for one in samples.arrays())
     rows = layer_report.make(build, []).rows
     layers = layer_report.compute_layers(rows)
@@ -45,7 +45,7 @@ def run(job: Job) -> None:
         **worst_output(outputs),
         "accuracy": None,
     }
-    labelled = prepared_samples.read_labelled(Path("samples"), compiled.inputs)
+    labelled = prepared_samples.read_labelled(job, compiled.inputs)
     if labelled:
         networks: dict[str, Network] = {
             "float": lambda one: network(labelled.inputs, one),

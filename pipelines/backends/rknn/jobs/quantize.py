@@ -1,8 +1,6 @@
 """quantize for the rknn backend: the SDK's hybrid_quantization_step1 (an rknn toolchain).
 
-params: platform, source_kind (onnx, torchscript, tflite), inputs (name -> Input), quantize
-(Quantize), rknn (`load` and options of load_*).
-inputs: model. Data: samples/, as stages.samples leaves it.
+params: RknnParams. inputs: model. Data: samples/, as stages.samples leaves it.
 
 Writes out/quantize/: model.model, model.data and model.quantization.cfg (the SDK's, what step 2
 reads), rules.json (rewrites that fired), config.json (arguments of every SDK call, network: SHA-256
@@ -15,11 +13,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import hybrid, options, origin
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk, version
@@ -39,13 +37,13 @@ FORGOTTEN = ("dynamic_input", "inputs_yuv_fmt")
 FILES = ("model.model", "model.data", "model.quantization.cfg")
 
 
-def run(job: Job) -> None:
+def run(job: Job[RknnParams]) -> None:
     keep_freed()
     _refuse_forgotten(job.params)
-    model = options.place_model(job.params, job.inputs["model"])
+    model = options.place_model(job)
     names, outputs = options.end_names(job.params, model)
-    samples = prepared_samples.read(Path("samples"), names)
-    sdk_samples.write_list(sdk_samples.for_calibration(samples, job.params), Path("dataset.txt"))
+    samples = prepared_samples.read(job, names)
+    sdk_samples.write_list(sdk_samples.for_calibration(samples, job), job.scratch / "dataset.txt")
     step1 = options.step1_options(job.params)
 
     def calibrate(config: dict[str, Any]) -> tuple[Sdk, dict[str, Any]]:
@@ -60,13 +58,13 @@ def run(job: Job) -> None:
         calibrate,
         patient(job),
     )
-    held = [value.name for value in hybrid.load_graph(Path(FILES[0])).output]
+    held = [value.name for value in hybrid.load_graph(job.scratch / FILES[0]).output]
     require_outputs(outputs, held, lambda: read(job.inputs["model"]))
 
     folder = job.out / "quantize"
     folder.mkdir(parents=True)
     for name in FILES:
-        shutil.move(name, folder / name)
+        shutil.move(job.scratch / name, folder / name)
     _write(folder / "rules.json", [asdict(rule) for rule in log.rules(sdk.log)])
     _write(folder / "calibration.json", {"samples": len(samples), "sha256": samples.digest})
     _write(
@@ -83,9 +81,9 @@ def run(job: Job) -> None:
     )
 
 
-def _refuse_forgotten(params: Mapping[str, Any]) -> None:
+def _refuse_forgotten(params: RknnParams) -> None:
     for name in FORGOTTEN:
-        if params["quantize"]["rknn"].get(name):
+        if params.quantize.rknn.get(name):
             raise Refusal(
                 f"the SDK's hybrid_quantization_step2 forgets `{name}`",
                 "such a network is quantized and built in one call",

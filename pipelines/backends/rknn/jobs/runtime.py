@@ -10,12 +10,12 @@ import json
 
 from pipelines.backends.rknn.runtime import check
 from pipelines.files.engine import PROJECT
-from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.job import Job, NoParams
 
 _HOME = PROJECT / ".npumake" / "runtime"
 
 
-def run(job: Job) -> None:
+def run(job: Job[NoParams]) -> None:
     job.out.mkdir(exist_ok=True)
     found = check.check(job.inputs["artifact.rknn"], job.inputs.get("librknnrt.so"), _HOME)
     (job.out / "runtime.json").write_text(json.dumps(found, indent=1) + "\n")

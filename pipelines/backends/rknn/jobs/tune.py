@@ -1,7 +1,6 @@
 """tune for the rknn backend: which layers to compute in float16 (an rknn toolchain).
 
-params: as for analyze, and by: `error` (largest of an output, by its range) or `cosine`
-(lowest of an output, taken from 1). inputs: quantize, float, cut (see analyze),
+params: TuneParams; a cosine is taken from 1. inputs: quantize, float, cut (see analyze),
 int8.json and half.json (build.json of the network as it is, and with every layer that can be in
 float16), and seed/NAME (build.json of others, whose float layers are tried too). Data: samples/.
 
@@ -27,6 +26,7 @@ from pipelines.backends.rknn.analysis.mixed_errors import (
     MixedErrors,
     evaluations,
 )
+from pipelines.backends.rknn.params import TuneParams
 from pipelines.backends.rknn.sdk import hybrid
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
@@ -41,7 +41,7 @@ from quant.simulation.unknown import Unknown
 CONFIRMED = 20  # sets that are held against all samples, where the search looks at some
 
 
-def run(job: Job) -> None:
+def run(job: Job[TuneParams]) -> None:
     began = time.process_time()
     try:
         found = _tuned(job)
@@ -55,7 +55,7 @@ def run(job: Job) -> None:
     (job.out / "tune.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
-def _tuned(job: Job) -> dict[str, Any]:
+def _tuned(job: Job[TuneParams]) -> dict[str, Any]:
     quantize = job.inputs["quantize"]
     told = json.loads((quantize / "config.json").read_text())
     written = step1.read(
@@ -68,7 +68,7 @@ def _tuned(job: Job) -> dict[str, Any]:
     network(0, samples.fed[0], frozenset())
     tries = evaluations(len(able), network.elements)
     kept = max(1, min(len(samples.fed), tries // (LEAST * max(1, len(able)))))
-    judged = _Worst(job.params["by"])
+    judged = _Worst(job.params.by)
     errors = MixedErrors(network, samples, kept, judged)
     search = Search(able, costs.of, errors, max(tries // kept, LEAST * len(able)))
     found = search.run(costs.seeds)
@@ -111,7 +111,9 @@ class Costs:
     seeds: Sequence[Chosen]
 
     @classmethod
-    def read(cls, job: Job, network: Mixed, able: Sequence[int], quantize: Path) -> Costs:
+    def read(
+        cls, job: Job[TuneParams], network: Mixed, able: Sequence[int], quantize: Path
+    ) -> Costs:
         renamed = hybrid.output_names(hybrid.load_graph(quantize / "model.model"))
         names = {
             place: {renamed.get(name, name) for name in network.layers[place].tensors}

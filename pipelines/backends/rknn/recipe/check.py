@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pipelines.backends.rknn.file import platforms
+from pipelines.backends.rknn.file.dtypes import PREQUANTIZED
 from pipelines.backends.rknn.recipe import check_load, check_options, known_mistakes, vendor
 from pipelines.backends.rknn.recipe.view import (
     is_quantized,
@@ -206,7 +207,7 @@ def _written_hybrid(view: View) -> list[tuple[str, ...]]:
 def check_prequantized(view: View) -> None:
     """Only ONNX and TFLite files can be quantized already."""
     kind, path = view.source_kind, ("quantize", "dtype")
-    if view.get(*path) != vendor.PREQUANTIZED or not kind:
+    if view.get(*path) != PREQUANTIZED or not kind:
         return
     if kind not in ("onnx", "tflite"):
         what = f"a {kind} source is not quantized already"

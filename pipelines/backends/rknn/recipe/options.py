@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.backends.rknn.file.dtypes import NOT_QUANTIZED
 from pipelines.recipe.define.model import Target
 
 
@@ -30,7 +31,7 @@ class Quantize:
     @property
     def is_done_here(self) -> bool:
         """Whether the SDK quantizes, and so needs calibration data."""
-        return self.dtype not in ("float16", "prequantized")
+        return self.dtype not in NOT_QUANTIZED
 
 
 @dataclass(frozen=True)

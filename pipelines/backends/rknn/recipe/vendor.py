@@ -14,6 +14,7 @@ from typing import Any
 
 from yaml.nodes import Node
 
+from pipelines.backends.rknn.file.dtypes import FLOAT16, NOT_QUANTIZED, PREQUANTIZED
 from pipelines.files.where import did_you_mean
 from pipelines.recipe.kinds.containers import Array, Data, ListOf, MapOf, Nullable
 from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, Number, PathTo, Text
@@ -61,8 +62,6 @@ ALL_PLATFORMS = (*PLATFORMS, *PLATFORM_ALIASES)
 # platform -> the first version that knows it, where not all do
 PLATFORM_SINCE = {"rv1126b": "2.3.2"}
 
-FLOAT_DTYPE = "float16"
-PREQUANTIZED = "prequantized"
 _EVERYWHERE = frozenset(PLATFORMS)
 _INT4 = frozenset(("rk3576", "rv1126b"))
 _ONCE = _EVERYWHERE - {"rv1126b"}
@@ -74,7 +73,7 @@ _DTYPES = {
     "w8a16": frozenset(("rk3562",)),
     "w16a16i_dfp": _EVERYWHERE,
     "w4a16": _INT4,
-    FLOAT_DTYPE: _EVERYWHERE - {"rv1103", "rv1103b", "rv1106", "rv1106b"},
+    FLOAT16: _EVERYWHERE - {"rv1103", "rv1103b", "rv1106", "rv1106b"},
     PREQUANTIZED: _EVERYWHERE,
 }
 _OLD_DTYPES = {
@@ -88,7 +87,7 @@ DTYPES: Mapping[str, Mapping[str, frozenset[str]]] = {
     "2.3.0": _OLD_DTYPES,
     "2.2.0": {dtype: _OLD_DTYPES[dtype] for dtype in _OLD_DTYPES if dtype != "w4a16"},
 }
-ALL_DTYPES = ("w8a8", "w8a16", "w16a16i_dfp", "w16a16i", "w4a16", FLOAT_DTYPE, PREQUANTIZED)
+ALL_DTYPES = ("w8a8", "w8a16", "w16a16i_dfp", "w16a16i", "w4a16", FLOAT16, PREQUANTIZED)
 
 # algorithm -> dtypes; where a version has both, it takes both
 _QUANTIZED = frozenset(("w8a8", "w8a16", "w16a16i", "w16a16i_dfp", "w4a16"))
@@ -152,7 +151,7 @@ def since(version: str) -> tuple[str, ...]:
 
 def is_calibrated(dtype: str) -> bool:
     """Whether the SDK quantizes to this dtype, and so needs calibration data."""
-    return dtype not in (FLOAT_DTYPE, PREQUANTIZED)
+    return dtype not in NOT_QUANTIZED
 
 
 @cache

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import hybrid, options, origin
 from pipelines.backends.rknn.sdk import samples as sdk_samples
 from pipelines.backends.rknn.sdk.api import Sdk
@@ -17,6 +18,7 @@ from pipelines.backends.rknn.sdk.refusals.left_out import tried_without, without
 from pipelines.backends.rknn.sdk.refusals.patient import patient
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs import prepared_samples
+from pipelines.stages.samples.jobs.prepared_samples import CALIBRATION, SAMPLES
 from quant.report import build_json
 
 
@@ -39,7 +41,7 @@ class Compiled:
     patient: Patient
 
 
-def compile_network(job: Job, *, verbose: bool = True) -> Compiled:
+def compile_network(job: Job[RknnParams], *, verbose: bool = True) -> Compiled:
     """Step 2 from in/quantize where the step has it, else one `build` from the model itself.
 
     One `build` makes float16 and prequantized networks, and those that step 1 can't: auto_hybrid,
@@ -50,7 +52,7 @@ def compile_network(job: Job, *, verbose: bool = True) -> Compiled:
     return _in_one_call(job, verbose)
 
 
-def input_names(job: Job) -> list[str]:
+def input_names(job: Job[RknnParams]) -> list[str]:
     """The compiled network's inputs in the SDK's order, without compiling it."""
     if "quantize" in job.inputs:
         told = json.loads((job.inputs["quantize"] / "config.json").read_text())
@@ -58,21 +60,21 @@ def input_names(job: Job) -> list[str]:
     return options.input_names(job.params, job.inputs["model"])
 
 
-def _from_step1(job: Job, folder: Path, verbose: bool) -> Compiled:
-    layers = job.params["build"]["layers"]
+def _from_step1(job: Job[RknnParams], folder: Path, verbose: bool) -> Compiled:
+    layers = job.params.build.layers
     told = json.loads((folder / "config.json").read_text())
     names = ("model.model", "model.data", "model.quantization.cfg")
     for name in names:
-        shutil.copyfile(folder / name, name)
-    graph = hybrid.load_graph(Path("model.model"))
+        shutil.copyfile(folder / name, job.scratch / name)
+    graph = hybrid.load_graph(job.scratch / "model.model")
     rules = json.loads((folder / "rules.json").read_text())
     if layers:
         tensors = hybrid.tensors_of(layers, graph, rules)
-        config = Path("model.quantization.cfg")
+        config = job.scratch / "model.quantization.cfg"
         config.write_text(hybrid.set_layers(config.read_text(), tensors))
     left_out = told["left_out"]
     network = names_of(rules, (node.name for node in graph.node))
-    who = Patient(network, job.params["target"], rules, told["config"].get("disable_rules") or ())
+    who = Patient(network, job.params.target, rules, told["config"].get("disable_rules") or ())
     sdk = Sdk(verbose=verbose)
     with diagnosed(who):
         sdk.hybrid_step2(*names)
@@ -81,16 +83,15 @@ def _from_step1(job: Job, folder: Path, verbose: bool) -> Compiled:
     return Compiled(sdk, told["inputs"], config, load, rules, renamed, left_out, who)
 
 
-def _in_one_call(job: Job, verbose: bool) -> Compiled:
-    model = options.place_model(job.params, job.inputs["model"])
+def _in_one_call(job: Job[RknnParams], verbose: bool) -> Compiled:
+    model = options.place_model(job)
     names = options.input_names(job.params, model)
     dataset = None
     if options.is_quantized(job.params):
         dataset = "calibration.txt"
-        # analyze has samples of its own in samples/, and then these stand in calibration/.
-        folder = Path("calibration" if Path("calibration").is_dir() else "samples")
-        samples = prepared_samples.read(folder, names)
-        sdk_samples.write_list(sdk_samples.for_calibration(samples, job.params), Path(dataset))
+        folder = CALIBRATION if job.params.calibration else SAMPLES
+        samples = prepared_samples.read(job, names, folder)
+        sdk_samples.write_list(sdk_samples.for_calibration(samples, job), job.scratch / dataset)
 
     def build(config: dict[str, Any]) -> tuple[Sdk, dict[str, Any]]:
         sdk = Sdk(verbose=verbose)
@@ -109,7 +110,7 @@ def _in_one_call(job: Job, verbose: bool) -> Compiled:
     return Compiled(sdk, names, config, load, [], {}, left_out, now)
 
 
-def left_out_before(job: Job) -> list[Mapping[str, Any]]:
+def left_out_before(job: Job[RknnParams]) -> list[Mapping[str, Any]]:
     """What build had left out, for a job after it, which compiles the same again."""
     if "build.json" not in job.inputs:
         return []

@@ -7,26 +7,27 @@ NAME_uv_channel. Samples stay RGB here; what the network gets of one is what its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.backends.rknn.params import RknnParams
 from quant.samples.images import yuv
 
 Array = NDArray[Any]
 
 
-def formats(params: Mapping[str, Any], count: int) -> list[str | None]:
+def formats(params: RknnParams, count: int) -> list[str | None]:
     """nv12, nv21 or None of each of the network's inputs, in the SDK's order."""
-    return list(params["quantize"]["rknn"].get("inputs_yuv_fmt") or [None] * count)
+    return list(params.quantize.rknn.get("inputs_yuv_fmt") or [None] * count)
 
 
 PLANES = ("y", "uv")
 
 
-def names(inputs: Sequence[str], params: Mapping[str, Any]) -> list[str]:
+def names(inputs: Sequence[str], params: RknnParams) -> list[str]:
     """The file's inputs, as the SDK names them."""
     found: list[str] = []
     for name, form in zip(inputs, formats(params, len(inputs)), strict=True):
@@ -34,7 +35,7 @@ def names(inputs: Sequence[str], params: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def seen(arrays: Sequence[Array], params: Mapping[str, Any], axis: int = 1) -> list[Array]:
+def seen(arrays: Sequence[Array], params: RknnParams, axis: int = 1) -> list[Array]:
     """The samples as the network gets them from frames, in their own type and layout.
 
     axis: of the channels.
@@ -49,7 +50,7 @@ def _seen(array: Array, form: str, axis: int) -> Array:
     return np.ascontiguousarray(np.moveaxis(pixels, 1, axis).astype(array.dtype))
 
 
-def given(arrays: Sequence[Array], params: Mapping[str, Any]) -> list[Array]:
+def given(arrays: Sequence[Array], params: RknnParams) -> list[Array]:
     """What simulator and board are given: two planes in place of each input that takes a frame.
 
     arrays: one an input, NCHW.

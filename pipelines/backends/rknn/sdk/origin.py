@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.rknn.file.origin_text import PLACEHOLDER, digest_of, text_of
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import options
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs import prepared_samples
@@ -29,7 +30,7 @@ def with_placeholder(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of(
-    job: Job, toolkit: str, config: Mapping[str, Any], load: Mapping[str, Any]
+    job: Job[RknnParams], toolkit: str, config: Mapping[str, Any], load: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """{digest, of}: the digest, and what it is of. None where the recipe has a text of its own.
 
@@ -47,7 +48,7 @@ def stamped(data: bytes, origin: Mapping[str, Any] | None) -> bytes:
 
 
 def _facts(
-    job: Job, toolkit: str, config: Mapping[str, Any], load: Mapping[str, Any]
+    job: Job[RknnParams], toolkit: str, config: Mapping[str, Any], load: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All that decides what the compiler makes.
 
@@ -61,7 +62,7 @@ def _facts(
         "config": {name: value for name, value in config.items() if name not in ignored},
         CONTROL: None if control is None else sha256_of(control),
         "load": dict(load),
-        "layers": dict(job.params["build"]["layers"]),
+        "layers": dict(job.params.build.layers),
     }
 
 
@@ -72,11 +73,11 @@ def _of_step1(folder: Path) -> dict[str, Any]:
     return {"calibration": calibration, **{name: told[name] for name in names}}
 
 
-def _of_one_call(job: Job) -> dict[str, Any]:
+def _of_one_call(job: Job[RknnParams]) -> dict[str, Any]:
     names = options.input_names(job.params, job.inputs["model"])
     calibration = None
     if options.is_quantized(job.params):
-        calibration = prepared_samples.read(Path("samples"), names).digest
+        calibration = prepared_samples.read(job, names).digest
     return {
         "calibration": calibration,
         "network": sha256_of(job.inputs["model"]),

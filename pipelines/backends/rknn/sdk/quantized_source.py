@@ -8,26 +8,24 @@ loads, 16x8 ends in onnxruntime's INVALID_GRAPH, dynamic range becomes a float n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 
+from pipelines.backends.rknn.file.dtypes import PREQUANTIZED
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import quantized_tflite
 from pipelines.run.jobs.refusal import Refusal
 from quant.graph.analysis import quantized
 from quant.graph.file import parse
 
-PREQUANTIZED = "prequantized"
 
-
-def require(params: Mapping[str, Any], source: Path) -> None:
+def require(params: RknnParams, source: Path) -> None:
     """Raises Refusal where an ONNX or TFLite source and the recipe's dtype do not go together."""
-    dtype = params["quantize"]["dtype"]
-    if params["source_kind"] == "tflite" and dtype == PREQUANTIZED:
+    dtype = params.quantize.dtype
+    if params.source_kind == "tflite" and dtype == PREQUANTIZED:
         _require_int8(quantized_tflite.form(source))
-    if params["source_kind"] != "onnx":
+    if params.source_kind != "onnx":
         return
     model = parse(source, source.name)
     form, operator = quantized.form(model.graph)

@@ -169,14 +169,18 @@ def _params(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
             _scale(word) for words in arguments.input_scale for word in words.split(",")
         ],
         "options": {
+            "input_scale": 1,  # counts for nothing: the factors above tell it
             "bias_mode": _chosen("bias_mode", arguments.bias_mode.upper()),
             "equalize": not arguments.no_equalize,
             **{key: value or defaults[key] for key, value in chosen.items()},
         },
         "samples": arguments.samples,
-        "mean": _numbers("mean", arguments.mean),
-        "std": _numbers("std", arguments.std),
-        "color": _color(arguments.color),
+        "input": {
+            "mean": _numbers("mean", arguments.mean),
+            "std": _numbers("std", arguments.std),
+            "color": _color(arguments.color),
+            "resize": "stretch",
+        },
     }
 
 

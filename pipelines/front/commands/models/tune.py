@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.backends.rknn.file.dtypes import FLOAT16, PREQUANTIZED
 from pipelines.backends.rknn.recipe.options import options
 from pipelines.building.project import Project
 from pipelines.doctor.trial import builder_of_trials
@@ -88,9 +89,9 @@ def _require_open(recipe: Recipe, target: Target, goal: Goal) -> None:
     """That the target's layers are still to be chosen."""
     name, chosen = f"{recipe.model}@{target.name}", options(target)
     dtype = chosen.quantize.dtype
-    if dtype == "float16":
+    if dtype == FLOAT16:
         raise UsageError(f"{name} is float16 as a whole", "tune an int8 target: `dtype: w8a8`")
-    if dtype == "prequantized":
+    if dtype == PREQUANTIZED:
         raise UsageError(f"{name} was quantized before it came here", "tune its float source")
     for key, value in (
         ("build.layers", chosen.build.layers),

@@ -20,21 +20,23 @@ from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.run.jobs.user_code import errors_told, load_module
 from pipelines.stages.compare.jobs.accuracy import Array, Network, accuracy, scores
+from pipelines.stages.samples.jobs.params import DataParams
 from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
 from quant.samples.label_files import FIRST
 
 
 def evaluation(
-    job: Job, labelled: LabelledSamples, networks: Mapping[str, Network]
+    job: Job[DataParams], labelled: LabelledSamples, networks: Mapping[str, Network]
 ) -> dict[str, Any]:
     """For metrics.json: `accuracy`, or `evaluation`: {samples, metrics: {name: {network: number}}}.
 
     networks: by what metrics.json calls them. Raises Refusal that names the user's file and line.
     """
-    file, colon, name = job.params["evaluate"]["metric"].rpartition(":")
-    if not colon:
+    evaluate = job.params.evaluate
+    if evaluate is None or evaluate.function is None:
         runs = {key: scores(labelled, network) for key, network in networks.items()}
         return {"accuracy": accuracy(labelled, runs)}
+    file, name = evaluate.function
     path = job.inputs[f"model/{file}"]
     folder = Path(*path.parts[: len(path.parts) - len(PurePosixPath(file).parts)])
     measure = _function(path, folder, file, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from pipelines.stages.samples.jobs.params import DataParams
 from quant.execution.run import FloatRun
 from quant.fault import Fault
 from quant.graph.file import read
 from quant.graph.types import TensorType, input_types, shape_text
+from quant.samples.input import Input
 from quant.samples.normalize import normalize
 
 Array = NDArray[Any]
@@ -23,7 +25,7 @@ Outputs = dict[str, Array]
 class FloatNetwork:
     """The float ONNX model; takes samples as stages.samples writes them."""
 
-    def __init__(self, model: Path, params: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    def __init__(self, model: Path, params: DataParams, outputs: Sequence[str]) -> None:
         """params: the job's; the float network expects its inputs' mean and std applied.
 
         outputs: further tensors to return where the network has them inside: a compiled network
@@ -31,8 +33,8 @@ class FloatNetwork:
         """
         network = read(model)
         self._types = input_types(network)
-        self._recipe: Mapping[str, Mapping[str, Any]] = params["inputs"]
-        self._channel_axis = -1 if params["source_kind"] == "tflite" else 1
+        self._recipe = params.inputs
+        self._channel_axis = -1 if params.source_kind == "tflite" else 1
         expose(network.graph, outputs)
         self._run = FloatRun(network)
 
@@ -60,9 +62,9 @@ class FloatNetwork:
         return {name: self._fit(name, given[name], type_) for name, type_ in self._types.items()}
 
     def _fit(self, name: str, array: Array, type_: TensorType) -> Array:
-        told = self._recipe.get(name) or {}
-        if told.get("mean") is not None or told.get("std") is not None:
-            array = normalize(array, told.get("mean"), told.get("std"), self._channel_axis)
+        told = self._recipe.get(name, Input())
+        if told.is_normalized:
+            array = normalize(array, told.mean, told.std, self._channel_axis)
         for fitted in (array, *turned(array)):
             if type_.shape is None or fits(fitted.shape, type_):
                 return np.ascontiguousarray(fitted, dtype=type_.dtype)

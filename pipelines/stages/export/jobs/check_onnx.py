@@ -13,6 +13,7 @@ import onnx
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.export.jobs.notes import ExportNotes, read_export_notes
+from pipelines.stages.export.jobs.params import ExportParams
 from pipelines.stages.export.jobs.recipe_inputs import bind
 from quant.conversion.constant_inputs import give_axis
 from quant.conversion.opset_conversion import NEWEST_OPSET
@@ -26,7 +27,7 @@ from quant.graph.weights import parameter_count, require_finite
 _FIXED = "NPUs need fixed shapes: declare the `shape` of every input in the recipe"
 
 
-def run(job: Job) -> None:
+def run(job: Job[ExportParams]) -> None:
     """Checks out/model.onnx and writes out/export.json: what it is and where it came from.
 
     Inputs that are single numbers get an axis first, whatever made the graph.
@@ -39,14 +40,14 @@ def run(job: Job) -> None:
     _check_signature(model, job)
     require_finite(model)
     warnings = _check_run(model)
-    record = _record(model, read_export_notes(), warnings)
+    record = _record(model, read_export_notes(job.scratch), warnings)
     record["changes"] += said
     record["bytes"] = file.stat().st_size
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
     (job.out / "export.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _check_signature(model: onnx.ModelProto, job: Job) -> None:
+def _check_signature(model: onnx.ModelProto, job: Job[ExportParams]) -> None:
     if opset(model) > NEWEST_OPSET:
         raise Refusal(
             f"the exported graph has opset {opset(model)}, above {NEWEST_OPSET}, the newest that "
@@ -56,8 +57,8 @@ def _check_signature(model: onnx.ModelProto, job: Job) -> None:
     inputs, outputs = input_types(model), output_types(model)
     require_static(inputs, "input", _FIXED)
     require_static(outputs, "output", _FIXED)
-    bind(job.params["inputs"], inputs)
-    wanted = list(job.params["outputs"])
+    bind(job.params.inputs, inputs)
+    wanted = list(job.params.outputs)
     if wanted and wanted != list(outputs):
         raise Refusal(
             f"the recipe names the outputs {', '.join(wanted)}; the model has {', '.join(outputs)}",

@@ -12,6 +12,7 @@ import onnx
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.export.jobs.notes import ExportNotes, bounds
+from pipelines.stages.export.jobs.params import ExportParams
 from pipelines.stages.export.jobs.recipe_inputs import bind
 from pipelines.stages.export.jobs.source_file import source_file
 from quant.conversion.constant_branches import take_known_branches
@@ -35,9 +36,9 @@ from quant.nearest import did_you_mean
 Array = npt.NDArray[np.generic]
 
 
-def run(job: Job) -> None:
+def run(job: Job[ExportParams]) -> None:
     """Writes out/model.onnx, one file with all its weights."""
-    path, name = source_file(job), job.params["source"]["file"]
+    path, name = source_file(job), job.params.source.file
     original = parse(path, name)
     changes = []
     if count := embed(original, path.parent, name):
@@ -48,9 +49,9 @@ def run(job: Job) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(original)
     changes += _make_constant(model, constants)
-    changes += _choose_outputs(model, job.params["outputs"], job.params["inputs"])
+    changes += _choose_outputs(model, job.params.outputs, job.params.inputs)
     changes += _drop_wrong_shapes(model)
-    changes += fix_inputs(model, bind(job.params["inputs"], input_types(model)))
+    changes += fix_inputs(model, bind(job.params.inputs, input_types(model)))
     changes += take_known_branches(model)
     changes += settle_outputs(model)
     tolerance = TOLERANCE
@@ -60,31 +61,30 @@ def run(job: Job) -> None:
         model, tolerance = lowered.model, lowered.tolerance
     if not changes:
         shutil.copyfile(path, job.out / "model.onnx")
-        ExportNotes().save()
+        ExportNotes().save(job.scratch)
         return
     save(model, job.out / "model.onnx")
     ExportNotes(
         changes=changes, maximum_difference=_compare(original, model, constants, tolerance)
-    ).save()
+    ).save(job.scratch)
 
 
-def _constants(model: onnx.ModelProto, job: Job) -> dict[str, Array]:
+def _constants(model: onnx.ModelProto, job: Job[ExportParams]) -> dict[str, Array]:
     """The arrays of the inputs that the recipe gives a value."""
-    told, types = job.params.get("constants", {}), input_types(model)
+    told, types = job.params.constants, input_types(model)
     for name in told:
         if name not in types:
             raise Refusal(
                 f"the model has no input `{name}`", did_you_mean(name, types, "its inputs")
             )
-        if told[name]["dtype"] not in (None, types[name].dtype):
+        if told[name].dtype not in (None, types[name].dtype):
             raise Refusal(
-                f"input `{name}`: the recipe says {told[name]['dtype']}, the model takes "
+                f"input `{name}`: the recipe says {told[name].dtype}, the model takes "
                 f"{types[name].dtype}",
                 "delete its `dtype`",
             )
     return {
-        name: constant(name, types[name], given["value"], given["shape"])
-        for name, given in told.items()
+        name: constant(name, types[name], given.value, given.shape) for name, given in told.items()
     }
 
 

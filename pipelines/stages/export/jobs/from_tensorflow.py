@@ -28,6 +28,7 @@ import tf2onnx
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.export.jobs.notes import ExportNotes, bounds
+from pipelines.stages.export.jobs.params import Declared, ExportParams
 from pipelines.stages.export.jobs.recipe_inputs import bind, fits
 from pipelines.stages.export.jobs.source_file import source_file
 from pipelines.stages.export.jobs.tensorflow_network import (
@@ -68,19 +69,19 @@ class _Input:
         return array.transpose(_CHANNELS_LAST) if self.is_moved else array
 
 
-def run(job: Job) -> None:
+def run(job: Job[ExportParams]) -> None:
     """Writes out/model.onnx. Its outputs are compared with the network's on random inputs."""
     for name in ("tensorflow", "tf2onnx", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Sums in another order give other last digits, so the record would depend on the cores.
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    source = job.params["source"]
-    load = load_keras if source["kind"] == "keras" else load_saved_model
-    network = load(source_file(job), source["file"])
-    inputs = _inputs(network, job.params["inputs"])
-    names = _outputs(network, job.params["outputs"])
+    source = job.params.source
+    load = load_keras if source.kind == "keras" else load_saved_model
+    network = load(source_file(job), source.file)
+    inputs = _inputs(network, job.params.inputs)
+    names = _outputs(network, job.params.outputs)
     function = _function(network, inputs, names)
-    model = _convert(function, inputs, names, source["opset"])
+    model = _convert(function, inputs, names, source.opset)
     changes = [*_changes(network, inputs), *settle_outputs(model)]
     found = _compare(model, function, inputs, names)
     save(model, job.out / "model.onnx")
@@ -89,25 +90,23 @@ def run(job: Job) -> None:
         changes=changes,
         warnings=_warnings(inputs),
         maximum_difference=bounds(found),
-    ).save()
+    ).save(job.scratch)
 
 
-def _inputs(
-    network: TensorFlowNetwork, recipe: Mapping[str, Mapping[str, Any]]
-) -> tuple[_Input, ...]:
+def _inputs(network: TensorFlowNetwork, recipe: Mapping[str, Declared]) -> tuple[_Input, ...]:
     """The network's inputs in the recipe's order, then those it leaves out, shapes known.
 
     A batch that the model leaves open is, where the recipe gives no shape, that of the recipe's
     other inputs, else 1.
     """
     known, moved = {}, set()
-    batch = next((told["shape"][0] for told in recipe.values() if told["shape"]), 1)
+    batch = next((told.shape[0] for told in recipe.values() if told.shape), 1)
     for name, type_ in network.inputs.items():
-        told = recipe[name]["shape"] if name in recipe else None
+        told = recipe[name].shape if name in recipe else None
         known[name] = type_ if told else _with_batch(type_, batch)
-        if told and not fits(tuple(told), type_) and fits(_channels_last(told), type_):
+        if told and not fits(told, type_) and fits(_channels_last(told), type_):
             moved.add(name)
-            known[name] = TensorType(tuple(told), type_.dtype)
+            known[name] = TensorType(told, type_.dtype)
     shapes = bind(recipe, known)
     order = [*recipe, *(name for name in known if name not in recipe)]
     return tuple(_input(name, shapes[name], known[name].dtype, name in moved) for name in order)

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from pipelines.recipe.define.model import Source
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.run.jobs.user_code import errors_told
 from pipelines.stages.export.jobs.notes import ExportNotes, bounds
+from pipelines.stages.export.jobs.params import Declared, ExportParams
 from pipelines.stages.export.jobs.recipe_inputs import bind
 from pipelines.stages.export.jobs.source_file import model_folder
 from pipelines.stages.export.jobs.torch_fold import fold_into_convolutions
@@ -42,11 +44,11 @@ _EXPORTED = "exported.onnx"
 _WITHOUT_FOLDING = {"training": torch.onnx.TrainingMode.PRESERVE}
 
 
-def run(job: Job) -> None:
+def run(job: Job[ExportParams]) -> None:
     """Writes out/model.onnx. Its outputs are compared with the network's on random inputs."""
     torch.set_num_threads(1)
     network = load_network(job)
-    types = _declared(job.params["inputs"])
+    types = _declared(job.params.inputs)
     draws = [random_inputs(types, draw) for draw in range(DRAWS)]
     called = ", ".join(f"{name} {type_}" for name, type_ in types.items())
     with torch.no_grad(), errors_told(model_folder(job), f"running the network on {called} failed"):
@@ -57,21 +59,21 @@ def run(job: Job) -> None:
     if not _is_flat(returned[0]) and not isinstance(network, torch.jit.ScriptModule):
         network = _Flat(network)
     seed()
-    _export(network, draws[0], names, job.params["source"])
+    _export(network, draws[0], names, job.params.source, job.scratch / _EXPORTED)
     expected = [dict(zip(names, out.values(), strict=True)) for out in outputs[: len(draws)]]
     _finish(job, types, draws, expected)
 
 
-def _declared(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, TensorType]:
+def _declared(inputs: Mapping[str, Declared]) -> dict[str, TensorType]:
     """The recipe's inputs: their names and order are what the graph gets."""
     if not inputs:
         raise Refusal(
             "the recipe has no `inputs`", "a torch network needs them, each with its `shape`"
         )
     for name, told in inputs.items():
-        if told["shape"] is None:
+        if told.shape is None:
             raise Refusal(f"input `{name}` has no `shape`", "a torch network does not say its own")
-    return {name: TensorType(tuple(i["shape"]), i["dtype"]) for name, i in inputs.items()}
+    return {name: TensorType(told.shape, told.dtype) for name, told in inputs.items()}
 
 
 def _tensors(inputs: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
@@ -91,11 +93,9 @@ def _outputs(returned: object) -> dict[tuple[object, ...], Array]:
     return {path: value.detach().numpy() for path, value in found.items()}
 
 
-def _output_names(
-    outputs: Mapping[tuple[object, ...], Array], params: Mapping[str, Any]
-) -> list[str]:
+def _output_names(outputs: Mapping[tuple[object, ...], Array], params: ExportParams) -> list[str]:
     """The recipe's names; else the keys of a returned dictionary; else `output`, `output_0` ..."""
-    wanted = list(params["outputs"])
+    wanted = list(params.outputs)
     if wanted and len(wanted) != len(outputs):
         raise Refusal(
             f"the recipe names {len(wanted)} outputs, the network returns {len(outputs)}",
@@ -108,7 +108,7 @@ def _output_names(
     names = ["_".join(map(_step_name, path)) for path in outputs]
     if len(set(names)) < len(names) or not all(map(str.isidentifier, names)):
         return [f"output_{number}" for number in range(len(names))]
-    return [f"output_{name}" if name in params["inputs"] else name for name in names]
+    return [f"output_{name}" if name in params.inputs else name for name in names]
 
 
 def _step_name(step: object) -> str:
@@ -152,18 +152,19 @@ def _export(
     network: nn.Module,
     inputs: Mapping[str, Array],
     outputs: Sequence[str],
-    source: Mapping[str, Any],
+    source: Source,
+    file: Path,
 ) -> None:
-    """Write the graph to `exported.onnx`."""
-    is_dynamo = source["exporter"] == "dynamo"
-    wanted = max(source["opset"], _OLDEST_DYNAMO_OPSET) if is_dynamo else source["opset"]
+    """Write the graph to `file`."""
+    is_dynamo = source.exporter == "dynamo"
+    wanted = max(source.opset, _OLDEST_DYNAMO_OPSET) if is_dynamo else source.opset
     options: dict[str, Any] = {"external_data": False} if is_dynamo else _WITHOUT_FOLDING
     try:
         with torch.no_grad():
             torch.onnx.export(
                 network,
                 _tensors(inputs),
-                _EXPORTED,
+                str(file),
                 dynamo=is_dynamo,
                 opset_version=wanted,
                 input_names=list(inputs),
@@ -172,7 +173,7 @@ def _export(
             )
     except Exception as error:  # torch.onnx raises a dozen types, several of them private
         raise Refusal(
-            f"torch's {source['exporter']} exporter failed: {_brief(error)}",
+            f"torch's {source.exporter} exporter failed: {_brief(error)}",
             f"try `exporter: {'torchscript' if is_dynamo else 'dynamo'}`, another `opset`, or "
             "rewrite the operation in the network",
         ) from error
@@ -191,16 +192,16 @@ def _first_line(error: BaseException) -> str:
 
 
 def _finish(
-    job: Job,
+    job: Job[ExportParams],
     types: Mapping[str, TensorType],
     draws: Sequence[Mapping[str, Array]],
     expected: Sequence[Mapping[str, Array]],
 ) -> None:
     """Make the exported file the same everywhere, compare it with the network, write it."""
-    source = job.params["source"]
-    model = read(Path(_EXPORTED))
+    source = job.params.source
+    model = read(job.scratch / _EXPORTED)
     strip_provenance(model)
-    if source["exporter"] == "torchscript":
+    if source.exporter == "torchscript":
         model = fold_into_convolutions(model)
     for name in types:
         if name not in input_types(model):
@@ -208,21 +209,21 @@ def _finish(
                 f"the network does not use its input `{name}`",
                 "remove it from `inputs` and from the network's arguments",
             )
-    bind(job.params["inputs"], input_types(model))
+    bind(job.params.inputs, input_types(model))
     changes = settle_outputs(model)
-    if opset(model) != source["opset"]:
-        changes.append(f"opset {source['opset']} was asked for, the exporter wrote {opset(model)}")
+    if opset(model) != source.opset:
+        changes.append(f"opset {source.opset} was asked for, the exporter wrote {opset(model)}")
     found = differences(expected, map(FloatRun(model), draws))
     require_close(
         found,
         TOLERANCE,
         "the exported graph does not compute what the network does",
         "tracing fixes Python branches and loops on values; try "
-        f"`exporter: {'torchscript' if source['exporter'] == 'dynamo' else 'dynamo'}`",
+        f"`exporter: {'torchscript' if source.exporter == 'dynamo' else 'dynamo'}`",
     )
     save(model, job.out / "model.onnx")
     ExportNotes(
-        exporter=f"torch {torch.__version__} {source['exporter']}",
+        exporter=f"torch {torch.__version__} {source.exporter}",
         changes=changes,
         maximum_difference=bounds(found),
-    ).save()
+    ).save(job.scratch)

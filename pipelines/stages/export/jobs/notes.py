@@ -1,4 +1,4 @@
-"""What an export job tells check_onnx, which runs after it in the same working folder."""
+"""What an export job tells check_onnx, which runs after it in the same step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quant.execution.compare import at_most
 
-_FILE = Path("export_notes.json")
+_FILE = "export_notes.json"
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class ExportNotes:
     warnings: Sequence[str] = ()
     maximum_difference: Mapping[str, float] | None = field(default=None)
 
-    def save(self) -> None:
-        _FILE.write_text(json.dumps(asdict(self)))
+    def save(self, scratch: Path) -> None:
+        (scratch / _FILE).write_text(json.dumps(asdict(self)))
 
 
 def bounds(found: Mapping[str, float]) -> dict[str, float]:
@@ -37,8 +37,6 @@ def bounds(found: Mapping[str, float]) -> dict[str, float]:
     return {name: at_most(value) for name, value in found.items()}
 
 
-def read_export_notes() -> ExportNotes:
-    """The notes, or empty ones of an export job that left none."""
-    if not _FILE.exists():
-        return ExportNotes()
-    return ExportNotes(**json.loads(_FILE.read_text()))
+def read_export_notes(scratch: Path) -> ExportNotes:
+    """What the job before has saved."""
+    return ExportNotes(**json.loads((scratch / _FILE).read_text()))

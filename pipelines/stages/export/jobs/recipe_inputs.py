@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.export.jobs.params import Declared
 from quant.conversion.constant_inputs import ONE_NUMBER
 from quant.graph.types import TensorType, shape_text
 from quant.nearest import did_you_mean
@@ -13,12 +13,10 @@ from quant.nearest import did_you_mean
 Shape = tuple[int, ...]
 
 
-def bind(
-    recipe: Mapping[str, Mapping[str, Any]], known: Mapping[str, TensorType]
-) -> dict[str, Shape]:
+def bind(recipe: Mapping[str, Declared], known: Mapping[str, TensorType]) -> dict[str, Shape]:
     """The shape of every input of the model, in the model's order.
 
-    recipe: input name -> its data (`shape`, `dtype`). known: the model's inputs. Raises Refusal
+    recipe: input name -> what it declares. known: the model's inputs. Raises Refusal
     on a name that the model lacks, on another shape or element type than the model's, and on
     inputs of the model whose shape nobody gives. Inputs that the recipe leaves out must be static
     and float.
@@ -34,20 +32,20 @@ def bind(
     }
 
 
-def _declared(name: str, told: Mapping[str, Any], type_: TensorType) -> Shape:
-    if told["dtype"] != type_.dtype:
+def _declared(name: str, told: Declared, type_: TensorType) -> Shape:
+    if told.dtype != type_.dtype:
         raise Refusal(
-            f"input `{name}`: the recipe says {told['dtype']}, the model takes {type_.dtype}",
+            f"input `{name}`: the recipe says {told.dtype}, the model takes {type_.dtype}",
             f"write `dtype: {type_.dtype}` under it",
         )
-    if told["shape"] is None:
+    if told.shape is None:
         if type_.is_static:
             return type_.static_shape
         raise Refusal(
             f"input `{name}` has the shape {shape_text(type_.shape)} in the model",
             "NPUs need fixed shapes: declare its `shape`, every length a number",
         )
-    shape = tuple(told["shape"])
+    shape = told.shape
     if not fits(shape, type_) and not (shape == () and type_.shape == ONE_NUMBER):
         raise Refusal(
             f"input `{name}`: the recipe says {shape_text(shape)}, "

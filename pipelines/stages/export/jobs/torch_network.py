@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from pipelines.recipe.define.model import Source
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.run.jobs.user_code import errors_told, load_module
+from pipelines.stages.export.jobs.params import ExportParams, LookParams
 from pipelines.stages.export.jobs.source_file import model_folder, source_file
 from pipelines.stages.export.jobs.torch_weights import load_weights
 from quant.nearest import did_you_mean
@@ -22,16 +22,16 @@ from quant.nearest import did_you_mean
 _SEED = 0
 
 
-def load_network(job: Job) -> nn.Module:
+def load_network(job: Job[ExportParams] | Job[LookParams]) -> nn.Module:
     """The network in evaluation mode, with its weights.
 
     Raises Refusal on whatever is wrong with the source, its function, its arguments or its weights.
     """
-    source = job.params["source"]
+    source = job.params.source
     seed()
-    made = _built(job) if source["kind"] == "torch" else _loaded(source_file(job), source)
-    if source["weights"]:
-        load_weights(made, job.inputs["weights"], source["weights"])
+    made = _built(job) if source.kind == "torch" else _loaded(source_file(job), source)
+    if source.weights:
+        load_weights(made, job.inputs["weights"], source.weights)
     return made.eval()
 
 
@@ -42,9 +42,9 @@ def seed() -> None:
     torch.manual_seed(_SEED)
 
 
-def _built(job: Job) -> nn.Module:
-    source, folder = job.params["source"], model_folder(job)
-    file, function = source["file"], source["function"]
+def _built(job: Job[ExportParams] | Job[LookParams]) -> nn.Module:
+    source, folder = job.params.source, model_folder(job)
+    file, function = source.file, source.function or ""
     module = load_module(source_file(job), folder, file)
     build = getattr(module, function, None)
     if not callable(build):
@@ -53,7 +53,7 @@ def _built(job: Job) -> nn.Module:
             f"`{file}` has no function `{function}`", did_you_mean(function, known, "it has")
         )
     with errors_told(folder, f"`{file}:{function}` failed"):
-        made = build(**source["arguments"])
+        made = build(**source.arguments)
     if not isinstance(made, nn.Module):
         raise Refusal(
             f"`{file}:{function}` returned a {type(made).__name__}, not a torch.nn.Module",
@@ -62,9 +62,9 @@ def _built(job: Job) -> nn.Module:
     return made
 
 
-def _loaded(file: Path, source: Mapping[str, Any]) -> nn.Module:
-    name = source["file"]
-    if source["exporter"] == "dynamo":
+def _loaded(file: Path, source: Source) -> nn.Module:
+    name = source.file
+    if source.exporter == "dynamo":
         raise Refusal(
             "the dynamo exporter cannot read TorchScript",
             "use `exporter: torchscript`, or name the Python source as `torch: file.py:function`",

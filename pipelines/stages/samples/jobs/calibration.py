@@ -7,19 +7,19 @@ after `calibration/`. Writes the folder calibration/ as samples writes samples/.
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs import samples
+from pipelines.stages.samples.jobs.params import CalibrationParams
+from pipelines.stages.samples.jobs.prepared_samples import CALIBRATION
 
-FOLDER = "calibration"
 
-
-def run(job: Job) -> None:
+def run(job: Job[CalibrationParams]) -> None:
     own = {
-        name.removeprefix(f"{FOLDER}/"): path
+        name.removeprefix(f"{CALIBRATION}/"): path
         for name, path in job.inputs.items()
-        if name.startswith(f"{FOLDER}/")
+        if name.startswith(f"{CALIBRATION}/")
     }
-    params = {**job.params, "samples": job.params["calibration"], "evaluate": None}
-    samples.prepare(Job(params, {**job.inputs, **own}, job.out), Path(FOLDER))
+    params = replace(job.params, samples=job.params.calibration, evaluate=None)
+    samples.prepare(replace(job, params=params, inputs={**job.inputs, **own}), CALIBRATION)

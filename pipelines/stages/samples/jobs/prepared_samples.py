@@ -1,4 +1,4 @@
-"""What stages.samples left in the working folder, for the jobs after it in the same step.
+"""What stages.samples left in the scratch folder, for the jobs after it in the same step.
 
 Its files are described there: samples.json, dataset.txt, evaluate_*.npy.
 """
@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.files.where import did_you_mean
+from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.samples.jobs.params import DataParams
 from quant.samples.label_files import FIRST, labels_file
 
 Array = NDArray[Any]
+SAMPLES = "samples"  # the folder
+CALIBRATION = "calibration"  # that of the data which one call quantized the network with
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,12 @@ class LabelledSamples:
             yield [array[i : i + 1] for array in self.arrays]
 
 
-def read(folder: Path, inputs: Sequence[str]) -> PreparedSamples:
-    """The samples of a folder, their arrays in the order of `inputs`. Raises Refusal."""
+def read(job: Job[Any], inputs: Sequence[str], name: str = SAMPLES) -> PreparedSamples:
+    """The samples, their arrays in the order of `inputs`. Raises Refusal.
+
+    name: of the folder.
+    """
+    folder = job.scratch / name
     record = _record(folder)
     columns = _columns(record["inputs"], inputs)
     listing = folder / "dataset.txt"
@@ -78,11 +86,12 @@ def read(folder: Path, inputs: Sequence[str]) -> PreparedSamples:
     )
 
 
-def read_labelled(folder: Path, inputs: Sequence[str]) -> LabelledSamples | None:
+def read_labelled(job: Job[DataParams], inputs: Sequence[str]) -> LabelledSamples | None:
     """The labelled data, its arrays in the order of `inputs`; None where the recipe has none."""
-    record = _record(folder)
-    if record["evaluate"] is None:
+    if job.params.evaluate is None:
         return None
+    folder = job.scratch / SAMPLES
+    record = _record(folder)
     columns = _columns(record["inputs"], inputs)
     outputs = record["evaluate"].get("outputs", ())
     return LabelledSamples(

@@ -3,13 +3,7 @@
 Runs in the toolchain core, before the SDK: the SDK takes images of the wrong size or with the
 wrong channels without a word.
 
-params:
-    samples      the recipe's Samples, or null: then no samples are written
-    random       (optional) how many random samples to write where `samples` is null
-    inputs       input name -> the recipe's Input
-    evaluate     the recipe's Evaluate, or null
-    source_kind  (optional) what `model` is; only `onnx` tells its inputs, for anything else they
-                 are the recipe's, in its order
+params: DataParams.
 inputs:
     model, or float where there is none   the ONNX file that tells names, shapes, types and order
     data                   the folder of images, or the list file; files that a list names are
@@ -19,7 +13,7 @@ inputs:
     evaluate_labels        the labels of the first output; evaluate_labels_0 ... of each output
                            that the recipe names, in its order
 
-Writes in the working folder, where there are samples:
+Writes in the scratch folder, where there are samples:
     samples/0000_0.npy     sample 0 of the network's input 0, with the network's batch, in its
                            layout and type, in pixel units: mean and std are not applied
     samples/dataset.txt    a line a sample, `0000_0.npy 0000_1.npy`, relative to the list itself:
@@ -42,11 +36,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.recipe.define.model import Evaluate, Samples
 from pipelines.run.jobs.job import Job
+from pipelines.stages.samples.jobs.params import DataParams
+from pipelines.stages.samples.jobs.prepared_samples import SAMPLES
 from quant.graph.file import parse
 from quant.graph.types import TensorType, input_types, require_static
 from quant.samples.evaluation import read_any, read_labels, write_evaluation
 from quant.samples.files import Written, write_samples
+from quant.samples.input import Input
 from quant.samples.input_form import InputForm, input_forms
 from quant.samples.label_files import FIRST
 from quant.samples.random_samples import RandomSource
@@ -55,31 +53,32 @@ from quant.samples.samples import Named, Source, from_files, from_images, from_l
 _SHAPE = "declare the `shape` of every input in the recipe"
 
 
-def run(job: Job) -> None:
+def run(job: Job[DataParams]) -> None:
     """Prepares `samples/`; see above. Raises Fault on data that does not fit the network."""
-    prepare(job, Path("samples"))
+    prepare(job, SAMPLES)
 
 
-def prepare(job: Job, folder: Path) -> None:
-    """The same in another folder."""
+def prepare(job: Job[DataParams], name: str) -> None:
+    """The same in a folder of another name."""
     forms = _forms(job)
+    folder = job.scratch / name
     folder.mkdir(exist_ok=True)
-    given, labelled = job.params["samples"], job.params["evaluate"]
+    given, labelled = job.params.samples, job.params.evaluate
     written = Written()
     if given is not None:
-        source = _source(job, forms)
-        wanted = given["samples"]
-        if wanted is None and given.get("at_most") is not None:
-            wanted = min(len(source), given["at_most"])
+        source = _source(job, given, forms)
+        wanted = given.samples
+        if wanted is None and given.at_most is not None:
+            wanted = min(len(source), given.at_most)
         written = write_samples(source, wanted, forms, folder)
-    count = job.params.get("random", 0) if given is None else 0
+    count = job.params.random if given is None else 0
     if count:
         written = write_samples(RandomSource(forms, count), None, forms, folder)
     record = {"inputs": [form.name for form in forms], **asdict(written), "evaluate": None}
     if count:
         record["random"] = True
     if labelled is not None:
-        record["evaluate"] = _evaluate(job, forms, folder)
+        record["evaluate"] = _evaluate(job, labelled, forms, folder)
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / "samples.json").write_text(text + "\n", encoding="utf-8")
     print(f"{written.count} samples, {written.resized} images resized")
@@ -87,36 +86,38 @@ def prepare(job: Job, folder: Path) -> None:
         print(f"warning: {sentence}")
 
 
-def _forms(job: Job) -> list[InputForm]:
+def _forms(job: Job[DataParams]) -> list[InputForm]:
     """What the network takes: as its ONNX file says, else the recipe."""
-    recipe = job.params["inputs"]
-    if job.params.get("source_kind", "onnx") == "onnx":
+    recipe = job.params.inputs
+    if job.params.source_kind == "onnx":
         path = job.inputs["model" if "model" in job.inputs else "float"]
         types = input_types(parse(path, path.name))
     else:
         types = {name: _declared(told) for name, told in recipe.items()}
     require_static(types, "input", _SHAPE)
-    is_channels_last = job.params.get("source_kind") == "tflite"
+    is_channels_last = job.params.source_kind == "tflite"
     return input_forms(types, recipe, -1 if is_channels_last else 1)
 
 
-def _declared(told: Mapping[str, Any]) -> TensorType:
-    shape = tuple(told["shape"]) if told["shape"] is not None else None
-    return TensorType(shape, told["dtype"])
+def _declared(told: Input) -> TensorType:
+    return TensorType(told.shape, told.dtype)
 
 
-def _source(job: Job, forms: Sequence[InputForm]) -> Source:
-    given = job.params["samples"]
-    if given["images"] is not None:
-        return from_images(job.inputs["data"], forms, given["images"])
-    if given["list"] is not None:
-        return from_list(job.inputs["data"], forms, given["list"])
-    held = given["npy"] if given["npy"] is not None else given["raw"]
+def _source(job: Job[DataParams], given: Samples, forms: Sequence[InputForm]) -> Source:
+    if given.images is not None:
+        return from_images(job.inputs["data"], forms, given.images)
+    if given.list is not None:
+        return from_list(job.inputs["data"], forms, given.list)
+    held = given.npy if given.npy is not None else given.raw
+    assert held is not None  # one of the four is set
     return from_files(_files(job, held, "data", forms), forms)
 
 
 def _files(
-    job: Job, given: str | Sequence[str] | Mapping[str, str], key: str, forms: Sequence[InputForm]
+    job: Job[DataParams],
+    given: str | Sequence[str] | Mapping[str, str],
+    key: str,
+    forms: Sequence[InputForm],
 ) -> dict[str, list[Named]]:
     """Input name -> its files. A plain name or list of names is for the network's only input."""
     if isinstance(given, Mapping):
@@ -126,14 +127,15 @@ def _files(
     return {forms[0].name: [(file, job.inputs[f"{key}_{i}"]) for i, file in enumerate(names)]}
 
 
-def _evaluate(job: Job, forms: Sequence[InputForm], folder: Path) -> dict[str, Any]:
-    given = job.params["evaluate"]
-    files = _files(job, given["inputs"], "evaluate_inputs", forms)
+def _evaluate(
+    job: Job[DataParams], given: Evaluate, forms: Sequence[InputForm], folder: Path
+) -> dict[str, Any]:
+    files = _files(job, given.inputs, "evaluate_inputs", forms)
     labels: dict[str, Named] = {}
-    if isinstance(given["labels"], str):
-        labels[FIRST] = (given["labels"], job.inputs["evaluate_labels"])
+    if isinstance(given.labels, str):
+        labels[FIRST] = (given.labels, job.inputs["evaluate_labels"])
     else:
-        for i, (output, file) in enumerate(given["labels"].items()):
+        for i, (output, file) in enumerate(given.labels.items()):
             labels[output] = (file, job.inputs[f"evaluate_labels_{i}"])
-    read = read_any if ":" in given["metric"] else read_labels
-    return asdict(write_evaluation(files, labels, given["samples"], forms, folder, read))
+    read = read_any if given.function else read_labels
+    return asdict(write_evaluation(files, labels, given.samples, forms, folder, read))

@@ -12,6 +12,7 @@ import onnx
 
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs.calibration_inputs import calibration_inputs
+from pipelines.stages.simplify.jobs.params import SimplifyParams
 from pipelines.stages.simplify.jobs.simplifiers import OTHER_TOOL
 from quant.execution.compare import at_most, differences, require_close
 from quant.execution.cut_run import CutRun
@@ -59,14 +60,14 @@ class Proof:
     by_rule: rule -> its bound, and how far its graph's outputs are from those of the one before.
     """
 
-    def __init__(self, original: onnx.ModelProto, job: Job) -> None:
+    def __init__(self, original: onnx.ModelProto, job: Job[SimplifyParams]) -> None:
         types = input_types(original)
         self._inputs = {
             "random": [random_inputs(types, draw) for draw in range(DRAWS)],
-            "calibration": calibration_inputs(types, job.params["inputs"]),
+            "calibration": calibration_inputs(job, types),
         }
         self._outputs = list(output_types(original))
-        told = job.params["simplify"]["tolerance"]
+        told = job.params.simplify.tolerance
         self._tolerance = _tolerance(original) if told is None else told
         self._is_strict = told is not None  # the recipe's own is meant as it stands
         self._original = FloatRun(original)

@@ -37,19 +37,25 @@ class Simplified:
 
 
 def simplified(
-    model: onnx.ModelProto, name: str, accept: Callable[[onnx.ModelProto], onnx.ModelProto]
+    scratch: Path,
+    model: onnx.ModelProto,
+    name: str,
+    accept: Callable[[onnx.ModelProto], onnx.ModelProto],
 ) -> Simplified:
     """The model as the simplifier `name` leaves it; `auto` takes the first whose result is good.
 
-    accept: returns the result, finished, or raises Fault where it is not good.
-    Raises Refusal where a tool that was asked for fails, Fault where its result is not good.
+    scratch: folder for files in between. accept: returns the result, finished, or raises Fault
+    where it is not good. Raises Refusal where a tool that was asked for fails, Fault where its
+    result is not good.
     """
     if name != AUTO:
-        return Simplified(accept(_made(name, model)), _with_version(name))
+        return Simplified(accept(_made(name, scratch, model)), _with_version(name))
     order, notes = _order([node.op_type for node in nodes(model.graph)])
     for tool in order[:-1]:
         try:
-            return Simplified(accept(_made(tool, model)), _with_version(tool), tuple(notes))
+            return Simplified(
+                accept(_made(tool, scratch, model)), _with_version(tool), tuple(notes)
+            )
         except Fault as error:
             notes.append(f"{_with_version(tool)} is passed over: {error.what}")
     return Simplified(accept(model), order[-1], tuple(notes))
@@ -66,20 +72,20 @@ def _order(operators: Sequence[str]) -> tuple[Sequence[str], list[str]]:
     ]
 
 
-def _made(name: str, model: onnx.ModelProto) -> onnx.ModelProto:
+def _made(name: str, scratch: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     """The result of the simplifier of that name, its errors as Refusals."""
     if name not in _TOOLS:
         raise Refusal(f"no simplifier `{name}`", did_you_mean(name, _TOOLS, "known ones"))
     try:
-        return _TOOLS[name](model)
+        return _TOOLS[name](scratch, model)
     except Exception as error:  # both tools let C++ and assertion errors through
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Refusal(f"{_with_version(name)} failed: {first}", OTHER_TOOL) from error
 
 
-def _onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
+def _onnxsim(scratch: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     """In a process of its own: it is C++, and where that dies the job goes on."""
-    place = Path("onnxsim.onnx")
+    place = scratch / "onnxsim.onnx"
     # It writes and parses the graph time and again; what it doesn't compute with stays here.
     weights = unfolded_weights(model)
     light = without(model, weights)
@@ -113,18 +119,18 @@ def _child(model: onnx.ModelProto, place: Path) -> None:
         os._exit(0)
 
 
-def _onnxslim(model: onnx.ModelProto) -> onnx.ModelProto:
+def _onnxslim(_: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     import onnxslim
 
     skipped = ["FusionConvBN", "FusionConvTransposeBN"]
     return cast(onnx.ModelProto, onnxslim.slim(model, skip_fusion_patterns=skipped))
 
 
-def _none(model: onnx.ModelProto) -> onnx.ModelProto:
+def _none(_: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-_TOOLS: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
+_TOOLS: Mapping[str, Callable[[Path, onnx.ModelProto], onnx.ModelProto]] = {
     "onnxsim": _onnxsim,
     "onnxslim": _onnxslim,
     "none": _none,

@@ -11,6 +11,7 @@ import onnx
 
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.simplify.jobs.params import SimplifyParams
 from pipelines.stages.simplify.jobs.proof import Proof, Step
 from pipelines.stages.simplify.jobs.simplifiers import OTHER_TOOL, simplified
 from quant.execution.shapes import renew_shapes
@@ -30,26 +31,27 @@ _NEWEST_IR = 10
 _OLDEST_IR = 4
 
 
-def run(job: Job) -> None:
+def run(job: Job[SimplifyParams]) -> None:
     """Writes out/model.onnx and out/changes.json; out/tail.onnx where the recipe cuts the graph.
 
     The inputs and outputs keep names, order, shapes and types, but for the outputs of a graph that
     is cut; the opset stays.
     """
-    told = job.params["simplify"]
+    told = job.params.simplify
     original = read(job.inputs["model"])
     check_graph(original)
     proof = Proof(original, job)
     chosen = simplified(
+        job.scratch,
         _with_constant_weights(original),
-        told["tool"],
+        told.tool,
         lambda model: proof.first(_finished(Step(None, model, None), original)).model,
     )
-    steps, applied = _rewritten(chosen.model, told["rewrite"])
+    steps, applied = _rewritten(chosen.model, told.rewrite)
     for step in steps[1:]:
         proof.next(_finished(step, original))
     save(proof.last.model, job.out / "model.onnx")
-    cuts = [name for name in told["rewrite"] if name in CUTS]
+    cuts = [name for name in told.rewrite if name in CUTS]
     if cuts:
         save(_tail(proof.last, applied, cuts), job.out / "tail.onnx")
     changes = {

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 
 from pipelines.run.jobs.job import Job
 
 
-def run(job: Job) -> None:
-    shutil.copyfile(job.inputs["model"], job.out / job.params["file"])
+@dataclass(frozen=True)
+class CopyParams:
+    file: str
+
+
+def run(job: Job[CopyParams]) -> None:
+    shutil.copyfile(job.inputs["model"], job.out / job.params.file)

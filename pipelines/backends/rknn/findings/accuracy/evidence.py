@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quant.report.target_metrics import Metrics
+from quant.samples.input import Input
 
 # Below these an output is taken for hurt.
 COSINE, ERROR = 0.99, 0.05
@@ -72,7 +73,7 @@ class Evidence:
     ranges: Mapping[str, Range] = field(default_factory=dict)
     operations: Sequence[Operation] = ()
     layers: Sequence[Layer] = ()
-    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    inputs: Mapping[str, Input] = field(default_factory=dict)
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     lost: Sequence[str] = ()
     source_scales: Sequence[SourceScale] = ()

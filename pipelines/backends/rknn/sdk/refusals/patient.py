@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import onnx
 
+from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk.refusals.diagnosis import Patient
 from pipelines.run.jobs.job import Job
 from quant.execution.random_inputs import random_inputs
@@ -17,15 +18,15 @@ from quant.report import source_network_onnx
 from quant.report.source_network import SourceNetwork
 
 
-def patient(job: Job) -> Callable[[list[str]], Patient]:
+def patient(job: Job[RknnParams]) -> Callable[[list[str]], Patient]:
     """Rules that are left out -> the network that the job hands to the SDK. Read when asked.
 
     It has no nodes where the SDK reads another format than ONNX itself.
     """
 
     def now(left_out: list[str]) -> Patient:
-        target = job.params["target"]
-        if job.params["source_kind"] != "onnx":
+        target = job.params.target
+        if job.params.source_kind != "onnx":
             return Patient(SourceNetwork([], {}, []), target, left_out=left_out)
         model = read(job.inputs["model"])
         return Patient(

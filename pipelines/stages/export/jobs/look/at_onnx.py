@@ -9,6 +9,7 @@ import onnx
 
 from pipelines.run.jobs.job import Job
 from pipelines.stages.export.jobs.look.seen import Look, told
+from pipelines.stages.export.jobs.params import LookParams
 from pipelines.stages.export.jobs.source_file import source_file
 from quant.graph.file import parse
 from quant.graph.operators import opset
@@ -20,8 +21,8 @@ _SCALING = ("Sub", "Add", "Mul", "Div", "BatchNormalization")
 _PASSED = ("Transpose", "Cast", "Identity")  # what may stand before it
 
 
-def run(job: Job) -> None:
-    model = parse(source_file(job), job.params["source"]["file"])
+def run(job: Job[LookParams]) -> None:
+    model = parse(source_file(job), job.params.source.file)
     types = input_types(model)
     made = " ".join(filter(None, (model.producer_name, model.producer_version)))
     about = f"opset {opset(model)}" + (f", by {made}" if made else "")

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from pipelines.run.jobs.job import Job
 from pipelines.stages.export.jobs.look.seen import Look, told
+from pipelines.stages.export.jobs.params import LookParams
 from pipelines.stages.export.jobs.source_file import source_file
 from pipelines.stages.export.jobs.tensorflow_network import load_keras, load_saved_model
 from quant.graph.types import shape_text
@@ -21,10 +22,10 @@ _SCALING = ("Rescaling", "Normalization")
 _MOVED = "the model has it as {}; the ONNX graph made of it has the channels first"
 
 
-def run(job: Job) -> None:
-    source, file = job.params["source"], source_file(job)
-    is_keras = source["kind"] == "keras"
-    network = (load_keras if is_keras else load_saved_model)(file, source["file"])
+def run(job: Job[LookParams]) -> None:
+    source, file = job.params.source, source_file(job)
+    is_keras = source.kind == "keras"
+    network = (load_keras if is_keras else load_saved_model)(file, source.file)
     look = Look({}, f"loaded by tensorflow {tf.__version__}")
     inputs: dict[str, dict[str, Any]] = {}
     for name, type_ in network.inputs.items():

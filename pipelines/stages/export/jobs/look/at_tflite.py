@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.run.jobs.job import Job
 from pipelines.stages.export.jobs.look.seen import Look
+from pipelines.stages.export.jobs.params import LookParams
 from pipelines.stages.export.jobs.source_file import source_file
 from quant.tflite.building.graph import Graph
 from quant.tflite.dynamic_range import widen
@@ -18,8 +19,8 @@ _LABELS_TOLD = 4
 _OWN_ORDER = "the file has it as {}; the ONNX graph made of it has the channels first"
 
 
-def run(job: Job) -> None:
-    name = job.params["source"]["file"]
+def run(job: Job[LookParams]) -> None:
+    name = job.params.source.file
     whole = read(source_file(job), name)
     raw, _ = widen(whole, name)
     graph, model = parse(raw, name), unpack(raw, name)

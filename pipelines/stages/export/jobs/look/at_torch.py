@@ -2,13 +2,12 @@
 
 A torch network says neither names nor shapes of what it takes. Names are forward's; a shape is
 what the network tells of itself (timm's default_cfg, Lightning's example_input_array), or else a
-size that it can be run with. params: shapes, input name -> shape, as the user told them.
+size that it can be run with.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,18 +16,19 @@ from torch import nn
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.export.jobs.look.seen import Look
+from pipelines.stages.export.jobs.params import LookParams
 from pipelines.stages.export.jobs.torch_network import load_network
 
 # From the most usual on; all are tried, as the only one that fits is no guess.
 _SIZES = (224, 320, 256, 160, 128, 96, 64, 48, 32, 28)
 
 
-def run(job: Job) -> None:
+def run(job: Job[LookParams]) -> None:
     torch.set_num_threads(1)
     network = load_network(job)
     names = _names(network)
     look = Look({}, f"run by torch {torch.__version__}")
-    told: Mapping[str, list[int]] = job.params["shapes"]
+    told = {name: list(shape) for name, shape in job.params.shapes.items()}
     if told:
         given = {name or names[0]: shape for name, shape in told.items()}
         look.inputs = {name: {"shape": shape, "dtype": "float32"} for name, shape in given.items()}

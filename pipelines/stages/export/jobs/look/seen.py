@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipelines.run.jobs.job import Job
+from pipelines.stages.export.jobs.params import LookParams
 from quant.graph.types import TensorType
 
 FILE = "look.json"
@@ -29,7 +30,7 @@ class Look:
     sides: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def save(self, job: Job) -> None:
+    def save(self, job: Job[LookParams]) -> None:
         (job.out / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 

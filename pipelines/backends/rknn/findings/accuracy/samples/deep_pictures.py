@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
 from quant.samples.images import pixel_units
+from quant.samples.input import Input
 
 PLACE = 20
 
@@ -23,8 +24,8 @@ _LARGEST = 65535
 
 def find(evidence: Evidence) -> Iterator[Found]:
     for name, held in evidence.samples.items():
-        told = evidence.inputs.get(name) or {}
-        mean, std = told.get("mean"), told.get("std")
+        told = evidence.inputs.get(name, Input())
+        mean, std = told.mean, told.std
         if held["low"] is None or not pixel_units.is_in_pixels(mean, std):
             continue
         is_eight_bit = max(*(mean or [0]), *(std or [0])) <= pixel_units.LARGEST

@@ -12,20 +12,20 @@ in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from pipelines.backends.rknn.findings.accuracy.evidence import Evidence
 from pipelines.backends.rknn.findings.finding import Found
 from quant.samples.images import pixel_units
+from quant.samples.input import Input
 
 PLACE = 10
 
 
 def find(evidence: Evidence) -> Iterator[Found]:
     for name, held in evidence.samples.items():
-        told = evidence.inputs.get(name) or {}
-        if held["low"] is None or not pixel_units.is_in_pixels(told.get("mean"), told.get("std")):
+        told = evidence.inputs.get(name, Input())
+        if held["low"] is None or not pixel_units.is_in_pixels(told.mean, told.std):
             continue
         largest = max(abs(held["low"]), abs(held["high"]))
         is_cause = largest <= pixel_units.NORMALIZED
@@ -40,5 +40,5 @@ def find(evidence: Evidence) -> Iterator[Found]:
         )
 
 
-def _said(told: Mapping[str, Any]) -> str:
-    return ", ".join(f"{told.get(key)}" for key in ("mean", "std"))
+def _said(told: Input) -> str:
+    return ", ".join(str(values and list(values)) for values in (told.mean, told.std))
