@@ -85,6 +85,10 @@ def pooled(means: float, step: float | None = None) -> dict[str, Any]:
     return {"operations": [Operation("AveragePool", ["a"], ["y"])], "ranges": ranges}
 
 
+def spans(*high: float) -> dict[str, Any]:
+    return {"spans": {"t": ([0.0] * len(high), [*high])}}
+
+
 def layers(*cosines: tuple[float, float]) -> list[Layer]:
     return [Layer(f"t{i}", *pair) for i, pair in enumerate(cosines)]
 
@@ -110,7 +114,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
     "cut by the algorithm": (resized(7, 7), {"clipped_resize": False}),
     "half cut, and an output minds": (
         {"metrics": HURT, "ranges": {"t0": held(4, 10)}, "layers": layers((0.9, 0.9))},
-        {"clipped_ranges": True, "accumulated_error": False},
+        {"clipped_ranges": True, "accumulated_error": False, "own_error": True},
     ),
     "an input half cut": (
         {"metrics": HURT, "ranges": {"x_int8": held(4, 10)}} | {"samples": data(0, 9)["samples"]},
@@ -160,15 +164,52 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
     ),
     "its own error": (
         {"metrics": HURT, "layers": layers(GOOD, (0.9, 0.91))},
-        {"accumulated_error": False},
+        {"accumulated_error": False, "own_error": True},
+    ),
+    "its own error, which the network does not feel": (
+        {"metrics": HURT, "layers": layers(GOOD, (0.999, 0.91))},
+        {"own_error": False},
+    ),
+    "its own error, as a Concat's part": (
+        {"metrics": HURT, "layers": [Layer("y", 0.9, 0.9)], **joined(1, 1000)},
+        {"accumulated_error": False, WIDE: True},
+    ),
+    "channels apart": (
+        {"metrics": HURT, "ranges": {"t": held(64, 64)}, **spans(1, 1, 64, 60)},
+        {"uneven_channels": True},
+    ),
+    "channels apart, and no output minds": (
+        {"ranges": {"t": held(64, 64)}, **spans(1, 1, 64, 60)},
+        {"uneven_channels": False},
+    ),
+    "one channel of five apart": (
+        {"metrics": HURT, "ranges": {"t": held(64, 64)}, **spans(1, 33, 64, 60, 50)}, {},
+    ),
+    "dead channels": (
+        {"metrics": HURT, "ranges": {"t": held(64, 64)}, **spans(0, 0, 64, 60, 50, 50)}, {},
+    ),
+    "beyond the calibration": (
+        {"metrics": HURT, "ranges": {"t": held(5, 5)}, **spans(6, 4), "calibrated": 30},
+        {"few_samples": True},
+    ),
+    "beyond it, and no output minds": (
+        {"ranges": {"t": held(5, 5)}, **spans(6, 4), "calibrated": 3},
+        {"few_samples": False},
+    ),
+    "few samples that showed all": (
+        {"metrics": HURT, "ranges": {"t": held(5, 5)}, **spans(5.2, 4), "calibrated": 3},
+        {"few_samples": False},
+    ),
+    "many samples that showed all": (
+        {"metrics": HURT, "ranges": {"t": held(5, 5)}, **spans(5, 4), "calibrated": 20}, {},
     ),
     "first layers": (
         {"metrics": HURT, "layers": layers((0.95, 0.95), *[(0.99, 0.9999)] * 8)},
-        {"first_layers": True, "accumulated_error": False},
+        {"first_layers": True, "accumulated_error": False, "own_error": True},
     ),
     "the last layer": (
         {"metrics": HURT, "layers": layers(*[GOOD] * 8, (0.95, 0.95))},
-        {"accumulated_error": False},
+        {"accumulated_error": False, "own_error": True},
     ),
     "REGTASK": ({"printed": ["E RKNN: REGTASK: The bit width"]}, {"sdk_lines": True}),
     "harmless": ({"printed": ["E RKNN: Unkown op target: 0"]}, {}),
@@ -334,6 +375,7 @@ def test_channels_that_are_apart_are_equalized(tmp_path: Path) -> None:
     assert float(simulated["equalize_channels"][:-1]) < 0.2 * float(simulated["as it is"][:-1])
     assert "float16: " in ran.out
     assert "rewrite: [fold_batch_norm, equalize_channels]" in ran.out
+    assert "channels of `r` have less than 4 of 256 levels" in ran.out
     again = made.doit("unequal")
     assert again.steps["unequal:build@rk3588"] == "restored"
     assert report(made, "unequal", "metrics")["worst_output_error"] < 0.02

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import yaml
+from onnx import numpy_helper
 
 from quant.report.tuning import Chosen, Point, Search, front, spread, subsets
 from tests.conftest import Pythons
-from tests.sdk_check import run_check
-from tests.small_models import conv_net, recipe, samples
+from tests.graph_builder import Builder
+from tests.sdk_check import run_check, run_inside
+from tests.small_models import SHAPE, conv_net, npy, recipe, samples
 from tests.workspace import Workspace
 
 
@@ -121,7 +133,167 @@ def test_tunes_applies_and_costs_nothing_again(tmp_path: Path) -> None:
     assert "`build.layers` chooses float layers" in refused.err
 
 
+WIDE = (1, 3, 96, 96)  # so large that int8 takes fewer cycles than float16
+
+
+def six_layers() -> bytes:
+    """Convolutions with a side branch, a sum, a pooling and a product."""
+    b = Builder(3)
+    x = b.op("Relu", b.op("Conv", "input", b.weight(32, 3, 3, 3), pads=[1] * 4))
+    side = b.op("Sigmoid", b.op("Conv", x, b.weight(32, 32, 1, 1)))
+    x = b.op("Add", b.op("Relu", b.op("Conv", x, b.weight(32, 32, 3, 3), pads=[1] * 4)), side)
+    x = b.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    y = b.op("Mul", x, b.op("Tanh", b.op("Conv", x, b.weight(32, 32, 1, 1))))
+    return bytes(b.model({"input": WIDE}, [y]).SerializeToString())
+
+
+@pytest.mark.toolchain
+def test_the_front_is_that_of_brute_force(toolchain_python: Pythons, tmp_path: Path) -> None:
+    """With the real simulated error: each set of layers by a network of its own, one by one.
+
+    And what was foretold of each set is what the SDK's simulator measured of its build.
+    """
+    workspace = Workspace(tmp_path)
+    given = recipe(inputs={"input": {"shape": list(WIDE)}})
+    data = np.random.default_rng(1).normal(0, 1, (4, *WIDE[1:])).astype(np.float32)
+    workspace.add("m", given, net__onnx=six_layers(), samples__npy=npy(data))
+    ran = workspace.doit("tune", "m")
+    assert ran.code == 0, ran.err
+    build = workspace.built("m", "")
+    tune = json.loads((build / "trials/tune-rk3588-error/tune.json").read_text())
+    assert 6 <= len(tune["layers"]) <= 12
+    np.save(tmp_path / "analyzed.npy", data[:2])
+    arguments = [str(build), str(tmp_path / "analyzed.npy")]
+    (told,) = run_inside(toolchain_python["rknn-2.5.0"], "tests.brute_force", arguments, tmp_path)
+    assert told["sets"] == tune["tried"] == 2 ** len(tune["layers"])
+    found = [[one["cycles"], one["error"]] for one in tune["front"]]
+    assert len(found) >= 3
+    assert [one[0] for one in found] == [one[0] for one in told["front"]]
+    np.testing.assert_allclose([one[1] for one in found], [one[1] for one in told["front"]], 1e-12)
+    rows = list(csv.DictReader((build / "trials/tune-rk3588.csv").open()))
+    foretold = [one for one in rows if one["simulated_error"]]
+    assert foretold
+    for one in foretold:
+        assert float(one["output_error"]) == pytest.approx(float(one["simulated_error"]), rel=1e-6)
+
+
+def labelled() -> dict[str, bytes]:
+    """conv_net with classes of like scores, and pictures of nearly two; labels are float's own."""
+    data = np.random.default_rng(5).integers(0, 256, (300, *SHAPE[1:])).astype(np.float32)
+    model = onnx.load_from_string(conv_net())
+    model.graph.initializer.append(
+        numpy_helper.from_array(-np.mean(scores_of(model, data), axis=0), "mean")
+    )
+    model.graph.node[-1].input.append("mean")
+    scores = scores_of(model, data)
+    ordered = np.sort(scores, axis=1)
+    margin = (ordered[:, -1] - ordered[:, -2]) / np.ptp(scores)
+    # What a step of int8 can turn, and none of float16.
+    close = [one for one in np.argsort(margin) if margin[one] > 2e-3][:24]
+    net, data, labels = model.SerializeToString(), data[close], scores[close].argmax(axis=1)
+    return {
+        "net__onnx": bytes(net),
+        "samples__npy": samples(),
+        "x__npy": npy(data),
+        "y__npy": npy(labels),
+        "metric__py": b"import numpy as np\ndef far(outputs, labels):\n"
+        b"    rows = outputs['scores'].reshape(len(labels), -1)\n"
+        b"    return {'wrong': float((rows.argmax(1) != labels).sum())}\n",
+    }
+
+
+def scores_of(model: onnx.ModelProto, data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    made = [session.run(None, {"input": (one[None] - 127) / 128})[0].ravel() for one in data]
+    return np.array(made, np.float32)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize(
+    ("goal", "evaluate"),
+    [
+        (("--min-output-cosine", "0.99999"), {}),
+        (("--max-drop", "0"), {"evaluate": {"inputs": "x.npy", "labels": "y.npy"}}),
+        (
+            ("--max-metric", "wrong=0"),
+            {"evaluate": {"inputs": "x.npy", "labels": "y.npy", "metric": "metric.py:far"}},
+        ),
+    ],
+)
+def test_a_goal_is_carried_to_a_build_that_meets_it(
+    goal: tuple[str, str], evaluate: dict[str, Any], tmp_path: Path
+) -> None:
+    """int8 alone does not meet it; what is written does, in the SDK's simulator."""
+    workspace = Workspace(tmp_path)
+    workspace.add("m", recipe(**evaluate), **labelled())
+    assert workspace.doit().code == 0
+    before = json.loads(workspace.built("m", "rk3588/report/metrics.json").read_text())
+    ran = workspace.doit("tune", "m", *goal, "--apply")
+    assert ran.code == 0, ran.out + ran.err
+    assert "the fewest cycles that are good enough" in ran.out
+    again = workspace.doit()
+    assert again.code == 0, again.err
+    assert again.steps["m:build@rk3588"] == "restored"
+    after = json.loads(workspace.built("m", "rk3588/report/metrics.json").read_text())
+    if not evaluate:
+        assert before["worst_output_cosine"] < 0.99999 <= after["worst_output_cosine"]
+    elif "metric" not in evaluate["evaluate"]:
+        assert before["accuracy"]["simulator"] < 1
+        assert after["accuracy"]["simulator"] == after["accuracy"]["float"] == 1
+    else:
+        wrong = [one["evaluation"]["metrics"]["wrong"] for one in (before, after)]
+        assert wrong[0]["simulator"] > 0
+        assert wrong[1] == {"float": 0, "simulator": 0}
+
+
+@pytest.mark.toolchain
+def test_a_killed_tune_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Killed with all it started, after each of its first rows: nothing measured is done again."""
+    workspace = Workspace(tmp_path)
+    workspace.add("m", recipe(), net__onnx=conv_net(), samples__npy=samples())
+    assert workspace.doit().code == 0
+    done: set[str] = set()
+    for count in (1, 2, 3):
+        told = until(workspace, "tune m", count)
+        rows = dict(re.findall(r"^  (.+): (from the cache|\d+\.\d s)$", told, re.M))
+        assert {name for name in done if rows[name] != "from the cache"} == set()
+        assert len(rows) >= count
+        done = {*rows}
+    whole = workspace.doit("tune", "m")
+    assert whole.code == 0, whole.err
+    kept = dict(re.findall(r"^  (.+): (from the cache|\d+\.\d s)$", whole.err, re.M))
+    assert {name for name in done if kept[name] != "from the cache"} == set()
+    other = Workspace(tmp_path / "other")
+    other.add("m", recipe(), net__onnx=conv_net(), samples__npy=samples())
+    assert other.doit("tune", "m").code == 0
+    file = "trials/tune-rk3588.csv"
+    assert workspace.built("m", file).read_text() == other.built("m", file).read_text()
+
+
+def until(workspace: Workspace, command: str, rows: int) -> str:
+    """stderr of a ./doit that is killed with its children once it has told of so many rows."""
+    words = [sys.executable, "-s", "dodo.py", *command.split()]
+    log = workspace.root / "log"
+    with log.open("w") as stream:
+        front = subprocess.Popen(
+            words, cwd=workspace.root, stderr=stream, stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+    end = time.monotonic() + 300
+    while len(re.findall(r"^  .+: (?:from the cache|\d+\.\d s)$", log.read_text(), re.M)) < rows:
+        assert front.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.05)
+    os.killpg(front.pid, signal.SIGKILL)
+    front.wait()
+    return log.read_text()
+
+
 REFUSED = (
+    (["m@rk3588", "--max-metric", "wrong"], "write NAME=NUMBER"),
+    (["m@rk3588", "--max-metric", "wrong=1"], "names no `evaluate`"),
     (["m", "--target", "rk3566"], "has no target `rk3566`"),
     (["n"], "no model `n`"),
     (["m", "--target", "half"], "is float16 as a whole"),

@@ -15,7 +15,10 @@ from pipelines.report.summary import Outputs, Summary
 from pipelines.stages.stage import built
 from quant.report import bytes_report, layer_error
 
-_ACCURACY = ("min_cosine", "min_output_cosine", "max_output_error", "min_accuracy", "finite")
+_ACCURACY = (
+    "min_cosine", "min_output_cosine", "max_output_error", "min_accuracy", "min_metrics",
+    "max_metrics", "finite",
+)  # fmt: skip
 _MOST_CAUSES = 2  # told of one gate
 _FINDINGS = {"max_cpu_layers": "cpu_layers", "max_float_layers": "float_fallback"}
 
@@ -83,6 +86,7 @@ def _judge(target: Target, found: Summary) -> Iterator[tuple[str, str]]:
     if error is not None and not (outputs.error is not None and outputs.error <= error):
         what = f"output {outputs.error_of} is off by {_number(outputs.error)} of its range"
         yield "max_output_error", f"{what}, above max_output_error {error}"
+    yield from _judge_metrics(target, found)
     most = (
         ("max_size_ratio", gates.max_size_ratio, found.size_ratio, "artifact / ONNX bytes"),
         ("max_cpu_layers", gates.max_cpu_layers, found.cpu_layers, "layers on the CPU"),
@@ -91,6 +95,24 @@ def _judge(target: Target, found: Summary) -> Iterator[tuple[str, str]]:
     for name, limit, value, what in most:
         if limit is not None and value is not None and not value <= limit:
             yield name, f"{what}: {_number(value)}, above {name} {limit}"
+
+
+def _judge_metrics(target: Target, found: Summary) -> Iterator[tuple[str, str]]:
+    """By what the recipe's own function measured of the built file."""
+    backend = BACKENDS[target.backend]
+    for gate, limits in (
+        ("min_metrics", target.gates.min_metrics),
+        ("max_metrics", target.gates.max_metrics),
+    ):
+        for name, limit in limits.items():
+            value = found.evaluation.get(name, {}).get(backend.runs)
+            if value is None:
+                known = ", ".join(f"`{one}`" for one in found.evaluation) or "nothing"
+                yield gate, f"`{name}` is not measured; the recipe's function gives {known}"
+            elif value < limit if gate == "min_metrics" else value > limit:
+                side = "below" if gate == "min_metrics" else "above"
+                said = f"{name} in {backend.in_words} is {_number(value)}, {side} {gate} {limit}"
+                yield gate, said
 
 
 def _judge_runtime(target: Target, report: Path) -> Iterator[tuple[str, str]]:

@@ -58,6 +58,12 @@ class Measured:
         accuracy = self.figures["accuracy"]
         return 100 * (accuracy["float"] - accuracy["simulator"]) if accuracy else None
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the recipe's own function, in the simulator."""
+        measured = self.figures.get("evaluation") or {"metrics": {}}
+        return {name: found["simulator"] for name, found in measured["metrics"].items()}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -73,6 +79,7 @@ class Experiment:
         figures = {
             "bytes": metrics.sizes[BACKENDS[self.target.backend].bytes_key],
             "accuracy": metrics.accuracy,
+            "evaluation": metrics.evaluation,
             **{name: getattr(metrics, name) for name in _SAME},
         }
         return Measured(Variant(label="int8"), figures)
@@ -101,11 +108,14 @@ class Experiment:
         varied, target = trial.vary(self.recipe, self.target, variant)
         return built(varied, f"{target.name}/build.json")
 
-    def search(self, by: str, half: Variant, seeds: Sequence[Variant]) -> dict[str, Any]:
-        """tune.json. Raises Failed."""
+    def search(
+        self, by: str, half: Variant, wide: Variant | None, seeds: Sequence[Variant]
+    ) -> dict[str, Any]:
+        """tune.json. half, wide: every layer in float16, in int16. Raises Failed."""
         builds = {
             "int8.json": built(self.recipe, f"{self.target.name}/build.json"),
             "half.json": self.build_json(half),
+            **({"wide.json": self.build_json(wide)} if wide else {}),
             **{f"seed/{seed.name}": self.build_json(seed) for seed in seeds},
         }
         key = f"tune-{self.target.name}-{by}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -11,11 +12,11 @@ from html import escape
 from pipelines.doctor.tune.experiment import Measured
 from pipelines.files import console
 
-HEAD = ("Mcycles", "artifact", "error", "cosine", "accuracy", "float", "front", "layers in float16")
+HEAD = ("Mcycles", "artifact", "error", "cosine", "measured", "float", "front", "layers in float16")
 RIGHT = range(len(HEAD) - 2)
 _COLUMNS = (
     "name", "bytes", "cycles", "output_error", "simulated_error", "output_cosine", "accuracy",
-    "float_layers", "is_front", "failure",
+    "float_layers", "is_front", "failure", "metrics",
 )  # fmt: skip
 _WIDTH, _HEIGHT, _EDGE = 760, 420, 60  # of the drawing, in pixels
 
@@ -41,14 +42,13 @@ def by_cycles(found: Sequence[Measured]) -> list[Measured]:
 def lines(found: Sequence[Measured]) -> Iterator[str]:
     rows: list[Sequence[str]] = [HEAD]
     for one in by_cycles(found):
-        accuracy = one.figures["accuracy"]
         rows.append(
             (
                 "?" if one.cycles is None else f"{one.cycles / 1e6:.3f}",
                 console.quantity(one.figures["bytes"]),
                 _percent(one.error),
                 "NaN" if one.cosine is None else f"{one.cosine:.5f}",
-                _percent(accuracy["simulator"]) if accuracy else "",
+                _measured(one),
                 str(one.figures["float_layers"]),
                 "" if is_dominated(one, found) else "*",
                 one.variant.name,
@@ -58,6 +58,14 @@ def lines(found: Sequence[Measured]) -> Iterator[str]:
     for one in found:
         if one.failure:
             yield from console.wrap(f"failed: {one.variant.name}: {one.failure}", "  ")
+
+
+def _measured(one: Measured) -> str:
+    """Accuracy, or the numbers of the recipe's own function."""
+    accuracy = one.figures["accuracy"]
+    if accuracy:
+        return _percent(accuracy["simulator"])
+    return " ".join(f"{name} {value:.4g}" for name, value in one.metrics.items())
 
 
 def _percent(value: float | None) -> str:
@@ -82,6 +90,7 @@ def to_csv(found: Sequence[Measured]) -> str:
                 one.figures.get("float_layers"),
                 int(not one.failure and not is_dominated(one, found)),
                 one.failure,
+                json.dumps(one.metrics) if one.metrics else None,
             )
         )
     return text.getvalue()

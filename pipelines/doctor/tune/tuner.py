@@ -12,8 +12,22 @@ from pipelines.doctor.tune.variant import AUTO, PROPOSAL, Variant
 from pipelines.files import console
 from quant.report.tuning import Point, spread
 
-BUILDS = 8  # of our own: every layer in float16, and the best sets
-HALF = "float16"
+BUILDS = 8  # of our own: every layer in each wide type, and the best sets
+HALF, WIDE = "float16", "int16"
+
+
+@dataclass(frozen=True)
+class MetricGoal:
+    """A limit of what the recipe's own function measures."""
+
+    name: str
+    limit: float
+    is_least: bool
+
+    def is_met(self, value: float | None) -> bool:
+        if value is None:
+            return False
+        return value >= self.limit if self.is_least else value <= self.limit
 
 
 @dataclass(frozen=True)
@@ -23,6 +37,7 @@ class Goal:
     output_error: float | None = None
     output_cosine: float | None = None
     drop_points: float | None = None
+    metric: MetricGoal | None = None
 
     @property
     def is_given(self) -> bool:
@@ -48,6 +63,7 @@ class Goal:
             (self.output_error is None or one.error <= self.output_error)
             and (self.output_cosine is None or one.cosine >= self.output_cosine)
             and (self.drop_points is None or (drop is not None and drop <= self.drop_points))
+            and (self.metric is None or self.metric.is_met(one.metrics.get(self.metric.name)))
         )
 
 
@@ -67,14 +83,16 @@ class Found:
 def tune(experiment: Experiment, every: Sequence[str], goal: Goal) -> Found:
     """every: the tensors that may be float16. Raises Failed."""
     half = Variant(label="every layer", layers=dict.fromkeys(every, HALF))
+    wide = Variant(label="every layer in int16", layers=dict.fromkeys(every, WIDE))
     vendors = [Variant(label=name, vendor=name) for name in (AUTO, PROPOSAL)]
-    console.say("the SDK's own choices, and every layer in float16:")
-    first = [experiment.measured(one) for one in (*vendors, half)]
-    if first[-1].failure:
+    console.say("the SDK's own choices, and every layer in float16 and in int16:")
+    *chosen, in_half, in_wide = [experiment.measured(one) for one in (*vendors, half, wide)]
+    first = [*chosen, in_half, in_wide]
+    if in_half.failure:
         return Found([experiment.as_it_is(), *first], {})
     console.say("searching in simulation")
-    seeds = [one.variant for one in first[:-1] if not one.failure]
-    found = experiment.search(goal.by, half, seeds)
+    seeds = [one.variant for one in chosen if not one.failure]
+    found = experiment.search(goal.by, half, None if in_wide.failure else wide, seeds)
     console.say(f"  {found['tried']} sets of {len(found['layers'])} layers tried")
     variants = list(_variants(found, goal))
     console.say(f"building the best {len(variants)}:")
@@ -90,15 +108,28 @@ def _variants(found: Mapping[str, Any], goal: Goal) -> Iterator[tuple[Variant, f
         if 0 < len(one["layers"]) < len(found["layers"])
     ]
     near = next((i for i, one in enumerate(points) if one.error <= goal.simulated), None)
-    chosen = spread(points, BUILDS - 1) if points else []
+    chosen = spread(points, BUILDS - 2) if points else []
     if goal.is_given and near is not None and points[near] not in chosen:
         chosen = sorted({*chosen[1:], points[near]}, key=lambda one: one.cost)
     for one in chosen:
-        names = [name for place in sorted(one.layers) for name in found["layers"][place]["tensors"]]
+        layers = [found["layers"][place] for place in sorted(one.layers)]
+        names = [name for layer in layers for name in layer["tensors"]]
         plural = "layer" if len(one.layers) == 1 else "layers"
         label = f"{len(one.layers)} {plural}, {_ends(found, sorted(one.layers))}"
-        layers = dict.fromkeys(names, HALF)
-        yield Variant(label=label, layers=layers), one.error if math.isfinite(one.error) else None
+        error = one.error if math.isfinite(one.error) else None
+        if _is_cheaper_wide(layers):
+            layers_in = dict.fromkeys(names, WIDE)
+            yield Variant(label=f"{label} in int16", layers=layers_in), None
+        else:
+            yield Variant(label=label, layers=dict.fromkeys(names, HALF)), error
+
+
+def _is_cheaper_wide(layers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether int16 takes fewer cycles; both have as many bytes, and nearly the same error."""
+    if any(one["wide"] is None for one in layers):
+        return False
+    wide, half = (math.fsum(one[form] for one in layers) for form in ("wide", "half"))
+    return wide < half
 
 
 def _known(error: float | None) -> float:

@@ -183,7 +183,14 @@ def check_gates(tree: Tree, recipe: Values) -> None:
     given = {"gates": recipe.get("gates")}
     given |= {f"targets.{n}.gates": own.get("gates") for n, own in targets.items() if own}
     for path, gates in given.items():
-        if not isinstance(gates, Mapping) or gates.get("min_accuracy") is None:
+        if not isinstance(gates, Mapping):
+            continue
+        for name in ("min_metrics", "max_metrics"):
+            if gates.get(name) and not _is_own_metric(recipe):
+                what = f"`{name}` needs numbers of a function of one's own"
+                advice = "add `evaluate: {inputs: ..., labels: ..., metric: FILE.py:FUNCTION}`"
+                tree.add(tree.marks[f"{path}.{name}"], what, advice)
+        if gates.get("min_accuracy") is None:
             continue
         if recipe.get("evaluate") is None:
             what = "`min_accuracy` needs labelled data"

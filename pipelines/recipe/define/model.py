@@ -99,6 +99,8 @@ class Gates:
     max_cpu_layers: int | None = None
     max_float_layers: int | None = None
     min_accuracy: float | None = None
+    min_metrics: Mapping[str, float] = field(default_factory=dict)
+    max_metrics: Mapping[str, float] = field(default_factory=dict)
     runtime: str | None = None
 
 

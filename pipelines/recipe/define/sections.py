@@ -131,6 +131,13 @@ GATES = Section(
         "min_accuracy": Key(
             Nullable(Number(0, 1)), "Least accuracy by `evaluate`, for the built file."
         ),
+        "min_metrics": Key(
+            MapOf("metric", Number(), example="{map50: 0.4}"),
+            "Least numbers of `evaluate`'s own function, for the built file.",
+        ),
+        "max_metrics": Key(
+            MapOf("metric", Number(), example="{error: 2.5}"), "Largest numbers of the same."
+        ),
         "runtime": Key(
             Nullable(Choice("verdict", ("information only", "loads", "runs"))),
             "Least verdict of the runtime. Needs `runtime: {librknnrt: FILE}`: a newer one "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def gather(
     inputs: Mapping[str, Input],
     samples: Mapping[str, Mapping[str, Any]],
     source_scales: Sequence[SourceScale] = (),
+    spans: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> Evidence:
     """quantize: what step 1 wrote, None where one call makes the file."""
     graph = hybrid.load_graph(quantize / "model.model") if quantize else onnx.GraphProto()
@@ -52,6 +54,8 @@ def gather(
         samples,
         lost,
         source_scales,
+        {names.get(name, name): span for name, span in (spans or {}).items()},
+        json.loads((quantize / "calibration.json").read_text())["samples"] if quantize else None,
     )
 
 

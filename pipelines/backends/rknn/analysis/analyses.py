@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.backends.rknn.analysis import end_to_end, error_analysis, simulation
@@ -27,7 +27,8 @@ Run = Callable[[Sequence[Array]], Outputs]
 class Analyses:
     """rows: of each sample. outputs, findings: of end_to_end.compare. run: outputs of a sample.
 
-    simulation: as metrics.json has it. text: error_analysis.txt.
+    simulation: as metrics.json has it. text: error_analysis.txt. spans: of float tensors, where our
+    simulation ran.
     """
 
     rows: Sequence[Sequence[Row]]
@@ -36,6 +37,7 @@ class Analyses:
     run: Run
     simulation: Mapping[str, Any]
     text: str
+    spans: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
 
 
 def analyze(
@@ -59,7 +61,8 @@ def analyze(
     made = _kept(_all(run, first, samples), rows)
     outputs, findings = _compared(network, samples, made)
     by = {"by": "npumake", "reason": None}
-    return Analyses(rows, outputs, findings, run, by, _concatenated(job, texts))
+    text = _concatenated(job, texts)
+    return Analyses(rows, outputs, findings, run, by, text, run.spans.told())
 
 
 def _ours(

@@ -18,6 +18,7 @@ import numpy as np
 
 from pipelines.backends.rknn.analysis.end_to_end import Array, Outputs, Simulator
 from pipelines.backends.rknn.analysis.error_analysis import Distance, Row
+from pipelines.backends.rknn.analysis.spans import Spans
 from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk.samples import to_sdk
 from quant.fault import Fault
@@ -59,6 +60,7 @@ class Simulation:
         self._shapes = shapes
         self._layers = Layers(written)
         self._network: Network | None = None
+        self.spans = Spans()  # of every sample that `analysis` has seen
 
     def __call__(self, arrays: Sequence[Array]) -> Outputs:
         """Output name -> float32 array."""
@@ -72,6 +74,7 @@ class Simulation:
         rows = [_input_row(name, feed) for name, feed in feeds.items()]
         outputs: dict[str, Array] = {}
         for layer in self._layers(feeds):
+            self.spans.add(layer.tensor, layer.float)
             if layer.entire is None or layer.single is None:
                 rows.append(Row(layer.op_type, layer.tensor, None, None))
                 continue

@@ -103,6 +103,7 @@ def run(job: Job[AnalyzeParams]) -> None:
         job.params.inputs,
         {} if samples.is_random else samples.statistics,
         _source_scales(job),
+        found.spans,
     )
     report = replace(report, findings=(*report.findings, *findings), causes=tuple(causes_of(seen)))
     folder = job.out / "report"

@@ -4,8 +4,8 @@ params: AnalyzeParams. inputs: quantize or model as build had it, build.json, ar
 float, cut (see analyze). Data: samples/, and calibration/ for what one call quantizes.
 
 Writes out/measured.json: {bytes, cycles, float_layers, samples, outputs, worst_output_cosine,
-worst_cosine_output, worst_output_error, worst_error_output, accuracy}, as metrics.json has them,
-but no layer is compared.
+worst_cosine_output, worst_output_error, worst_error_output, accuracy, evaluation}, as metrics.json
+has them, but no layer is compared.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def run(job: Job[AnalyzeParams]) -> None:
         "outputs": outputs,
         **worst_output(outputs),
         "accuracy": None,
+        "evaluation": None,
     }
     labelled = prepared_samples.read_labelled(job, compiled.inputs)
     if labelled:

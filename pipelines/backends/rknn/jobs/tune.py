@@ -1,13 +1,14 @@
 """tune for the rknn backend: which layers to compute in float16 (an rknn toolchain).
 
 params: TuneParams; a cosine is taken from 1. inputs: quantize, float, cut (see analyze),
-int8.json and half.json (build.json of the network as it is, and with every layer that can be in
-float16), and seed/NAME (build.json of others, whose float layers are tried too). Data: samples/.
+int8.json, half.json and wide.json (build.json of the network as it is, with every layer that can
+be in float16, and in int16, where that builds), and seed/NAME (build.json of others, whose float
+layers are tried too). Data: samples/.
 
 Sets of layers are tried in our own simulation, see quant.report.tuning; their cycles are summed
 from the two builds. Writes out/tune.json: {samples, tried, exhaustive, layers: [{tensors,
-operators, int8, half: cycles}], front: [{layers: places in `layers`, cycles, error}]}, the front
-cheapest first.
+operators, int8, half, wide: cycles}], front: [{layers: places in `layers`, cycles, error}]}, the
+front cheapest first; wide is null where no int16 build is known.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ def _tuned(job: Job[TuneParams]) -> dict[str, Any]:
                 "operators": [node.op_type for node in network.layers[place].nodes],
                 "int8": costs.int8[place],
                 "half": costs.half[place],
+                "wide": costs.wide.get(place),
             }
             for place in able
         ],
@@ -103,11 +105,12 @@ def _tuned(job: Job[TuneParams]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Costs:
-    """int8, half: a layer's cycles in either form. base: of the whole network in int8."""
+    """int8, half, wide: a layer's cycles in each form. base: of the whole network in int8."""
 
     base: float
     int8: Mapping[int, int]
     half: Mapping[int, int]
+    wide: Mapping[int, int]
     seeds: Sequence[Chosen]
 
     @classmethod
@@ -119,11 +122,20 @@ class Costs:
             place: {renamed.get(name, name) for name in network.layers[place].tensors}
             for place in able
         }
-        int8, half = (_cycles(job.inputs[name]) for name in ("int8.json", "half.json"))
+        forms = {
+            form: _cycles(job.inputs[f"{form}.json"])
+            for form in ("int8", "half", "wide")
+            if f"{form}.json" in job.inputs
+        }
+        cycles = {
+            form: {place: sum(found.get(name, 0) for name in names[place]) for place in able}
+            for form, found in forms.items()
+        }
         return cls(
-            sum(int8.values()),
-            {place: sum(int8.get(name, 0) for name in names[place]) for place in able},
-            {place: sum(half.get(name, 0) for name in names[place]) for place in able},
+            sum(forms["int8"].values()),
+            cycles["int8"],
+            cycles["half"],
+            cycles.get("wide", {}),
             [
                 frozenset(place for place in able if names[place] & _float_tensors(file))
                 for name, file in sorted(job.inputs.items())

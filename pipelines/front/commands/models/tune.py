@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from pipelines.building.project import Project
 from pipelines.doctor.trial import builder_of_trials
 from pipelines.doctor.tune import candidates, pareto
 from pipelines.doctor.tune.experiment import Experiment, Measured
-from pipelines.doctor.tune.tuner import Found, Goal, tune
+from pipelines.doctor.tune.tuner import Found, Goal, MetricGoal, tune
 from pipelines.files import atomic, console
+from pipelines.files.where import did_you_mean
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import find_served
 from pipelines.front.doit.cli import UsageError, dispatch
@@ -26,6 +28,7 @@ _MEANINGS = (
     "error, cosine: of the worst output in the SDK's simulator against the float network; the "
     "error is the largest difference by the output's range",
     "float: compiled layers in float16; front: no other row has fewer cycles and less error",
+    "measured: accuracy, or what the recipe's own function gave",
     "Mcycles: the SDK's estimate, in which conversions between int8 and float16 cost nothing",
 )
 
@@ -35,8 +38,8 @@ class Tune(OwnCommand):
     in_brief = "which few layers to compute in float16"
     doc_purpose = "find a small set of float16 layers that makes the outputs good enough"
     doc_usage = (
-        "MODEL [--target T] [--max-output-error X | --min-output-cosine X | --max-drop POINTS] "
-        "[--apply]"
+        "MODEL [--target T] [--max-output-error X | --min-output-cosine X | --max-drop POINTS | "
+        "--min-metric NAME=X | --max-metric NAME=X] [--apply]"
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -48,14 +51,17 @@ class Tune(OwnCommand):
         goal.add_argument("--min-output-cosine", type=_share, metavar="X")
         goal.add_argument("--max-drop", type=float, metavar="POINTS",
                           help="of accuracy in percent, below the float network's")  # fmt: skip
+        goal.add_argument("--min-metric", type=_metric, metavar="NAME=X",
+                          help="of what the recipe's own function measures")  # fmt: skip
+        goal.add_argument("--max-metric", type=_metric, metavar="NAME=X")
         parser.add_argument("--apply", action="store_true", help="write the layers into the recipe")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        goal = Goal(arguments.max_output_error, arguments.min_output_cosine, arguments.max_drop)
+        goal = _goal(arguments)
         if arguments.apply and not goal.is_given:
             raise UsageError(
                 "--apply writes the cheapest layers that are good enough",
-                "say what is: --max-output-error 0.02, --min-output-cosine 0.999 or --max-drop 1",
+                "say what is: --max-output-error 0.02, --min-output-cosine 0.999, --max-drop 1 ...",
             )
         recipe, target = _one(*find_served(self.project, arguments.model, arguments.target, "tune"))
         _require_open(recipe, target, goal)
@@ -69,6 +75,23 @@ class Tune(OwnCommand):
             return 1
         _tell(self.project, recipe, target, found.measured)
         return _tell_best(self.project, recipe, target, found, goal, is_applied=arguments.apply)
+
+
+def _goal(told: argparse.Namespace) -> Goal:
+    named: tuple[str, float] | None = told.min_metric or told.max_metric
+    metric = named and MetricGoal(named[0], named[1], is_least=told.min_metric is not None)
+    return Goal(told.max_output_error, told.min_output_cosine, told.max_drop, metric)
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        limit = float(number)
+    except ValueError:
+        limit = math.nan
+    if not name or not math.isfinite(limit):
+        raise argparse.ArgumentTypeError(f"{text}: write NAME=NUMBER, such as wrong=3")
+    return name, limit
 
 
 def _share(text: str) -> float:
@@ -106,6 +129,12 @@ def _require_open(recipe: Recipe, target: Target, goal: Goal) -> None:
     if goal.drop_points is not None and (recipe.evaluate is None or recipe.evaluate.function):
         what = "names no `evaluate`" if recipe.evaluate is None else "measures by its own function"
         raise UsageError(f"--max-drop asks for accuracy, and {recipe.model} {what}")
+    if goal.metric is not None and (recipe.evaluate is None or not recipe.evaluate.function):
+        what = "names no `evaluate`" if recipe.evaluate is None else "measures by none of its own"
+        raise UsageError(
+            f"`{goal.metric.name}` is a number of one's own function, and {recipe.model} {what}",
+            "name one: `evaluate: {inputs: x.npy, labels: y.npy, metric: FILE.py:FUNCTION}`",
+        )
 
 
 def _found(project: Project, recipe: Recipe, target: Target, goal: Goal) -> Found | None:
@@ -132,12 +161,22 @@ def _tell(project: Project, recipe: Recipe, target: Target, found: Sequence[Meas
         console.say(f"wrote {place}.{ending}")
 
 
+def _require_measured(name: str, found: Sequence[Measured]) -> None:
+    known = dict.fromkeys(metric for one in found for metric in one.metrics)
+    if name not in known:
+        raise UsageError(
+            f"the recipe's function measures no `{name}`", did_you_mean(name, known, "it measures")
+        )
+
+
 def _tell_best(
     project: Project, recipe: Recipe, target: Target, found: Found, goal: Goal, *, is_applied: bool
 ) -> int:
     if not goal.is_given:
         return 0
     best = found.best(goal)
+    if goal.metric is not None:
+        _require_measured(goal.metric.name, found.measured)
     if best is None:
         console.tell("\nnothing that was built is good enough: see the table for what is nearest")
         return 1

@@ -64,8 +64,9 @@ class Evidence:
     """metrics: metrics.json. printed: the SDK's E and W lines. ranges: of int8 tensors.
 
     inputs: the recipe's, by name. samples: input -> see quant.samples.statistics. lost: tensors
-    that are all 0 in int8 alone. source_scales: of a prequantized ONNX source. Empty
-    where the target has none of it.
+    that are all 0 in int8 alone. source_scales: of a prequantized ONNX source. spans: tensor ->
+    lowest and highest of each channel of the float network, over the analyzed samples. calibrated:
+    how many samples calibration had. Empty, or None, where the target has none of it.
     """
 
     metrics: Metrics
@@ -77,6 +78,8 @@ class Evidence:
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     lost: Sequence[str] = ()
     source_scales: Sequence[SourceScale] = ()
+    spans: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
+    calibrated: int | None = None
 
     @property
     def is_hurt(self) -> bool:
