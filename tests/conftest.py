@@ -29,10 +29,18 @@ def realworld() -> Path:
     return folder
 
 
-def pytest_configure() -> None:
-    """A suite in the background of a script ignores SIGINT, and so would all that tests start."""
+def pytest_configure(config: pytest.Config) -> None:
+    """A suite in the background of a script ignores SIGINT, and so would all that tests start.
+
+    On several workers, interpreters that have started already are this process's, for all of them.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        from tests import warm, warm_toolchains  # which import this file
+
+        warm.share()
+        warm_toolchains.share()
 
 
 class Pythons(dict[str, Path]):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipelines.run.toolchain.toolchain import Environments
-from tests import warm_toolchains
+from tests import warm, warm_toolchains
 from tests.conftest import ROOT
 from tests.small_models import conv_net, recipe, samples
 from tests.workspace import Workspace
@@ -57,6 +59,21 @@ def test_a_fork_has_the_code_of_the_folder_that_asked(tmp_path: Path, edited: st
 def test_any_other_use_is_the_interpreters() -> None:
     told = subprocess.check_output([warm_python("core"), "-c", "print(__name__)"], text=True)
     assert told == "__main__\n"
+
+
+def test_a_worker_of_the_suite_uses_what_the_first_process_shares() -> None:
+    """It starts none of its own, and those that it asks for are there."""
+    code = (
+        "from tests import warm, warm_toolchains as toolchains\n"
+        "toolchains.start('report')\n"
+        "print(toolchains.home(), warm._front(), [*toolchains._STARTED])"
+    )
+    home, front = warm_toolchains.home(), warm._front()
+    shared = {warm_toolchains.SHARED: str(home), warm.SHARED: str(front)}
+    command = [sys.executable, "-c", code]
+    told = subprocess.check_output(command, text=True, cwd=ROOT, env={**os.environ, **shared})
+    assert told == f"{home} {front} []\n"
+    assert (home / "report").is_socket()
 
 
 def test_the_same_files(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ _FRONT_OWN = (
     "pipelines.front.commands.building.run",
 )
 _ROOT = Path(__file__).resolve().parent.parent
+SHARED = "PYTEST_NPUMAKE_FRONT"  # environment variable: the socket of who shares its own
 
 
 class Said(NamedTuple):
@@ -195,6 +196,8 @@ def _front(beside: Path | None = None, *more: str) -> Path:
 
     beside: folder with the packages `more`, which it imports too.
     """
+    if SHARED in os.environ and beside is None:
+        return Path(os.environ[SHARED])
     folder = Path(tempfile.mkdtemp(prefix="front-"))
     paths = () if beside is None else (beside,)
     imported = (*_FRONT, *more)
@@ -210,6 +213,11 @@ def _front(beside: Path | None = None, *more: str) -> Path:
         assert started.poll() is None, f"one of {imported} can't be imported"
         time.sleep(0.02)
     return folder / "socket"
+
+
+def share() -> None:
+    """Have the processes that this one starts use its own."""
+    os.environ[SHARED] = str(_front())
 
 
 def front(

@@ -9,6 +9,7 @@ started, and where it can't it is the interpreter itself.
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import socket
 import subprocess
@@ -57,6 +58,7 @@ if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
         pass
 os.execv({python!r}, [{python!r}, *words])
 """
+SHARED = "PYTEST_NPUMAKE_WARM"  # environment variable: the home of the process that shares its own
 _STARTED: dict[str, subprocess.Popen[bytes]] = {}
 _GUARD = threading.Lock()
 
@@ -64,11 +66,14 @@ _GUARD = threading.Lock()
 @cache
 def home() -> Path:
     """A folder of toolchains as .npumake/toolchains is: warm ones, and links to the others."""
+    if SHARED in os.environ:
+        return Path(os.environ[SHARED])
     environments = Environments(ROOT)
-    if environments.missing(known(ROOT)):
+    missing = {one.name for one in environments.missing(known(ROOT))}
+    if missing & {*WARM}:
         return MADE  # whoever needs one makes it there
     place = Path(tempfile.mkdtemp(prefix="warm-"))
-    for name in known(ROOT):
+    for name in (one for one in known(ROOT) if one not in missing):
         python = environments.python(name)
         if name in WARM:
             _lay_out(place, python, name)
@@ -91,9 +96,26 @@ def shared() -> Path:
     return place
 
 
+def share() -> None:
+    """Have the processes that this one starts use its own."""
+    if home() != MADE:
+        os.environ[SHARED] = str(home())
+
+
 def start(name: str) -> None:
     """Have a toolchain's process started, and wait until it has imported its packages."""
     place = home() / name
+    if SHARED in os.environ:
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(str(home() / "starter"))
+            asked.sendall(name.encode())
+            asked.recv(1)
+        assert place.exists(), f"{name} was not started"
+        return
+    _start(name, place)
+
+
+def _start(name: str, place: Path) -> None:
     with _GUARD:
         if name not in _STARTED:
             told, python = load(ROOT, name), Environments(ROOT).python(name)
@@ -114,7 +136,8 @@ def _listen(listener: socket.socket) -> None:
 
 def _answer(asked: socket.socket) -> None:
     with asked:
-        start(asked.recv(100).decode())
+        name = asked.recv(100).decode()
+        _start(name, home() / name)
 
 
 def _lay_out(home: Path, python: Path, name: str) -> None:
