@@ -72,13 +72,14 @@ onnx.save(onnxslim.slim(onnx.load(sys.argv[1]), skip_fusion_patterns=skipped), "
 class Cost:
     """Of a process and all that it started: seconds, and bytes at their highest.
 
-    silence: the longest time in which it printed nothing.
+    silence: the longest time in which it printed nothing. before_it: its last line by then.
     """
 
     wall: float = 0.0
     cpu: float = 0.0
     peak: int = 0
     silence: float = 0.0
+    before_it: str = ""
 
 
 def measured(command: list[str], folder: Path, environment: Mapping[str, str]) -> Cost:
@@ -93,7 +94,8 @@ def measured(command: list[str], folder: Path, environment: Mapping[str, str]) -
         said, since = 0, began
         while process.poll() is None:
             now, so_far = time.perf_counter(), log.stat().st_size
-            cost.silence = max(cost.silence, now - since)
+            if now - since > cost.silence:
+                cost.silence, cost.before_it = now - since, _last_line(log)
             said, since = so_far, since if so_far == said else now
             tree = _tree(process.pid)
             cost.peak = max(cost.peak, sum(map(_memory, tree)))
@@ -105,6 +107,11 @@ def measured(command: list[str], folder: Path, environment: Mapping[str, str]) -
     # npumake's servers are not waited for; what runs for less than 0.1 s is not seen.
     cost.cpu = max(sum(seconds.values()), _waited_for() - before)
     return cost
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return lines[-1].strip() if lines else "its start"
 
 
 def _waited_for() -> float:
@@ -189,8 +196,9 @@ def compare(name: str, folder: Path, environments: Environments, rounds: int) ->
     ):
         mine, other = (median(map(read, costs)) for costs in (ours, theirs))
         print(f"| {what} | {mine:.{digits}f} | {other:.{digits}f} | {mine / other:.2f} |")
-    silence = max(cost.silence for cost in ours)
-    print(f"| longest without a word, s | {silence:.1f} | | |", flush=True)
+    longest = max(ours, key=lambda cost: cost.silence)
+    print(f"| longest without a word, s | {longest.silence:.1f} | | |")
+    print(f"after: {longest.before_it}", flush=True)
 
 
 def _build(name: str, given: Path, root: Path) -> Cost:

@@ -112,7 +112,7 @@ def test_a_new_dvcignore_breaks_the_seal(project: FakeProject) -> None:
     ],
 )
 def test_a_link_that_dvc_cant_follow_is_told(target: str, told: str, project: FakeProject) -> None:
-    """DVC counts nothing behind a link to a folder, and dies of one that leads nowhere."""
+    """DVC counts nothing behind a link to a folder, and refuses one that leads nowhere."""
     (project.root / M / "elsewhere").mkdir()
     link = project.root / M / "data/link"
     link.symlink_to(target)

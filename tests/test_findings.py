@@ -212,6 +212,19 @@ def test_suspects_that_are_causes() -> None:
     assert rows["alignment"]["evidence"]["largest"] == {"g": 60}
 
 
+def test_padding_between_the_parts_of_a_file_is_no_layer_s() -> None:
+    own, rest = ({"alignment": size, "payload": 1000 - size} for size in (10, 60))
+    row = found(CONV, [node("c", "Conv", kinds=own), {**node("", "", kinds=rest), "node": None}])[
+        "alignment"
+    ]
+    assert not row["is_cause"]
+    assert row["message"].startswith("alignment is not the cause: 70 bytes of padding")
+    assert row["message"].endswith(
+        "60 bytes lie between the file's parts, where no count of channels changes them"
+    )
+    assert row["evidence"]["largest"] == {"c": 10}
+
+
 def test_pooling_that_a_rule_made_counts() -> None:
     rule = {"rule": "convert_global_avgpool_to_conv", "removed": [], "added": [], "nodes": ["m"]}
     mean = node("m", "ReduceMean", kinds={"compiler_constant": 40})

@@ -20,7 +20,9 @@ from pipelines.report import gates, rows
 from pipelines.report.rows import Run, Told
 
 _NAME_WIDTH, _MOST_WIDTH = 30, 44
-_SILENCE_S = 10  # where a line can't be renewed, so long nothing is said of a step that runs
+# Where a line can't be renewed: with what a busy machine adds, below the ten seconds of silence in
+# which one thinks that it hangs.
+_SILENCE_S = 8
 
 
 class StepReporter:

@@ -20,13 +20,18 @@ PLACE = 150
 
 def find(report: Report) -> Iterator[Found]:
     size = report.ledger.kinds["alignment"]
-    is_cause = report.is_notable(size)
+    of_nodes = kind(report.nodes, "alignment")
+    is_cause = report.is_notable(of_nodes)
     verdict = "a cause" if is_cause else "not the cause"
+    between = ""
+    if report.is_notable(size) and not is_cause:
+        rest = megabytes(size - of_nodes)
+        between = f"; {rest} lie between the file's parts, where no count of channels changes them"
     padded = [row for row in report.nodes if row["kinds"].get("alignment")]
     rows = sorted(padded, key=lambda row: -kind([row], "alignment"))[:5]
     yield Found(
         f"alignment is {verdict}: {megabytes(size)} of padding, {report.share(size):.2%} of the "
-        "file",
+        f"file{between}",
         size,
         {
             "share": round(report.share(size), 4),
