@@ -78,3 +78,58 @@ def test_nan_fails_without_a_gate_and_names_the_first_large_tensor(target: Targe
         "NaN or infinities in the output `y`\n  float16 holds 65,504: the first tensor beyond it "
         "is `conv3`, 91,234; keep that layer and the ones after it in int8, or scale it down"
     )
+
+
+METRICS = """\
+model: tiny
+source: {onnx: m.onnx}
+quantize: {calibration: {npy: x.npy}}
+evaluate: {inputs: x.npy, labels: x.npy, metric: "m.py:f"}
+targets: {rk3588: {}}
+gates: {min_metrics: {map50: 0.4}, max_metrics: {mae: 2.5}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"map50": 0.4, "mae": 2.5}, []),
+        (
+            {"map50": 0.399, "mae": 2.6},
+            [
+                ("min_metrics", "map50 in the simulator is 0.399, below min_metrics 0.4"),
+                ("max_metrics", "mae in the simulator is 2.6, above max_metrics 2.5"),
+            ],
+        ),
+        (
+            {"mae": 1},
+            [("min_metrics", "`map50` is not measured; the recipe's function gives `mae`")],
+        ),
+    ],
+)
+def test_the_recipes_own_metric_is_judged(
+    found: dict[str, float], expected: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "models" / "tiny"
+    folder.mkdir(parents=True)
+    for name in ("m.onnx", "x.npy"):
+        (folder / name).write_bytes(b"")
+    (folder / "m.py").write_text("def f(outputs, labels): return 0\n")
+    (folder / "recipe.yaml").write_text(METRICS)
+    judged = load(folder / "recipe.yaml", tmp_path).targets["rk3588"]
+    measured = {name: {"float": 1.0, "simulator": value} for name, value in found.items()}
+    told = Summary(10, 10, 0.9999, "conv", 0, 0, None, None, 1.0, GOOD, measured)
+    assert list(gates._judge(judged, told)) == expected
+
+
+def test_metrics_without_a_function_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "tiny"
+    folder.mkdir(parents=True)
+    for name in ("m.onnx", "x.npy"):
+        (folder / name).write_bytes(b"")
+    (folder / "recipe.yaml").write_text(METRICS.replace(', metric: "m.py:f"', ""))
+    with pytest.raises(Exception) as refused:
+        load(folder / "recipe.yaml", tmp_path)
+    told = str(refused.value)
+    assert "recipe.yaml:6:9: `min_metrics` needs numbers of a function of one's own" in told
+    assert "recipe.yaml:6:36: `max_metrics` needs numbers" in told

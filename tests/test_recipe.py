@@ -189,6 +189,9 @@ targets: {rk3576: {}}
         "    quantize: {algorithm: mmse}\n    build: {cpp_gen_cfg: true}\n"
         "  rk3566: *base\n  rk3568:\n    <<: *base\n    build: {auto_hybrid: true}\n"
     ),
+    "float16, and nothing to choose": (
+        HEAD + INPUT + "quantize: {dtype: float16}\nbuild: {auto_hybrid: true}\n" + TARGET
+    ),
     "BOM, CRLF, quoted keys": (
         "\ufeff\"model\": tiny\r\n'source': {onnx: \"m.onnx\"}\r\nquantize: {dtype: float16}\r\n"
         + TARGET

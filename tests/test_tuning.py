@@ -239,6 +239,8 @@ def test_a_goal_is_carried_to_a_build_that_meets_it(
     after = json.loads(workspace.built("m", "rk3588/report/metrics.json").read_text())
     if not evaluate:
         assert before["worst_output_cosine"] < 0.99999 <= after["worst_output_cosine"]
+        # And the row's column of layers does not look worse.
+        assert after["worst_cosine"] >= before["worst_cosine"]
     elif "metric" not in evaluate["evaluate"]:
         assert before["accuracy"]["simulator"] < 1
         assert after["accuracy"]["simulator"] == after["accuracy"]["float"] == 1
