@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from benchmarks.operator_cases import network
 from pipelines.backends.rknn.recipe import vendor
 from pipelines.recipe.new import vendor_config
 from tests.small_models import conv_net, npy, samples
@@ -64,6 +65,20 @@ def test_an_onnx_file_with_pictures_beside_it(workspace: Workspace, tmp_path: Pa
     assert (folder / "net.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
     assert sorted(file.name for file in (folder / "data").iterdir()) == ["0.png", "1.png", "2.png"]
     assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_operators_that_the_npu_lacks_are_named(workspace: Workspace, tmp_path: Path) -> None:
+    """By what was measured (docs/operators.md); nothing is said of those that it has."""
+    file = tmp_path / "grid.onnx"
+    file.write_bytes(network("GridSample").SerializeToString())
+    np.save(tmp_path / "x.npy", np.zeros((2, 8, 16, 16), np.float32))
+    ran = new(workspace, "grid", file, "--data", str(tmp_path / "x.npy"))
+    assert ran.code == 0, ran.err
+    told = "GridSample runs on the CPU on every platform"
+    assert told in ran.out
+    text, _ = written(workspace, "grid")
+    assert f"# {told}" in text
+    assert "Conv runs" not in ran.out
 
 
 def test_the_recipe_is_never_overwritten(workspace: Workspace, tmp_path: Path) -> None:
@@ -313,7 +328,7 @@ WRONG = {
 def test_wrong_words(workspace: Workspace, name: str, file: str, told: str) -> None:
     ran = new(workspace, name, file)
     assert ran.code == 3
-    assert told in ran.err
+    assert told in ran.out
     assert "Traceback" not in ran.err
 
 

@@ -60,6 +60,16 @@ class Found(NamedTuple):
     because: str | None = None
 
 
+def dtype_of(report: Report) -> str | None:
+    """The recipe's dtype; None of a file alone, and of a network that was quantized before."""
+    if not report.build.config:
+        return None
+    told = report.build.config.get("quantized_dtype")
+    if told is None:
+        return None if report.ledger.is_integer else "float16"
+    return str(told)
+
+
 def kind(rows: Sequence[Row], *kinds: str) -> int:
     """Bytes of these kinds in some rows."""
     return sum(int(row["kinds"].get(one, 0)) for row in rows for one in kinds)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.recipes import load
+from pipelines.backends.rknn.measured import operators
 from pipelines.backends.rknn.recipe import vendor
 from pipelines.backends.table import DEFINITIONS
 from pipelines.building.project import Project
@@ -102,9 +103,17 @@ def _parts(
         platform,
         dependencies,
         examples=[one.example for one in others],
-        notes=[*look["notes"], *notes],
+        notes=[*look["notes"], *notes, *_measured(look["operators"], platform, samples)],
     )
     return _with_config(parts, config), look["sides"]
+
+
+def _measured(names: Sequence[str], platform: str, samples: data.Data | None) -> list[str]:
+    """What docs/operators.md has of operators that the platform's NPU does not run wholly."""
+    chip = vendor.PLATFORM_ALIASES.get(platform, platform)
+    dtype = "w8a8" if samples else "float16"
+    told = (operators.told(name, chip, vendor.VERSIONS[0], dtype) for name in names)
+    return [f"{sentence}: docs/operators.md" for sentence in told if sentence]
 
 
 def _leave_out_scaling(settled: Sequence[inputs.Input], scaled: str) -> None:

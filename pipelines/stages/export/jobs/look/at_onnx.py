@@ -28,6 +28,7 @@ def run(job: Job[LookParams]) -> None:
     about = f"opset {opset(model)}" + (f", by {made}" if made else "")
     look = Look({name: told(type_) for name, type_ in types.items()}, about)
     look.sides = sorted(set(_sides(model)))
+    look.operators = sorted({node.op_type for node in model.graph.node if not node.domain})
     props = {entry.key: entry.value for entry in model.metadata_props}
     if props.keys() >= _ULTRALYTICS and "Ultralytics" in props.get("author", ""):
         _tell_ultralytics(look, props)

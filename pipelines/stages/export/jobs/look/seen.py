@@ -21,6 +21,7 @@ class Look:
     about: what made the file. shape_reasons: input -> where its shape is from, and is_guessed.
     pixels: mean, std (of 0..255), color, resize, as far as the file tells, and reason.
     sides: files beside it that it needs. notes: sentences on what else the file says.
+    operators: ONNX's names of those that it has, where the file is ONNX.
     """
 
     inputs: Mapping[str, Mapping[str, Any]]
@@ -29,6 +30,7 @@ class Look:
     pixels: dict[str, Any] = field(default_factory=dict)
     sides: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    operators: list[str] = field(default_factory=list)
 
     def save(self, job: Job[LookParams]) -> None:
         (job.out / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n")
