@@ -9,13 +9,13 @@ from typing import Any
 import h5py
 import tensorflow as tf
 
-from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.job import Job, NoParams
 
 keras = tf.keras
 layers = tf.keras.layers
 
 
-def run(job: Job[None]) -> None:
+def run(job: Job[NoParams]) -> None:
     keras.utils.set_random_seed(3)
     two = two_inputs()
     two.save(str(job.out / "two.keras"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from safetensors.torch import save_file
 
-from pipelines.run.jobs.job import Job
+from pipelines.run.jobs.job import Job, NoParams
 from tests import torch_nets
 
 
-def run(job: Job[None]) -> None:
+def run(job: Job[NoParams]) -> None:
     torch.manual_seed(7)
     image = torch.randn(1, 3, 8, 8)
     for name in ("View", "Interpolate", "Pool1d", "Boxed"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipelines.dvc.repo import cache
 from pipelines.files.atomic import UNUSED
+from pipelines.run import work_folders
 
 _RANDOM = r"[a-z0-9_]{8}"  # tempfile's
 _UNUSED = rf"(?:{UNUSED}|{_RANDOM})"  # tempfile's: of earlier versions
@@ -37,12 +38,10 @@ def _found(root: Path) -> Iterator[Path]:
     models = [folder for folder in (root / "models").glob("*/") if not folder.is_symlink()]
     for folder in (root, root / ".npumake", *models):
         yield from (Path(e) for e in _entries(folder) if _WRITTEN.fullmatch(e.name))
-    for work in (root / ".npumake" / "work").glob("*-*-*"):  # MODEL-STEP-PROCESS-NUMBER
-        if not _is_alive(work.name.split("-")[-2]):
-            yield work
+    yield from work_folders.abandoned(root)
     for new in (root / "models").glob(".new-*-*"):  # PROCESS-MODEL, of ./doit new
         process = new.name.split("-")[1]
-        if process.isdigit() and not _is_alive(process):
+        if process.isdigit() and not work_folders.is_alive(process):
             yield new
     for build in (folder / "build" for folder in models):
         if build.is_symlink():  # os.walk follows only this one
@@ -65,19 +64,6 @@ def _folders_of_tracked(root: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if name[0] != "." and name != "build"]
         if any(name.endswith(".dvc") for name in files):
             yield parent
-
-
-def _is_alive(process: str) -> bool:
-    try:
-        state = (
-            Path("/proc", process, "stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[0]
-        )
-    except OSError:
-        return False
-    return state != "Z"  # dead, and its parent has not asked yet
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:

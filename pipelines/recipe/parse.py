@@ -36,7 +36,8 @@ def load(known: Definitions, file: Path, root: Path, text: str | None = None) ->
     views = _views(known, tree, values)
     check_recipe.check(tree, values, file.parent.name)
     for view in views:
-        known.backends[view.backend].check(view, foreign.check(view))
+        foreign.check(view)
+        known.backends[view.backend].check(view)
     if tree.problems:
         raise Problems(tree.problems)
     return resolve.recipe(tree, values, views, constants)

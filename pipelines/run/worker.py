@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from pipelines.files.engine import CODE, PREFIX
 from pipelines.record.step import Step, Work
+from pipelines.run import work_folders
 from pipelines.run.last_node import last_node
 from pipelines.run.toolchain.toolchain import Environments, ToolchainError, load
 
@@ -87,7 +88,8 @@ class Worker:
         self._servers: dict[str, _Server] = {}
         self._guard = threading.Lock()
         self._is_stopped = False
-        self._sweep()
+        for folder in work_folders.abandoned(root):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def run(
         self,
@@ -104,7 +106,7 @@ class Worker:
         """
         began = time.monotonic()
         end = None if step.limit_s is None else began + step.limit_s
-        folder = self._work_folder(step)
+        folder = work_folders.make(self._root, step)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
         try:
@@ -168,25 +170,6 @@ class Worker:
                 except ToolchainError as error:
                     raise Failed(str(error)) from error
             return self._servers[name]
-
-    def _sweep(self) -> None:
-        """Remove what killed runs left: working folders whose process is gone."""
-        for folder in (self._root / ".npumake" / "work").glob("*-*-*"):
-            process = folder.name.split("-")[-2]
-            if process.isdigit() and not Path("/proc", process).exists():
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _work_folder(self, step: Step) -> Path:
-        home = self._root / ".npumake" / "work"
-        home.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count():
-            folder = home / f"{step.model}-{step.lock_name}-{os.getpid()}-{number}"
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return folder
-        raise AssertionError("unreachable")
 
 
 class _OutOfTime(Exception):

@@ -23,6 +23,7 @@ from pipelines.files import console
 from pipelines.files.confined import Refused
 from pipelines.record.digest import Contents, members
 from pipelines.record.step import Step
+from pipelines.run import work_folders
 from pipelines.run.toolchain.toolchain import Environments, ToolchainError
 from pipelines.run.worker import Failed, Result, Stopped, Worker
 
@@ -168,7 +169,7 @@ class ClusterWorker(Worker):
         outputs = reply.outputs or {}
         if outputs.keys() != step.outputs.keys():
             raise Refused(f"it gave other outputs for {step.name} than were asked for")
-        folder = self._work_folder(step)
+        folder = work_folders.make(self._root, step)
         try:
             for name, files in outputs.items():
                 self._write(crew, address, folder / "out" / name, files)

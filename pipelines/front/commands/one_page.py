@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,14 @@ def write(project: Project, template: str, data: Mapping[str, Any], file: str) -
     """Write it, with what made it in it, and tell where. Raises UsageError."""
     place = Path(STARTED_IN, file)
     made_by = ", ".join(overview.version_lines())
-    try:
-        render.write(project.root, [Page(template, {**data, "made_by": made_by}, place)])
-    except RenderError as error:
-        raise UsageError("the page can't be written", str(error)) from error
+    write_all(project, [Page(template, {**data, "made_by": made_by}, place)])
     console.say(f"wrote {place}")
+
+
+def write_all(project: Project, pages: Sequence[Page]) -> None:
+    """All of them, each whole or not at all. Raises UsageError."""
+    try:
+        render.write(project.root, pages)
+    except RenderError as error:
+        noun = "page" if len(pages) == 1 else "pages"
+        raise UsageError(f"the {noun} can't be written", str(error)) from error

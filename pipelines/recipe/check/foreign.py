@@ -9,22 +9,16 @@ from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD
 
 
-def check(view: View) -> bool:
-    """Refuse those that are the target's own, and the recipe's where no target reads them.
-
-    Returns whether the target has none of its own.
-    """
-    is_alone = True
+def check(view: View) -> None:
+    """Refuse those that are the target's own, and the recipe's where no target reads them."""
     for path, owners in view.definitions.foreign(view.backend).items():
         owner = owners[0]
         if view.is_own(*path):
-            is_alone = False
             _refuse_own(view, path, owner)
         elif ".".join(path) in view.tree.marks and not _has(view, owners):
             what = f"`{path[-1]}` is read by the backend {owner.name}, and no target has it"
             advice = f"delete it, or add a target such as `{owner.example}`"
             view.refuse_key(path, what, advice)
-    return is_alone
 
 
 def _refuse_own(view: View, path: tuple[str, ...], owner: BackendKeys) -> None:

@@ -23,8 +23,7 @@ class BackendKeys:
 
     sections: of the recipe; a target's override them key by key. Backends may share one, of which
     each has the keys that it reads. keys: of a target alone. defaults: of those.
-    check: its problems go to the view's tree; it is told whether the target has no key of another
-    backend. resolve: the targets that a sound view stands for.
+    check: its problems go to the view's tree. resolve: the targets that a sound view stands for.
     homes: section -> keys that belong there, as far as `sections` does not tell.
     known: what to say of a name that people write by mistake, or None.
     example: a target of it, as one would write it.
@@ -35,7 +34,7 @@ class BackendKeys:
     sections: Mapping[str, Section]
     keys: Mapping[str, Key]
     defaults: Mapping[str, Any]
-    check: Callable[[View, bool], None]
+    check: Callable[[View], None]
     resolve: Callable[[View], list[Target]]
     example: str
     homes: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -58,7 +58,7 @@ BACKEND = Backend(
         sections={},
         keys={},
         defaults={},
-        check=lambda view, is_alone: None,
+        check=lambda view: None,
         resolve=resolve,
         example="copy: {backend: plain_copy}",
     ),

@@ -46,7 +46,7 @@ def run(job: Job[ModelParams]) -> None:
     opened = Opened.of(job)
     feeds = _feeds(job, opened)
     rows = layer_errors(opened.prepared.model, opened.files.network, feeds)
-    outputs, findings = compare([(opened.float_run(one), opened.integer_run(one)) for one in feeds])
+    outputs, findings = compare([(opened.float_run(one), opened.built_run(one)) for one in feeds])
     report = LayerReport(
         backend="fixed_point",
         toolkit="npumake",
@@ -115,7 +115,7 @@ def _evaluation(job: Job[ModelParams], labelled: LabelledSamples, opened: Opened
     """`accuracy` with the networks' agreement, or `evaluation` by the user's function."""
     networks: dict[str, Network] = {
         "float": lambda one: opened.float_run(opened.feeds(one)),
-        "integer": lambda one: opened.integer_run(opened.feeds(one)),
+        "integer": lambda one: opened.built_run(opened.feeds(one)),
     }
     if job.params.evaluate is not None and job.params.evaluate.function:
         return evaluation(job, labelled, networks)
@@ -124,7 +124,7 @@ def _evaluation(job: Job[ModelParams], labelled: LabelledSamples, opened: Opened
 
 def _accuracy(labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
     real = scores(labelled, lambda one: opened.float_run(opened.feeds(one)))
-    integer = scores(labelled, lambda one: opened.integer_run(opened.feeds(one)))
+    integer = scores(labelled, lambda one: opened.built_run(opened.feeds(one)))
     found = accuracy(labelled, {"float": real, "integer": integer})
     same = agreement(real, integer)
     own = found.get("outputs") or dict.fromkeys(same, found)

@@ -19,5 +19,5 @@ def run(job: Job[ModelParams]) -> None:
     opened = Opened.of(job)
     samples = prepared_samples.read(job, opened.inputs)
     feeds = [opened.feeds(arrays) for arrays in samples.arrays()]
-    pairs = [(opened.float_run(one), opened.integer_run(one)) for one in feeds]
+    pairs = [(opened.float_run(one), opened.built_run(one)) for one in feeds]
     save(job.out, pairs, "integer")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.backends.fixed_point.jobs.files import Files, options_of
@@ -11,19 +10,18 @@ from pipelines.backends.fixed_point.jobs.prepared import Prepared
 from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.run.jobs.decode import decoded
 from pipelines.run.jobs.job import Job
-from pipelines.stages.compare.jobs.float_network import Array, FloatNetwork, Outputs
+from pipelines.stages.compare.jobs.float_network import FloatNetwork
+from pipelines.stages.compare.jobs.opened import OpenedPair
 from quant.execution.run import FloatRun
 from quant.report import integer_build
 
 
 @dataclass(frozen=True)
-class Opened:
+class Opened(OpenedPair):
     """prepared: what quantize left. files: what build made of it."""
 
     prepared: Prepared
     files: Files
-    network: FloatNetwork
-    _integer: FloatRun
 
     @classmethod
     def of(cls, job: Job[ModelParams]) -> Opened:
@@ -40,20 +38,4 @@ class Opened:
         )
         names = [output.name for output in network.outputs]
         real = FloatNetwork(job.inputs["float"], job.params, names)
-        return cls(prepared, files, real, FloatRun(files.model()))
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.network.inputs
-
-    def feeds(self, arrays: Sequence[Array]) -> Outputs:
-        """A sample's arrays, one for each of `inputs`, as both networks take them."""
-        return self.network.feeds(self.inputs, arrays)
-
-    def float_run(self, feeds: Outputs) -> Outputs:
-        """The outputs that both networks have, in the built one's order."""
-        found = self.network.run(feeds)
-        return {name: found[name] for name in self._integer.outputs}
-
-    def integer_run(self, feeds: Outputs) -> Outputs:
-        return dict(self._integer(feeds))
+        return cls(real, FloatRun(files.model()), prepared, files)

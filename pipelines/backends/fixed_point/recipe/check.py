@@ -15,7 +15,7 @@ from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD
 
 
-def check(view: View, is_alone: bool) -> None:
+def check(view: View) -> None:
     """Every check that applies. Problems go to the view's tree."""
     check_input_scale(view)
     check_names(view)

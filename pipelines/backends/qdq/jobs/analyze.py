@@ -37,7 +37,8 @@ def run(job: Job[QdqParams]) -> None:
         map(opened.feeds, samples.arrays()),
     )
     outputs, findings = compare(
-        (opened.float_run(one), opened.qdq_run(one)) for one in map(opened.feeds, samples.arrays())
+        (opened.float_run(one), opened.built_run(one))
+        for one in map(opened.feeds, samples.arrays())
     )
     report = LayerReport(
         backend="qdq",
@@ -55,7 +56,7 @@ def run(job: Job[QdqParams]) -> None:
     labelled = prepared_samples.read_labelled(job, opened.inputs)
     networks = {
         "float": lambda one: opened.float_run(opened.feeds(one)),
-        "qdq": lambda one: opened.qdq_run(opened.feeds(one)),
+        "qdq": lambda one: opened.built_run(opened.feeds(one)),
     }
     floats = sum((row.dtype or "").startswith("float") for row in report.layers)
     metrics = Metrics(

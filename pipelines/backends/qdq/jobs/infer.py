@@ -19,4 +19,4 @@ def run(job: Job[QdqParams]) -> None:
     opened = Opened.of(job)
     samples = prepared_samples.read(job, opened.inputs)
     feeds = (opened.feeds(arrays) for arrays in samples.arrays())
-    save(job.out, [(opened.float_run(one), opened.qdq_run(one)) for one in feeds], "qdq")
+    save(job.out, [(opened.float_run(one), opened.built_run(one)) for one in feeds], "qdq")

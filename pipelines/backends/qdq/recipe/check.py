@@ -10,7 +10,7 @@ from pipelines.recipe.yaml.reading import BAD
 _READ_BY = {"percentile": ("Percentile",), "num_bins": ("Entropy", "Percentile")}
 
 
-def check(view: View, is_alone: bool) -> None:
+def check(view: View) -> None:
     """Every check that applies. Problems go to the view's tree."""
     check_calibration(view)
     check_method(view)

@@ -25,6 +25,7 @@ from pipelines.backends.rknn.handoff import ends
 from pipelines.backends.rknn.recipe.options import options
 from pipelines.recipe.define.model import Evaluate, Input, Recipe, Samples, Target
 from quant.report import build_json
+from quant.samples.images.yuv_format import plane_name
 from quant.samples.label_files import FIRST
 from quant.sha256 import sha256_of
 
@@ -99,7 +100,7 @@ def _named(given: Input, told: Mapping[str, Any], name: str) -> str | None:
         return f"plain pixels 0..{(1 << given.bits) - 1}"
     if frame is None:
         return "plain pixels 0..255" if told["is_pixels"] else None
-    if name.endswith("_y_channel"):
+    if name == plane_name(told["source_name"], "y"):
         return f"the Y plane of an {frame.upper()} frame (BT.601, limited range)"
     order = "U and V" if frame == "nv12" else "V and U"
     return f"the second plane of the same {frame.upper()} frame, {order} in turn"

@@ -19,9 +19,10 @@ from pipelines.recipe.define.view import View
 from pipelines.recipe.yaml.reading import BAD
 
 
-def check(view: View, is_alone: bool) -> None:
+def check(view: View) -> None:
     """Every check that applies. Problems go to the view's tree."""
-    if not is_alone and not platform_of(view):
+    foreign = view.definitions.foreign(view.backend)
+    if any(view.is_own(*path) for path in foreign) and not platform_of(view):
         return  # the backend was forgotten, not the platform
     check_platform(view)
     check_dtype(view)

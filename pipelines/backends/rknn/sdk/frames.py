@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.backends.rknn.params import RknnParams
 from quant.samples.images import yuv
+from quant.samples.images.yuv_format import PLANES, plane_name
 
 Array = NDArray[Any]
 
@@ -24,14 +25,11 @@ def formats(params: RknnParams, count: int) -> list[str | None]:
     return list(params.quantize.rknn.get("inputs_yuv_fmt") or [None] * count)
 
 
-PLANES = ("y", "uv")
-
-
 def names(inputs: Sequence[str], params: RknnParams) -> list[str]:
     """The file's inputs, as the SDK names them."""
     found: list[str] = []
     for name, form in zip(inputs, formats(params, len(inputs)), strict=True):
-        found += [name] if form is None else [f"{name}_{plane}_channel" for plane in PLANES]
+        found += [name] if form is None else [plane_name(name, plane) for plane in PLANES]
     return found
 
 

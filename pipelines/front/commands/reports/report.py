@@ -13,11 +13,12 @@ from pipelines.building.project import Project
 from pipelines.files import atomic, console
 from pipelines.front.commands.building.why import reasons
 from pipelines.front.commands.command import OwnCommand
+from pipelines.front.commands.one_page import write_all
 from pipelines.front.doit import overview
-from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
+from pipelines.front.doit.cli import STARTED_IN, unknown
 from pipelines.recipe.define.model import Recipe
-from pipelines.report.page import model_page, node_data, registry, render
-from pipelines.report.page.render import Page, RenderError
+from pipelines.report.page import model_page, node_data, registry
+from pipelines.report.page.render import Page
 from pipelines.stages.stage import built
 from quant.graph.file import parse
 
@@ -47,10 +48,7 @@ class Report(OwnCommand):
         }
         pages = [Page("report", data[name], folder / name / "report.html") for name in chosen]
         pages.append(Page("index", _index(data, chosen, folder, made_by), folder / "index.html"))
-        try:
-            render.write(self.project.root, pages)
-        except RenderError as error:
-            raise UsageError("the pages can't be written", str(error)) from error
+        write_all(self.project, pages)
         for name in chosen:
             _write_node_data(self.project, self.project.recipes[name], data[name], folder / name)
         _tell(data, chosen)
