@@ -245,6 +245,28 @@ def test_an_engine_that_was_edited_is_told(
     assert own.doit().code == 0
 
 
+def test_documents_are_named_where_they_are(built: OwnRepository) -> None:
+    """In a repository of one's own they are the engine's."""
+    texts = [*(built.root / "models").glob("*/recipe.yaml"), built.root / "npumake.txt"]
+    named = [re.findall(r"\S*docs/\w+\.md", text.read_text()) for text in texts]
+    assert all(named), named
+    assert all((built.root / path).is_file() for paths in named for path in paths), named
+    (built.root / "models" / "none").mkdir()
+    (built.root / "models" / "none" / "recipe.yaml").write_text("")
+    ran = built.doit("none")
+    shutil.rmtree(built.root / "models" / "none")
+    assert "; .npumake/engine/docs/recipe.md has the other keys" in ran.err
+
+
+def test_a_command_of_doit_is_told_where_it_is(npumake: Path, tmp_path: Path) -> None:
+    ran = run([npumake, "new", "net", "net.onnx"], tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "npumake: `new` is a command of a repository's ./doit\n"
+        "  in one that `npumake init DIR` made: ./doit new net net.onnx\n"
+    )
+
+
 def test_no_file_is_overwritten(npumake: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/README.md").write_text("mine\n")

@@ -14,6 +14,7 @@ from pipelines.dvc.lock import LockEntry, Locks, Order
 from pipelines.dvc.repo import cache
 from pipelines.dvc.store import Damaged, Store, Taken, replace
 from pipelines.files.confined import link_above, way_out
+from pipelines.files.engine import PREFIX
 from pipelines.record.costs import Cost
 from pipelines.record.digest import Content, Contents
 from pipelines.record.facts import Change, Facts, changes, observe
@@ -141,7 +142,8 @@ class Builder:
             if (link := link_above(str(self.root), path)) is not None:
                 raise Failed(
                     f"{link} is a link, and outputs are not written through one\n"
-                    "  put a folder in its place; DVC's cache may be elsewhere (docs/dvc.md)"
+                    "  put a folder in its place; DVC's cache may be elsewhere "
+                    f"({PREFIX}docs/dvc.md)"
                 )
 
     def _require_inside(self, step: Step) -> None:

@@ -32,7 +32,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             ["toolkit", f"{told['toolkit']} ({told['compiler']})"],
             ["container", told["container"]],
             ["network", told["source"]],
-            _said(told),
+            *_said(told),
             ["runtime", told["runtime"]],
             ["layers", _layers(told["layers"])],
         ]
@@ -58,10 +58,10 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             yield from wrap(f"  {found['remedy']}", "  ")
 
 
-def _said(told: Mapping[str, Any]) -> list[str]:
+def _said(told: Mapping[str, Any]) -> list[list[str]]:
     if told["digest"]:
-        return ["made from", f"{told['digest']} (./doit which {told['file']})"]
-    return ["custom string", told["custom_string"] or "-"]
+        return [["made from", told["digest"]], ["", f"see ./doit which {told['file']}"]]
+    return [["custom string", told["custom_string"] or "-"]]
 
 
 def beside(all_told: Sequence[Mapping[str, Any]]) -> Iterator[str]:

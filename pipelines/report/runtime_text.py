@@ -9,6 +9,8 @@ from typing import Any
 from pipelines.files.console import table, wrap
 from quant.report.build_json import BuildReport
 
+_COLUMNS = 80
+
 
 def lines(name: str, told: Mapping[str, Any], build: BuildReport | None) -> Iterator[str]:
     """build: build.json, where there is one."""
@@ -30,11 +32,17 @@ def lines(name: str, told: Mapping[str, Any], build: BuildReport | None) -> Iter
     if told["layers"]:
         yield _layers(told["layers"])
     if told["custom_string"]:
-        yield f"custom string: {told['custom_string']}"
+        yield from _custom_string(told["custom_string"])
     yield f"needs {told['least_runtime']}"
     for difference in told["differences"]:
         yield f"differs: {difference}"
     yield told["not_told"]
+
+
+def _custom_string(text: str) -> Iterator[str]:
+    """npumake's own, of 72 characters, stands on a line of its own."""
+    line = f"custom string: {text}"
+    yield from [line] if len(line) <= _COLUMNS else ["custom string:", f"  {text}"]
 
 
 def _scale(one: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from pipelines.files.engine import PREFIX
 from quant.nearest import nearest
 
 _WIDTH, _LINES = 78, 3  # of a list of what there is
@@ -39,7 +40,7 @@ _MEANT = {
         ("remove", "delete", "rm", "purge"), "what was built: ./doit clean [NAME ...]"
     ),
     **dict.fromkeys(("pull", "fetch", "checkout"), "./doit --pull [NAME ...]"),
-    **dict.fromkeys(("push", "gc", "commit"), ".venv/bin/dvc does that: see docs/dvc.md"),
+    **dict.fromkeys(("push", "gc", "commit"), f".venv/bin/dvc does that: see {PREFIX}docs/dvc.md"),
     **dict.fromkeys(
         ("analyse", "analyze", "explain", "inspect", "size", "optimize", "debug"),
         "./doit doctor MODEL",

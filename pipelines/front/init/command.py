@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.files.commands import COMMANDS
 from pipelines.files.engine import CODE
 from pipelines.front.init import pin, repository
 
@@ -35,7 +36,15 @@ def main(arguments: Sequence[str]) -> int:
         help="what npumake.txt pins: a wheel, which is copied; a wheel's URL with "
         "--hash=sha256:...; or git+URL@COMMIT (default: what this npumake was installed from)",
     )
-    given = parser.parse_args(list(arguments))
+    words = list(arguments)
+    if words and words[0] in COMMANDS:
+        print(
+            f"npumake: `{words[0]}` is a command of a repository's ./doit\n"
+            f"  in one that `npumake init DIR` made: ./doit {' '.join(words)}",
+            file=sys.stderr,
+        )
+        return 2
+    given = parser.parse_args(words)
     try:
         source = pin.told(given.engine) if given.engine else pin.installed()
         made = repository.make(given.folder, source)

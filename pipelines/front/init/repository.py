@@ -28,7 +28,8 @@ _PLACES = {
 _PIN = """\
 # The engine of this repository: the next line, and nothing else, says which.
 # ./doit fetches it and holds it against its hash. After another line stands
-# here, `./doit why` says what that made stale. docs/repository.md has its forms.
+# here, `./doit why` says what that made stale. Its forms are in
+# .npumake/engine/docs/repository.md.
 {line}
 """
 

@@ -51,7 +51,8 @@ def text(parts: Parts) -> str:
 
 
 def _targets(parts: Parts) -> Iterator[str]:
-    yield "# One entry a target; other platforms and backends are in docs/recipe.md."
+    yield "# One entry a target; other platforms and backends are in"
+    yield f"# {PREFIX}docs/recipe.md."
     yield "targets:"
     yield f"  {parts.platform}: {{}}"
     yield from (f"  # {example}" for example in parts.examples if parts.data is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import yaml
 
+from pipelines.files.engine import PREFIX
 from pipelines.files.where import Problem, Where
 
 
@@ -42,4 +43,4 @@ def _advice(problem: str, found: str) -> str:
         return "put a space after the `:`"
     if "block sequence entries" in problem:
         return "begin the list on a line of its own, or write it as [a, b]"
-    return "compare the line with docs/recipe.md"
+    return f"compare the line with {PREFIX}docs/recipe.md"

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from pipelines.files.engine import PREFIX
 from pipelines.files.where import Problem, Problems, Where
 from pipelines.recipe.yaml.scalars import NULL, PLAIN, STR, is_read_otherwise, scalar
 from pipelines.recipe.yaml.syntax import syntax_problem
@@ -225,7 +226,8 @@ def _check_depth(text: str, name: str) -> None:
 
 
 def _not_a_recipe(root: Node | None, name: str) -> Problem:
-    advice = "begin with `model: NAME`, the name of the folder; docs/recipe.md has the other keys"
+    known = f"{PREFIX}docs/recipe.md has the other keys"
+    advice = f"begin with `model: NAME`, the name of the folder; {known}"
     if root is None:
         return Problem(Where(name, 1, 1), "the recipe is empty", advice)
     where = Where(name, root.start_mark.line + 1, root.start_mark.column + 1)

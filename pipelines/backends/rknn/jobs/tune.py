@@ -29,6 +29,7 @@ from pipelines.backends.rknn.analysis.mixed_errors import (
 )
 from pipelines.backends.rknn.params import TuneParams
 from pipelines.backends.rknn.sdk import hybrid
+from pipelines.files.engine import PREFIX
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs.comparison import worst_output
@@ -49,7 +50,8 @@ def run(job: Job[TuneParams]) -> None:
     except Unknown as reason:
         raise Refusal(
             f"our simulation does not know {reason}, so no layers can be tried in it",
-            "`build: {auto_hybrid: true}` lets the SDK choose; docs/tune.md tells how by hand",
+            "`build: {auto_hybrid: true}` lets the SDK choose; "
+            f"{PREFIX}docs/tune.md tells how by hand",
         ) from reason
     print(f"{found['tried']} sets in {time.process_time() - began:.1f} CPU s")
     job.out.mkdir(exist_ok=True)

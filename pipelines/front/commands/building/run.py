@@ -7,9 +7,10 @@ from typing import Any
 from doit import cmd_run
 
 from pipelines.building.project import Project
+from pipelines.files.engine import PREFIX
 from pipelines.front.doit.turns import Control
 
-_PULL = """
+_PULL = f"""
 
     npumake
       --pull
@@ -19,7 +20,7 @@ _PULL = """
             hash every file again, whatever its times and size say
       --cluster=ADDRESS
             run the steps on other machines: a scheduler's address, or
-            local:N for N workers on this one (docs/cluster.md)
+            local:N for N workers on this one ({PREFIX}docs/cluster.md)
 """
 
 

@@ -12,7 +12,7 @@ from pipelines.front.doit.cli import UsageError, jobs_at_once
 class Work(OwnCommand):
     name = "worker"
     in_brief = "run steps for ./doit --cluster of another machine"
-    doc_purpose = "run steps for ./doit --cluster on other machines (docs/cluster.md)"
+    doc_purpose = "run steps for ./doit --cluster on other machines"
     doc_usage = "ADDRESS | --scheduler"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
