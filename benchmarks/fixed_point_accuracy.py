@@ -89,8 +89,8 @@ def measured(network: Trained, model: str, seed: int, channels: str, options: Op
 def sweep(network: Trained, model: str, seed: int) -> Iterator[Row]:
     """Every way, bias mode and scale."""
     equalized = network.equalized()
-    ranges, tuning = observed(equalized.model, data_free_samples(equalized.model))
-    random = replace(equalized, ranges=ranges, tuning=tuning)
+    given = observed(equalized.model, data_free_samples(equalized.model))
+    random = replace(equalized, given=given)
     networks = {"calibrated": equalized, "data_free": random, "constant": network}
     for shifts, rounding in WAYS:
         for mode in BIAS_MODES:

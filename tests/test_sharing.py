@@ -45,5 +45,6 @@ def test_what_is_shared_is_made_once(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout
-    assert len((tmp_path / "made").read_text().split()) == 1
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    made = (tmp_path / "made").read_text().split()
+    assert len(made) == 1, f"by {made}\n{ran.stdout}{ran.stderr}"

@@ -61,19 +61,27 @@ def test_any_other_use_is_the_interpreters() -> None:
     assert told == "__main__\n"
 
 
-def test_a_worker_of_the_suite_uses_what_the_first_process_shares() -> None:
-    """It starts none of its own, and those that it asks for are there."""
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_worker_of_the_suite_uses_what_the_first_process_shares(is_elsewhere: bool) -> None:
+    """It starts none of its own, and those that it asks for are there.
+
+    In another namespace of mounts it would see other files, and starts its own.
+    """
     code = (
         "from tests import warm, warm_toolchains as toolchains\n"
         "toolchains.start('report')\n"
         "print(toolchains.home(), warm._front(), [*toolchains._STARTED])"
     )
     home, front = warm_toolchains.home(), warm._front()
-    shared = {warm_toolchains.SHARED: str(home), warm.SHARED: str(front)}
+    warm_toolchains.start("report")
+    space = "mnt:[1]" if is_elsewhere else str(Path("/proc/self/ns/mnt").readlink())
+    shared = {warm_toolchains.SHARED: f"{space} {home}", warm.SHARED: f"{space} {front}"}
     command = [sys.executable, "-c", code]
     told = subprocess.check_output(command, text=True, cwd=ROOT, env={**os.environ, **shared})
-    assert told == f"{home} {front} []\n"
-    assert (home / "report").is_socket()
+    if is_elsewhere:
+        assert str(home) not in told and str(front) not in told and "['report']" in told
+    else:
+        assert told == f"{home} {front} []\n"
 
 
 def test_the_same_files(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Trained:
-    """model: float, batch 1. tuning: empty where weights go to nearest."""
+    """model: float, batch 1. given: ranges and tuning, where they are not the calibration's."""
 
     model: onnx.ModelProto
-    ranges: Mapping[str, Range]
-    tuning: Tuning
     data: Data
     classes: Arrays  # what float says
+    given: tuple[Mapping[str, Range], Tuning] | None = None
 
     @classmethod
     def of(cls, model: onnx.ModelProto, data: Data) -> Trained:
@@ -96,7 +96,12 @@ class Trained:
         wide = with_batch(model, data.test_count)
         scores = FloatRun(wide)(data.test)
         classes = {name: found.argmax(axis=1) for name, found in scores.items()}
-        return cls(model, *observed(model, data.calibration_samples()), data, classes)
+        return cls(model, data, classes)
+
+    @cached_property
+    def calibrated(self) -> tuple[Mapping[str, Range], Tuning]:
+        """Ranges and tuning; taken when they are first asked for."""
+        return self.given or observed(self.model, self.data.calibration_samples())
 
     def equalized(self) -> Trained:
         """Float's classes stay: equalization is exact."""
@@ -108,7 +113,9 @@ class Trained:
 
     def score(self, options: Options) -> Score:
         """What the integer network makes of the test samples."""
-        network = to_onnx(lower(self.model, self.ranges, options, self.tuning), "q")
+        # Constant shifts read neither.
+        ranges, tuning = ({}, None) if options.shifts == "constant" else self.calibrated
+        network = to_onnx(lower(self.model, ranges, options, tuning), "q")
         scores = FloatRun(with_batch(network, self.data.test_count))(self.data.test)
         return self._score({name: scores[name].argmax(axis=1) for name in self.data.labels})
 

@@ -196,8 +196,8 @@ def _front(beside: Path | None = None, *more: str) -> Path:
 
     beside: folder with the packages `more`, which it imports too.
     """
-    if SHARED in os.environ and beside is None:
-        return Path(os.environ[SHARED])
+    if beside is None and (theirs := shared(SHARED)):
+        return theirs
     folder = Path(tempfile.mkdtemp(prefix="front-"))
     paths = () if beside is None else (beside,)
     imported = (*_FRONT, *more)
@@ -217,7 +217,22 @@ def _front(beside: Path | None = None, *more: str) -> Path:
 
 def share() -> None:
     """Have the processes that this one starts use its own."""
-    os.environ[SHARED] = str(_front())
+    lend(SHARED, _front())
+
+
+def lend(variable: str, place: Path) -> None:
+    """Tell the processes that this one starts of a place."""
+    os.environ[variable] = f"{_space()} {place}"
+
+
+def shared(variable: str) -> Path | None:
+    """What was lent; None in another namespace of mounts, where files are others."""
+    space, _, place = os.environ.get(variable, "").partition(" ")
+    return Path(place) if space == _space() else None
+
+
+def _space() -> str:
+    return str(Path("/proc/self/ns/mnt").readlink())
 
 
 def front(

@@ -9,7 +9,6 @@ started, and where it can't it is the interpreter itself.
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 import socket
 import subprocess
@@ -66,8 +65,8 @@ _GUARD = threading.Lock()
 @cache
 def home() -> Path:
     """A folder of toolchains as .npumake/toolchains is: warm ones, and links to the others."""
-    if SHARED in os.environ:
-        return Path(os.environ[SHARED])
+    if theirs := warm.shared(SHARED):
+        return theirs
     environments = Environments(ROOT)
     missing = {one.name for one in environments.missing(known(ROOT))}
     if missing & {*WARM}:
@@ -99,13 +98,13 @@ def shared() -> Path:
 def share() -> None:
     """Have the processes that this one starts use its own."""
     if home() != MADE:
-        os.environ[SHARED] = str(home())
+        warm.lend(SHARED, home())
 
 
 def start(name: str) -> None:
     """Have a toolchain's process started, and wait until it has imported its packages."""
     place = home() / name
-    if SHARED in os.environ:
+    if warm.shared(SHARED):
         with socket.socket(socket.AF_UNIX) as asked:
             asked.connect(str(home() / "starter"))
             asked.sendall(name.encode())
