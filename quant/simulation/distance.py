@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 # Elements. What is read twice is then still in the cache, and OpenBLAS computes a product of up to
-# 10,000 in one thread: on a busy machine, waiting for its threads took 55 times as long as the sums.
+# 10,000 in one thread: on a busy machine, waiting for its threads took 55 times as long as the
+# sums.
 _BLOCK = 1 << 13
 
 
