@@ -58,7 +58,8 @@ import sys
 from pathlib import Path
 from pipelines.stages.simplify.jobs.simplifiers import simplified
 from quant.graph.file import read, save
-save(simplified(read(Path(sys.argv[1])), "auto", lambda model: model).model, Path("ours.onnx"))
+made = simplified(Path(), read(Path(sys.argv[1])), "auto", lambda model: model)
+save(made.model, Path("ours.onnx"))
 """,
     "onnxslim": """
 import onnx, onnxslim, sys

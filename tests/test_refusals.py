@@ -152,7 +152,7 @@ TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
         "`outputs: [y]`",
     ),
 }
-# What one call, which calibrates nothing, makes without a word.
+# What one call, which calibrates nothing, makes of them and returns 0.
 SILENT = {
     "an input that changes nothing": (
         DROPPED,

@@ -289,7 +289,7 @@ def test_a_tool_that_breaks_the_graph_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def with_(change: Any) -> Told:
-        def tool(model: onnx.ModelProto) -> onnx.ModelProto:
+        def tool(_: Path, model: onnx.ModelProto) -> onnx.ModelProto:
             change(model)
             return model
 
@@ -394,7 +394,8 @@ def test_a_rule_that_changes_more_than_it_says_is_noticed(
 
 
 def with_tools(monkeypatch: pytest.MonkeyPatch, **tools: Any) -> None:
-    monkeypatch.setattr(simplifiers, "_TOOLS", {**simplifiers._TOOLS, **tools})
+    given = {name: lambda _, model, tool=tool: tool(model) for name, tool in tools.items()}
+    monkeypatch.setattr(simplifiers, "_TOOLS", {**simplifiers._TOOLS, **given})
     # Not all are installed where the tests run.
     monkeypatch.setattr(simplifiers, "_with_version", lambda name: f"{name} 1")
 

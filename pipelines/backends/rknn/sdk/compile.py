@@ -73,12 +73,12 @@ def _from_step1(job: Job[RknnParams], folder: Path, verbose: bool) -> Compiled:
         config = job.scratch / "model.quantization.cfg"
         config.write_text(hybrid.set_layers(config.read_text(), tensors))
     left_out = told["left_out"]
-    network = names_of(rules, (node.name for node in graph.node))
+    network, renamed = names_of(rules, [n.name for n in graph.node]), hybrid.output_names(graph)
+    del graph  # it holds the weights, and the SDK reads them again
     who = Patient(network, job.params.target, rules, told["config"].get("disable_rules") or ())
     sdk = Sdk(verbose=verbose)
     with diagnosed(who):
         sdk.hybrid_step2(*names)
-    renamed = hybrid.output_names(graph)
     config, load = told["config"], told["load"]
     return Compiled(sdk, told["inputs"], config, load, rules, renamed, left_out, who)
 

@@ -70,8 +70,9 @@ class Proof:
         told = job.params.simplify.tolerance
         self._tolerance = _tolerance(original) if told is None else told
         self._is_strict = told is not None  # the recipe's own is meant as it stands
-        self._original = FloatRun(original)
-        self._expected = self._run(self._original)
+        # No session stays: it holds the weights again, as onnxruntime packs them.
+        self._original = original
+        self._expected = self._run(FloatRun(original))
         self._found = self._expected
         self.by_rule: dict[str, dict[str, float | None]] = {}
         self.last = Step(None, original, None)
@@ -163,7 +164,7 @@ class Proof:
         moved = {name: _nudged(array) for name, array in self._inputs[kind][place].items()}
         expected = self._expected[kind][place]
         told = {name: array for name, array in expected.items() if _says_something(array)}
-        return differences([told], [self._original(moved)])
+        return differences([told], [FloatRun(self._original)(moved)])
 
 
 def _says_something(array: Array) -> bool:

@@ -37,6 +37,19 @@ def run(job: Job[SimplifyParams]) -> None:
     The inputs and outputs keep names, order, shapes and types, but for the outputs of a graph that
     is cut; the opset stays.
     """
+    # protobuf writes a large model at three times its size: all that it came from is gone by then.
+    made, tail, changes = _made(job)
+    save(made, job.out / "model.onnx")
+    if tail is not None:
+        save(tail, job.out / "tail.onnx")
+    text = json.dumps(changes, indent=2, sort_keys=True, ensure_ascii=False)
+    (job.out / "changes.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _made(
+    job: Job[SimplifyParams],
+) -> tuple[onnx.ModelProto, onnx.ModelProto | None, dict[str, Any]]:
+    """The simplified model, what was cut off it, and what changed, for changes.json."""
     told = job.params.simplify
     original = read(job.inputs["model"])
     check_graph(original)
@@ -50,10 +63,8 @@ def run(job: Job[SimplifyParams]) -> None:
     steps, applied = _rewritten(chosen.model, told.rewrite)
     for step in steps[1:]:
         proof.next(_finished(step, original))
-    save(proof.last.model, job.out / "model.onnx")
     cuts = [name for name in told.rewrite if name in CUTS]
-    if cuts:
-        save(_tail(proof.last, applied, cuts), job.out / "tail.onnx")
+    tail = _tail(proof.last, applied, cuts) if cuts else None
     changes = {
         "tool": chosen.tool,
         "notes": [*chosen.notes, *_adapted(applied)],
@@ -62,8 +73,7 @@ def run(job: Job[SimplifyParams]) -> None:
         "difference": proof.difference(),
         "difference_by_rewrite": proof.by_rule,
     }
-    text = json.dumps(changes, indent=2, sort_keys=True, ensure_ascii=False)
-    (job.out / "changes.json").write_text(text + "\n", encoding="utf-8")
+    return proof.last.model, tail, changes
 
 
 def _with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:

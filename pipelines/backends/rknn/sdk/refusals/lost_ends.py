@@ -1,6 +1,7 @@
-"""Inputs and outputs that the SDK leaves out of a file without a word (2.3.2 and 2.5.0).
+"""Inputs and outputs that the SDK leaves out of a file, returning 0 (2.3.2 and 2.5.0).
 
-Who feeds and reads such a file by place then meets others in their places.
+Of outputs that are constants a line of its log says so, of others none does. Who feeds and reads
+such a file by place then meets others in their places.
 """
 
 from __future__ import annotations
