@@ -384,18 +384,11 @@ CASES: Mapping[str, Case] = {
     "Conv(dilation 2)": convolution(32, 32, 3, 3, pads=[2] * 4, dilations=[2, 2]),
     "Conv (1 axis)": Case("Conv", convolution_1d),
     "Conv (3 axes)": Case("Conv", convolution_3d),
-    "MatMul (two tensors)": Case(
-        "MatMul", lambda b, x: b.op("MatMul", x, b.op("Transpose", x, perm=[0, 1, 3, 2]))
-    ),
+    "MatMul (two tensors)": two("MatMul"),
     "MatMul (constant)": Case("MatMul", lambda b, x: b.op("MatMul", x, b.weight(16, 16))),
     "Gemm": Case("Gemm", gemm),
-    "Einsum(bchw,bcwk->bchk)": Case(
-        "Einsum",
-        lambda b, x: b.op(
-            "Einsum", x, b.op("Transpose", x, perm=[0, 1, 3, 2]), equation="bchw,bcwk->bchk"
-        ),
-    ),
-    "Attention (Softmax(QK)V)": Case("Softmax", attention),
+    "Einsum(bchw,bcwk->bchk)": two("Einsum", equation="bchw,bcwk->bchk"),
+    "Attention (Softmax(QK)V)": Case("Attention", attention),
     "LSTM": recurrent("LSTM", 4),
     "LSTM (bidirectional)": recurrent("LSTM", 4, 2),
     "GRU": recurrent("GRU", 3),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -39,7 +38,7 @@ says is in the CSV.
 
 def text() -> str:
     parts = [HEAD, *(_kind(version, dtype) for version, dtype in _kinds())]
-    return "\n".join((*parts, _versions(), _errors()))
+    return "\n".join((*parts, _versions(), _errors(), _measured()))
 
 
 def _kinds() -> Iterator[tuple[str, str]]:
@@ -104,14 +103,27 @@ def _versions() -> str:
         (case, NAMES[dtype], ", ".join(platforms), *places)
         for (case, dtype, places), platforms in grouped.items()
     ]
-    built = Counter(row.version for row in operators.rows())
-    measured = ", ".join(f"{one}: {built[one]:,}" for one in vendor.VERSIONS)
     differ = sum(map(len, grouped.values()))
     head = (
-        f"## By version\n\nBuilds measured: {measured}. Of {compared:,} cases of a type and "
-        f"platform that several\nversions were measured with, {differ:,} differ:\n"
+        f"## By version\n\nOf {compared:,} cases of a type and platform that several versions were "
+        f"measured with, {differ:,} differ:\n"
     )
     return "\n".join((head, table(("case", "type", "platforms", *vendor.VERSIONS), rows)))
+
+
+def _measured() -> str:
+    """What was built; the rest of the matrix was not."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in operators.rows():
+        found.setdefault((row.version, row.dtype), []).append(row.platform)
+    rows = [
+        (version, NAMES[dtype], ", ".join(sorted(set(held))), f"{len(held):,}")
+        for (version, dtype), held in found.items()
+    ]
+    named = table(("version", "type", "platforms", "builds"), rows)
+    return (
+        f"## What was measured\n\nThe script goes on with the rest where it was stopped.\n\n{named}"
+    )
 
 
 def _errors() -> str:
