@@ -117,25 +117,30 @@ def row(file: Path, folder: Path, runs: int) -> str:
     done = subprocess.run(asked_for, capture_output=True, text=True, check=False)
     length = file.stat().st_size
     if done.returncode:
-        return f"| {file.stem} | {_refusal(done.stderr)} | {length:,} | - | - | - | - | - | - |"
+        return f"| {_name(file)} | {_refusal(file, done.stderr)} | {length:,} |" + 6 * " - |"
     told = json.loads(done.stdout)
     if sum(told["kinds"].values()) != length:
         raise RuntimeError(f"{file}: bytes do not add up")
     costs = interleaved([[*OURS, str(file)], [str(peer(folder)), str(file)]], runs)
     shares = " / ".join(f"{one.memory_bytes / length:.2f}" for one in costs)
     return (
-        f"| {file.stem} | {told['platform']}, {told['toolkit'].partition('-')[0]} | {length:,} "
+        f"| {_name(file)} | {told['platform']}, {told['toolkit'].partition('-')[0]} | {length:,} "
         f"| {told['unexplained']:,} | {costs[0].cpu_s:.3f} | {costs[1].cpu_s:.3f} "
         f"| {costs[0].cpu_s / costs[1].cpu_s:.2f} | {asked(folder, file, told['platform'])} "
         f"| {shares if length > 1e7 else '-'} |"
     )
 
 
-def _refusal(said: str) -> str:
+def _name(file: Path) -> str:
+    """MODEL@TARGET of what was built here."""
+    return f"{file.parts[-4]}@{file.parts[-2]}" if file.name == "model.rknn" else file.stem
+
+
+def _refusal(file: Path, said: str) -> str:
     """What inspect says of a file that it does not read: a container of before SDK 1.5.2."""
     if not said.strip() or "Traceback" in said:
         raise RuntimeError(said)
-    return "refused: " + " ".join(said.split()).replace("|", "\\|")
+    return "refused: " + " ".join(said.replace(f"{file}: ", "").split()).replace("|", "\\|")
 
 
 def main() -> None:
