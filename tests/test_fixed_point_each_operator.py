@@ -15,6 +15,7 @@ from quant.fixed_point.calibration.ranges import observe
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network import network as net
 from quant.fixed_point.network.options import Options
+from quant.fixed_point.network.reference import COMPUTE
 from quant.fixed_point.onnx.operations import EMITTERS
 from quant.fixed_point.operators import LOWERINGS
 from quant.fixed_point.operators.activation import CURVES, UNIT_CURVES
@@ -96,6 +97,11 @@ def test_every_operation_is_written_to_both_files() -> None:
     operations = set(get_args(net.Operation))
     assert EMITTERS.keys() == operations
     assert TFLITE_EMITTERS.keys() == operations
+
+
+def test_every_operation_is_run_by_the_reference() -> None:
+    """The two files are held to it. Two need more than integers, and stand before its table."""
+    assert COMPUTE.keys() == set(get_args(net.Operation)) - {net.FloatNode, net.Reshape}
 
 
 def test_every_operation_is_in_the_random_networks() -> None:

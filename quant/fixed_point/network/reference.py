@@ -88,7 +88,7 @@ def compute(
     shape = told[operation.output].shape
     if isinstance(operation, net.Reshape):
         return read[0].reshape(shape)
-    made: Integers = _COMPUTE[type(operation)](operation, read)
+    made: Integers = COMPUTE[type(operation)](operation, read)
     return made
 
 
@@ -173,7 +173,7 @@ def _float(
     return quantize(run_float_node(op, reals), made.scale, op.output, made.limits)
 
 
-_COMPUTE: Mapping[type, Any] = {
+COMPUTE: Mapping[type, Any] = {
     net.Convolution: _convolution,
     net.MatrixProduct: lambda op, r: _rescaled(_matrix(r[0], op.weight), op.rescale),
     net.TensorProduct: lambda op, r: _rescaled(_matrix(r[0], r[1]), op.rescale),
