@@ -4,7 +4,8 @@
 
 Every network of benchmarks.operator_cases is built for every platform, in every type that the
 platform takes, by every toolchain rknn-*; in a process of its own, with 4 seeded samples to
-calibrate. What is measured is added to FOLDER/measured.jsonl, and a second run goes on there.
+calibrate. What is measured is added to FOLDER/measured.jsonl, and a second run goes on there, and
+leaves out what operators.csv has.
 --write makes of that file the table that npumake reads (pipelines/backends/rknn/measured/) and
 docs/operators.md. It takes about 0.1 s of CPU a build, 12,000 builds in all.
 
@@ -101,7 +102,7 @@ def run(folder: Path, only: list[str]) -> None:
     """only: words of which each is a version, a type or a platform; a group has all of them."""
     lay_out(folder)
     found = folder / "measured.jsonl"
-    done = {_key(one) for one in read(found)}
+    done = {_key(one) for one in read(found)} | set(_held())
     names = list(CASES)
     for version, dtype, platform in groups():
         orders = [
@@ -132,21 +133,28 @@ def _key(one: dict[str, Any]) -> tuple[str, str, str, str]:
 def write(measured: list[dict[str, Any]]) -> None:
     """operators.csv and docs/operators.md."""
     versions, names = list(vendor.VERSIONS), list(CASES)
-    known = [one for one in measured if one["case"] in CASES]
-    known.sort(
-        key=lambda one: (
-            versions.index(one["version"]),
-            TYPES.index(one["dtype"]),
-            names.index(one["case"]),
-            one["platform"],
-        )
+    rows = _held() | {_key(one): _row(one) for one in measured if one["case"] in CASES}
+    known = sorted(
+        rows.values(),
+        key=lambda row: (
+            versions.index(row.version),
+            TYPES.index(row.dtype),
+            names.index(row.case),
+            row.platform,
+        ),
     )
     with operators.FILE.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(operators.Row._fields)
-        out.writerows(_row(one) for one in known)
+        out.writerows(known)
     operators.rows.cache_clear()
     operators_page.main()
+
+
+def _held() -> dict[tuple[str, str, str, str], operators.Row]:
+    """What operators.csv has. Rows of a case that is changed are to be deleted there first."""
+    rows = (row for row in operators.rows() if row.case in CASES)
+    return {(row.case, row.platform, row.dtype, row.version): row for row in rows}
 
 
 def _row(one: dict[str, Any]) -> operators.Row:
