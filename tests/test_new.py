@@ -203,7 +203,8 @@ def test_the_vendors_config(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "model_config.yml").write_text(CONFIG)
     ran = new(workspace, "vendors", tmp_path / "model_config.yml")
     assert ran.code == 0, ran.err
-    recipe = written(workspace, "vendors")[1]
+    text, recipe = written(workspace, "vendors")
+    assert "# input_size_list of model_config.yml; the file has [?, 3, 16, 16]" in text
     assert recipe["inputs"]["input"] == {
         "shape": [1, 3, 16, 16],
         "mean": [123.675, 116.28, 103.53],

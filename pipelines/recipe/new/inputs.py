@@ -46,14 +46,17 @@ def settle(
     Raises Fault where a length is open that nobody told.
     """
     names = list(look["inputs"])
+    whose = "as you gave it"
     if config and config.shapes and not told:
         told = dict(zip(names, config.shapes, strict=False))
+        whose = "input_size_list of model_config.yml"
     if unknown := set(told) - {"", *names}:
         raise Fault(f"no input {', '.join(unknown)}", f"the network's: {', '.join(names)}")
     found, open_ = [], []
     for name in names:
         given = look["inputs"][name]
-        shape, reason = _shape(given, told.get(name, told.get("")), look["shape_reasons"].get(name))
+        known = look["shape_reasons"].get(name)
+        shape, reason = _shape(given, told.get(name, told.get("")), whose, known)
         if None in shape or not shape:
             open_.append(f"{name} {shape_text(given['shape'])}")
             continue
@@ -70,12 +73,15 @@ def settle(
 
 
 def _shape(
-    given: Mapping[str, Any], told: Sequence[int] | None, known: Mapping[str, Any] | None
+    given: Mapping[str, Any],
+    told: Sequence[int] | None,
+    whose: str,
+    known: Mapping[str, Any] | None,
 ) -> tuple[list[int], str]:
-    """The lengths, and where they are from."""
+    """The lengths, and where they are from. whose: who told them."""
     own = given["shape"]
     if told:
-        return list(told), f"as you gave it; the file has {shape_text(own)}"
+        return list(told), f"{whose}; the file has {shape_text(own)}"
     if known:
         mark = f"{GUESS}: " if known.get("is_guessed") else ""
         reason = mark + str(known["reason"])
