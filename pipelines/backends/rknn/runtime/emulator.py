@@ -125,17 +125,29 @@ def cpp_compiler(home: Path) -> list[str]:
 
 
 def compiler(home: Path, processor: Processor, language: str) -> list[str]:
-    """The distribution's cross compiler, else Zig's, which has the C library with it (340 MB).
+    """The distribution's cross compiler where the C library's headers are there too; else Zig's,
+    which has them with it (340 MB).
 
     language: cc or c++. Raises Fault where it can't be had.
     """
     gnu = f"{processor.gnu}{_GNU[language]}"
-    if shutil.which(gnu):
+    if shutil.which(gnu) and _has_headers(gnu):
         return [gnu]
     folder = home / "zig"
     if not (folder / "ziglang").is_dir():
         _pip(["install", "--target", str(folder)], _HERE / "compiler.txt")
     return [str(folder / "ziglang" / "zig"), language, "-target", processor.zig]
+
+
+def _has_headers(gnu: str) -> bool:
+    """Debian's cross compilers only recommend the C library's, and then read the PC's."""
+    done = subprocess.run(
+        [gnu, "-E", "-x", "c", "-"],
+        input=b"#include <stdint.h>\n",
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def pinned_runtime(home: Path) -> Path:
