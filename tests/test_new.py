@@ -329,7 +329,7 @@ WRONG = {
 def test_wrong_words(workspace: Workspace, name: str, file: str, told: str) -> None:
     ran = new(workspace, name, file)
     assert ran.code == 3
-    assert told in ran.out
+    assert told in ran.err
     assert "Traceback" not in ran.err
 
 
