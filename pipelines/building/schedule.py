@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +25,8 @@ def expected(steps: Iterable[Step], recorded: Mapping[str, Cost]) -> dict[str, C
 
 
 def _median(costs: Sequence[Cost]) -> Cost:
+    import statistics  # decimal and fractions with it, for a run that has something to do
+
     seconds = statistics.median(cost.seconds for cost in costs)
     return Cost(seconds, int(statistics.median_high(cost.peak_bytes for cost in costs)))
 

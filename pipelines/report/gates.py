@@ -13,7 +13,6 @@ from pipelines.report import summary
 from pipelines.report.rows import Run, trouble
 from pipelines.report.summary import Outputs, Summary
 from pipelines.stages.stage import built
-from quant.report import bytes_report, layer_error
 
 _ACCURACY = (
     "min_cosine", "min_output_cosine", "max_output_error", "min_accuracy", "min_metrics",
@@ -49,6 +48,9 @@ def _cause(report: Path, gate: str) -> list[str]:
     """What the recorded findings say of it: the message and what to do."""
     if gate == "runtime":  # judged of the built file, which may not be analyzed yet
         return []
+    # Only of a gate that fails; nothing else of a run needs what they import.
+    from quant.report import bytes_report, layer_error
+
     if gate in _ACCURACY:
         rows = layer_error.read(report / "layers.json").causes
         causes = [row for row in rows if row["is_cause"]][:_MOST_CAUSES]

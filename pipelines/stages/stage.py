@@ -7,14 +7,16 @@ import posixpath
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pipelines.recipe.define.model import Evaluate, Recipe, Samples
 from pipelines.record.step import Step, Work
-from pipelines.stages.samples.jobs.params import DataParams
 from quant.samples.dataset import list_entries
+
+if TYPE_CHECKING:
+    from pipelines.stages.samples.jobs.params import DataParams
 
 _VERSIONS = Path(__file__).with_name("versions.yaml")
 _DEFAULTS = Path(__file__).with_name("defaults.yaml")
@@ -135,12 +137,17 @@ def job(
     return Work(toolchain, module, plain(params), environment or {})
 
 
-def samples_work(params: DataParams, name: str = "samples", kind: type = DataParams) -> Work:
+def samples_work(params: DataParams, name: str = "samples", kind: type | None = None) -> Work:
     """The job that makes samples/ of the recipe's data, for the jobs after it.
 
-    params: of those; it is told the fields of `kind`. name: of its module.
+    params: of those; it is told the fields of `kind`, DataParams. name: of its module.
     """
-    told = {field.name: getattr(params, field.name) for field in dataclasses.fields(kind)}
+    # A class of Params takes milliseconds to make, so that a plan, where most steps never run,
+    # imports none.
+    from pipelines.stages.samples.jobs.params import DataParams
+
+    fields = dataclasses.fields(kind or DataParams)
+    told = {field.name: getattr(params, field.name) for field in fields}
     return job("core", f"pipelines.stages.samples.jobs.{name}", told)
 
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.fixed_point.jobs.params import ModelParams, QuantizeParams
 from pipelines.backends.fixed_point.recipe import sweep
 from pipelines.backends.fixed_point.recipe.keys import KEYS as FIXED_POINT
 from pipelines.backends.fixed_point.recipe.options import options
 from pipelines.recipe.define.model import Recipe, Samples, Target
 from pipelines.stages.stage import (
     Step,
+    Work,
     built,
     data_inputs,
     evaluate_inputs,
@@ -27,6 +27,7 @@ from pipelines.stages.stage import (
 )
 
 TOOLCHAIN = "core"
+_JOBS = "pipelines.backends.fixed_point.jobs"
 REPORTS = ("layers.json", "layers.csv", "metrics.json", "bytes.json")
 _OF_QUANTIZE = ("shifts", "equalize", "weight_rounding")
 
@@ -63,8 +64,14 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     is_calibrated = chosen.shifts == "calibrated"
     calibration = target.calibration if is_calibrated else None
     own = {key: getattr(chosen, key) for key in _OF_QUANTIZE}
-    params = QuantizeParams(name=recipe.model, inputs=recipe.inputs, samples=calibration, **own)
-    prepare = (samples_work(params),) if calibration else ()
+
+    def work() -> tuple[Work, ...]:
+        from pipelines.backends.fixed_point.jobs.params import QuantizeParams
+
+        params = QuantizeParams(name=recipe.model, inputs=recipe.inputs, samples=calibration, **own)
+        prepare = (samples_work(params),) if calibration else ()
+        return (*prepare, job(TOOLCHAIN, f"{_JOBS}.quantize", params))
+
     return Step(
         model=recipe.model,
         stage="quantize",
@@ -84,10 +91,7 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         version_key="fixed_point.quantize",
         version=version("fixed_point.quantize"),
         toolchains=(TOOLCHAIN,),
-        work=lambda: (
-            *prepare,
-            job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.quantize", params),
-        ),
+        work=work,
     )
 
 
@@ -105,7 +109,7 @@ def _build(recipe: Recipe, target: Target) -> Step:
         version_key="fixed_point.build",
         version=version("fixed_point.build"),
         toolchains=(TOOLCHAIN,),
-        work=lambda: (job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.build", params),),
+        work=lambda: (job(TOOLCHAIN, f"{_JOBS}.build", params),),
     )
 
 
@@ -126,9 +130,6 @@ def _chosen(recipe: Recipe, target: Target) -> dict[str, Any]:
 
 def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
-    params = ModelParams(
-        name=recipe.model, inputs=recipe.inputs, samples=samples, evaluate=recipe.evaluate
-    )
     paths = ("inputs", "analyze", "evaluate", "quantize.calibration")
     return Step(
         model=recipe.model,
@@ -147,11 +148,16 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         version_key="fixed_point.analyze",
         version=version("fixed_point.analyze"),
         toolchains=(TOOLCHAIN,),
-        work=lambda: (
-            samples_work(params),
-            job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.analyze", params),
-        ),
+        work=lambda: _work(recipe, "analyze", samples=samples, evaluate=recipe.evaluate),
     )
+
+
+def _work(recipe: Recipe, name: str, **data: Any) -> tuple[Work, ...]:
+    """The data, then the job of that name. data: see DataParams."""
+    from pipelines.backends.fixed_point.jobs.params import ModelParams
+
+    params = ModelParams(name=recipe.model, inputs=recipe.inputs, **data)
+    return samples_work(params), job(TOOLCHAIN, f"{_JOBS}.{name}", params)
 
 
 def _built_inputs(recipe: Recipe, target: Target) -> dict[str, str]:
@@ -174,7 +180,6 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
 
     listing and files: paths relative to the project.
     """
-    params = ModelParams(name=recipe.model, inputs=recipe.inputs, samples=Samples(list=listing))
     return Step(
         model=recipe.model,
         stage="infer",
@@ -190,8 +195,5 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
         version_key="fixed_point.analyze",
         version=version("fixed_point.analyze"),
         toolchains=(TOOLCHAIN,),
-        work=lambda: (
-            samples_work(params),
-            job(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.infer", params),
-        ),
+        work=lambda: _work(recipe, "infer", samples=Samples(list=listing)),
     )

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.qdq.jobs.params import QdqParams
 from pipelines.backends.qdq.recipe.options import OF_BUILD, OF_QUANTIZE, Options
 from pipelines.recipe.define.model import Recipe, Samples, Target
 from pipelines.stages.stage import (
     Step,
+    Work,
     built,
     data_inputs,
     evaluate_inputs,
@@ -49,12 +49,20 @@ def _step(
     inputs: dict[str, str],
     outputs: dict[str, str],
     sections: dict[str, Any],
-    params: QdqParams,
     read: Sequence[str] = (),
+    **data: Any,
 ) -> Step:
-    """One of the target's steps. read: names of the options that it reads."""
-    told = {**plain(params), "options": {name: plain(params.options)[name] for name in read}}
-    works = (job(TOOLCHAIN, f"pipelines.backends.qdq.jobs.{stage}", told),)
+    """One of the target's steps. read: names of the options that it reads. data: see DataParams."""
+
+    def work() -> tuple[Work, ...]:
+        from pipelines.backends.qdq.jobs.params import QdqParams
+
+        assert isinstance(target.options, Options), target.name
+        params = QdqParams(name=recipe.model, inputs=recipe.inputs, options=target.options, **data)
+        told = {**plain(params), "options": {name: plain(params.options)[name] for name in read}}
+        own = job(TOOLCHAIN, f"pipelines.backends.qdq.jobs.{stage}", told)
+        return (samples_work(params), own) if params.samples else (own,)
+
     key = f"qdq.{'analyze' if stage == 'infer' else stage}"
     return Step(
         model=recipe.model,
@@ -67,18 +75,13 @@ def _step(
         version_key=key,
         version=version(key),
         toolchains=(TOOLCHAIN,),
-        work=lambda: (samples_work(params), *works) if params.samples else works,
+        work=work,
     )
 
 
 def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
     own = (f"targets.{target.name}.{path}" for path in paths)
     return sections(recipe.raw, *paths, *own)
-
-
-def _params(recipe: Recipe, target: Target, **data: Any) -> QdqParams:
-    assert isinstance(target.options, Options), target.name
-    return QdqParams(name=recipe.model, inputs=recipe.inputs, options=target.options, **data)
 
 
 def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
@@ -93,8 +96,8 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         },
         {"quantize": built(recipe, f"{target.name}/quantize")},
         _sections(recipe, target, "inputs", "quantize.calibration", *OF_QUANTIZE),
-        _params(recipe, target, samples=calibration),
         OF_QUANTIZE,
+        samples=calibration,
     )
 
 
@@ -110,7 +113,6 @@ def _build(recipe: Recipe, target: Target) -> Step:
         },
         {file: built(recipe, f"{target.name}/{file}") for file in made},
         _sections(recipe, target, *OF_BUILD),
-        _params(recipe, target),
         OF_BUILD,
     )
 
@@ -128,7 +130,8 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
         },
         {f"report/{file}": built(recipe, f"{target.name}/report/{file}") for file in REPORTS},
         _sections(recipe, target, "inputs", "analyze", "evaluate", "quantize.calibration"),
-        _params(recipe, target, samples=samples, evaluate=recipe.evaluate),
+        samples=samples,
+        evaluate=recipe.evaluate,
     )
 
 
@@ -158,5 +161,5 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
         },
         dict.fromkeys(("comparison.json", "float.npz", "qdq.npz"), ""),
         {},
-        _params(recipe, target, samples=Samples(list=listing)),
+        samples=Samples(list=listing),
     )

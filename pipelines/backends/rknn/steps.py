@@ -10,12 +10,10 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.backends.rknn.params import AnalyzeParams, BoardParams, RknnParams
 from pipelines.backends.rknn.recipe.options import Runtime, options
 from pipelines.recipe.define.model import Recipe, Samples, Target
-from pipelines.stages.samples.jobs.params import CalibrationParams
 from pipelines.stages.stage import (
     Step,
     Work,
@@ -30,6 +28,9 @@ from pipelines.stages.stage import (
 )
 from quant.rewrites.names import CUTS
 from quant.rknn import leaks as rknn_leaks
+
+if TYPE_CHECKING:
+    from pipelines.backends.rknn.params import RknnParams
 
 
 def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
@@ -83,7 +84,7 @@ def _control_input(recipe: Recipe, target: Target) -> dict[str, str]:
     return {_CONTROL: in_folder(recipe, file)} if file else {}
 
 
-P = TypeVar("P", bound=RknnParams)
+P = TypeVar("P", bound="RknnParams")
 
 
 def job_params(
@@ -116,6 +117,8 @@ def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
     calibration = target.calibration
 
     def work() -> tuple[Work, ...]:
+        from pipelines.backends.rknn.params import RknnParams
+
         params = job_params(RknnParams, recipe, target, calibration)
         return (
             samples_work(params),
@@ -155,6 +158,8 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
     inputs |= _control_input(recipe, target)
 
     def work() -> tuple[Work, ...]:
+        from pipelines.backends.rknn.params import RknnParams
+
         params = job_params(RknnParams, recipe, target, samples)
         prepare = (samples_work(params),) if samples else ()
         needed = rknn_leaks.environment(params.platform)
@@ -201,6 +206,8 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
     inputs = _inputs_again(recipe, target, samples, root, evaluate)
 
     def work() -> tuple[Work, ...]:
+        from pipelines.backends.rknn.params import AnalyzeParams
+
         params = job_params(
             AnalyzeParams,
             recipe,
@@ -259,6 +266,8 @@ def _inputs_again(
 
 def _work_again(target: Target, params: RknnParams, module: str) -> tuple[Work, ...]:
     """The jobs of such a step: the data, then `module`."""
+    from pipelines.stages.samples.jobs.params import CalibrationParams
+
     prepare = [samples_work(params)]
     if params.calibration:
         prepare.append(samples_work(params, "calibration", CalibrationParams))
@@ -320,6 +329,8 @@ def infer_step(
     listing and files: paths relative to the project. device: a board, as adb names it, in the
     simulator's place.
     """
+    from pipelines.backends.rknn.params import BoardParams, RknnParams
+
     listed = Samples(list=listing)
     params: RknnParams = job_params(RknnParams, recipe, target, listed)
     if device:
@@ -360,6 +371,8 @@ def handoff_step(recipe: Recipe, target: Target, root: Path) -> Step:
         samples = dataclasses.replace(samples, samples=None, at_most=_REFERENCES)
 
     def work() -> tuple[Work, ...]:
+        from pipelines.backends.rknn.params import RknnParams
+
         params = job_params(
             RknnParams,
             recipe,

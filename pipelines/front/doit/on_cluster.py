@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, cast
 
-from pipelines.building.cluster.order import AT_HOME
 from pipelines.building.project import Project
 from quant.fault import Fault
 
@@ -56,4 +55,6 @@ def run_here(project: Project, steps: Collection[str]) -> Collection[str]:
     """Of some steps, those that this machine runs itself."""
     if of(project) is None:
         return steps
+    from pipelines.building.cluster.order import AT_HOME
+
     return [name for name in steps if project.plan.steps[name].stage in AT_HOME]

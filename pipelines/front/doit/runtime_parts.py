@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.backends.rknn.runtime import emulator
-from pipelines.backends.rknn.runtime.processor import AARCH64
 from pipelines.files import console
 from pipelines.record.step import Step
 from quant.fault import Fault
@@ -19,7 +17,12 @@ def home(root: Path) -> Path:
 def fetch(root: Path, steps: Iterable[Step]) -> None:
     """What can't be had is told by the step itself, and stops no other."""
     asked = [step for step in steps if step.stage == "runtime"]
-    if not asked or AARCH64.lacking():
+    if not asked:
+        return
+    from pipelines.backends.rknn.runtime import emulator
+    from pipelines.backends.rknn.runtime.processor import AARCH64
+
+    if AARCH64.lacking():
         return
     try:
         emulator.prepare(home(root))

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe
-from pipelines.stages.export.jobs.params import Declared, ExportParams
 from pipelines.stages.stage import Step, Work, built, in_folder, job, sections, version
 
 # kind of source -> (toolchain, module of the job)
@@ -37,6 +36,8 @@ def step(recipe: Recipe, root: Path) -> Step:
         inputs[f"model/{posixpath.normpath(file)}"] = in_folder(recipe, file)
 
     def work() -> tuple[Work, ...]:
+        from pipelines.stages.export.jobs.params import Declared, ExportParams
+
         params = ExportParams(
             source=source,
             constants=recipe.constants,

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe, Samples
-from pipelines.stages.simplify.jobs.params import SimplifyParams
 from pipelines.stages.stage import (
     Step,
     Work,
@@ -28,6 +27,8 @@ def step(recipe: Recipe, root: Path) -> Step:
     data = data_inputs(recipe, calibration, root)
 
     def work() -> tuple[Work, ...]:
+        from pipelines.stages.simplify.jobs.params import SimplifyParams
+
         params = SimplifyParams(
             simplify=recipe.simplify, inputs=recipe.inputs, samples=_first(calibration)
         )
