@@ -1,6 +1,11 @@
 """docs/contributing.md, followed in a copy of the project: what it says to write is enough.
 
-Each addition is checked to touch those files alone that the page names, and then runs there.
+Each addition is checked to touch those files alone that the page names, is a commit there whose
+`git diff --stat` the page has, and then runs.
+
+    .venv/bin/python -m tests.test_contributing
+
+prints the page's part.
 """
 
 from __future__ import annotations
@@ -9,17 +14,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
+from tests.checkout import Checkout
 from tests.conftest import ROOT
 from tests.small_models import model_bytes, npy
-from tests.workspace import Workspace
 
 ADDITIONS = Path(__file__).parent / "additions"
 PAGE = (ROOT / "docs/contributing.md").read_text()
@@ -152,30 +160,68 @@ def is_named(file: str, patterns: list[str]) -> bool:
     )
 
 
+class Copy(NamedTuple):
+    """The project with all of it, one commit a row. touched, stats: by row.
+
+    stats: what `git diff --stat` says of the commit.
+    """
+
+    workspace: Checkout
+    touched: dict[str, list[str]]
+    stats: dict[str, str]
+
+
+def followed(folder: Path) -> Copy:
+    made = Copy(Checkout(folder), {}, {})
+    made.workspace.commit("as it is")
+    for row, (add, _) in NEW.items():
+        made.touched[row] = touched(made.workspace.root, add)
+        made.workspace.commit(row)
+        made.stats[row] = made.workspace.git("diff", "--stat=84,72", "HEAD~1", "HEAD")
+    return made
+
+
 @pytest.fixture(scope="module")
-def copy(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Workspace, dict[str, list[str]]]]:
-    """The project with all of it, and by row the files that it took."""
-    workspace = Workspace(tmp_path_factory.mktemp("contributing"))
-    yield workspace, {row: touched(workspace.root, add) for row, (add, _) in NEW.items()}
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return followed(tmp_path_factory.mktemp("contributing") / "copy")
 
 
-Copy = tuple[Workspace, dict[str, list[str]]]
+def told(stats: dict[str, str]) -> str:
+    """The page's part: by row, what git says of the commit."""
+    return "".join(f"    # {row}\n{indent(stat, '    ')}" for row, stat in stats.items())
 
 
 @pytest.mark.parametrize("row", NEW)
 def test_the_page_names_every_file_that_an_addition_touches(row: str, copy: Copy) -> None:
-    files, patterns = copy[1][row], rows()[row]
+    files, patterns = copy.touched[row], rows()[row]
     assert files and len(files) <= NEW[row][1]
     uses = [file for file in files if not is_named(file, patterns)]
     assert uses == USES.get(row, [])
 
 
+@pytest.mark.parametrize("row", NEW)
+def test_a_commit_of_an_addition_has_these_files(row: str, copy: Copy) -> None:
+    named = re.findall(r"^ (\S+) +\|", copy.stats[row], re.MULTILINE)
+    folders = [one for one in copy.touched[row] if one.endswith("/")]
+    assert sorted({_first_above(file, folders) or file for file in named}) == copy.touched[row]
+
+
+def _first_above(file: str, folders: list[str]) -> str | None:
+    return next((folder for folder in folders if file.startswith(folder)), None)
+
+
+def test_the_page_has_what_git_says_of_each_commit(copy: Copy) -> None:
+    assert told(copy.stats) in PAGE
+
+
 def run(copy: Copy, code: str) -> str:
     """What Python prints in the copy."""
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=copy[0].root, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=copy.workspace.root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
@@ -195,7 +241,7 @@ def test_the_finding_is_told(copy: Copy) -> None:
 
 
 def test_the_command_is_told_of_and_runs(copy: Copy) -> None:
-    workspace = copy[0]
+    workspace = copy.workspace
     assert "  ./doit greet            say how many models there are\n" in workspace.doit("help").out
     ran, count = workspace.doit("greet"), len([*workspace.root.glob("models/*/recipe.yaml")])
     assert (ran.code, ran.out) == (0, f"hello, {count} models\n")
@@ -204,7 +250,7 @@ def test_the_command_is_told_of_and_runs(copy: Copy) -> None:
 @pytest.mark.toolchain
 def test_the_rest_builds_a_model(copy: Copy) -> None:
     """With the new backend, the new rewrite and the new keys."""
-    workspace = copy[0]
+    workspace = copy.workspace
     nodes = [
         helper.make_node("Neg", ["x"], ["a"], "first"),
         helper.make_node("Neg", ["a"], ["b"], "second"),
@@ -236,3 +282,8 @@ def test_the_rest_builds_a_model(copy: Copy) -> None:
     assert "rounds: 5" in (workspace.root / ".npumake/logs/m/build-int8.log").read_text()
     again = workspace.doit("m")
     assert (again.code, again.steps) == (0, {})
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        print(told(followed(Path(folder) / "copy").stats), end="")
