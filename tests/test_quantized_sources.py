@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from onnx import parser
 
 from pipelines.backends.rknn.findings.accuracy import source_scales
@@ -21,6 +22,7 @@ from quant.execution.run import FloatRun
 from quant.fault import Fault
 from quant.graph.analysis import quantized
 from quant.report.target_metrics import Metrics
+from quant.tflite.file import parse
 from tests.tflite_builder import Network, options
 from tests.workspace import Workspace
 
@@ -121,9 +123,11 @@ def tflite(form: str) -> bytes:
         y = n.op("RELU", x, dtype=dtype)
         n.quantize(y, 0.1)
         return n.pack(y)
-    if form == quantized_tflite.DYNAMIC:
+    if form in (quantized_tflite.DYNAMIC, quantized_tflite.NARROW):
         w = n.constant(n.random.integers(-9, 9, (5, 8)), np.int8, name="w")
         n.quantize(w, 0.1)
+        if form == quantized_tflite.NARROW:
+            n.graph.tensors[w].type = schema.TensorType.INT4
     else:
         w = n.weights(5, 8)
     return n.pack(n.op("FULLY_CONNECTED", n.input(1, 8), w, given=options("FullyConnected")))
@@ -135,6 +139,7 @@ def tflite(form: str) -> bytes:
         (quantized_tflite.INT8, ""),
         (quantized_tflite.WIDE, "the file has activations of 16 bits (16x8)"),
         (quantized_tflite.DYNAMIC, "the file is of dynamic range"),
+        (quantized_tflite.NARROW, "the file has weights of less than 8 bits"),
         (quantized_tflite.FLOAT, "the file is of float"),
     ],
 )
@@ -149,6 +154,13 @@ def test_tflite(form: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal) as raised:
         quantized_source.require(params, file)
     assert raised.value.what.startswith(what)
+
+
+@pytest.mark.parametrize("form", [quantized_tflite.INT8, quantized_tflite.WIDE])
+def test_the_own_reader_sends_to_the_sdk_what_that_reads(form: str) -> None:
+    with pytest.raises(Fault, match="already quantized") as raised:
+        parse(tflite(form), "net.tflite")
+    assert ("load: direct" in raised.value.advice) == (form == quantized_tflite.INT8)
 
 
 def test_a_damaged_tflite_file_is_the_sdks_to_tell(tmp_path: Path) -> None:

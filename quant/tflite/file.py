@@ -179,9 +179,8 @@ def refuse_quantized(tensors: Any, buffers: Any, name: str) -> None:
             raise Fault(
                 f"{name}: the network is already quantized: tensor {index} "
                 f"`{text(given.name)}` is {TYPE_NAMES[given.type]} with a scale",
-                "hand it to the SDK as it is: `rknn: {load: direct}` and "
-                "`quantize: {dtype: prequantized}`; or convert the network to TFLite "
-                "again without optimizations, as float32",
+                f"{_as_it_is(given)}convert the network to TFLite again without "
+                "optimizations, as float32",
             )
     index, given = quantized[0]
     raise Fault(
@@ -190,6 +189,16 @@ def refuse_quantized(tensors: Any, buffers: Any, name: str) -> None:
         "convert the network to TFLite again without optimizations, as float32 or with "
         "float16 weights; an integer-only file can be handed on with `rknn: {load: direct}` "
         "and `quantize: {dtype: prequantized}`",
+    )
+
+
+def _as_it_is(given: Any) -> str:
+    """The SDK's own reader takes activations of 8 bits."""
+    if given.type not in (schema.TensorType.INT8, schema.TensorType.UINT8):
+        return ""
+    return (
+        "hand it to the SDK as it is: `rknn: {load: direct}` and "
+        "`quantize: {dtype: prequantized}`; or "
     )
 
 

@@ -45,6 +45,11 @@ def _require_int8(form: str) -> None:
             "the file has activations of 16 bits (16x8), and the SDK reads 8",
             "convert it with int8 activations, or give the float network with `dtype: w16a16i_dfp`",
         )
+    if form == quantized_tflite.NARROW:
+        raise Refusal(
+            f"the file has {form}, which neither the SDK nor npumake reads",
+            "convert it with weights of 8 bits, or give the float network with `dtype: w8a8`",
+        )
     if form != quantized_tflite.INT8:
         raise Refusal(
             f"the file is of {form}, and the recipe says `dtype: prequantized`",

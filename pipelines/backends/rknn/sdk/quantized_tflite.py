@@ -11,7 +11,9 @@ from pathlib import Path
 from quant.rknn.flatbuffer import Damaged, Table
 
 FLOAT, INT8, WIDE, DYNAMIC = "float", "int8", "16x8", "dynamic range"
+NARROW = "weights of less than 8 bits"  # and of float activations
 _INT8, _UINT8, _INT16 = 9, 3, 7
+_NARROW = {17, 19, 20}  # INT4, INT2, UINT4
 
 
 def form(file: Path) -> str:
@@ -24,6 +26,8 @@ def form(file: Path) -> str:
         return WIDE
     if activations & {_INT8, _UINT8}:
         return INT8
+    if weights & _NARROW:
+        return NARROW
     return DYNAMIC if weights & {_INT8, _UINT8} else FLOAT
 
 
