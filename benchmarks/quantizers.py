@@ -20,6 +20,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unsigned": {"activations": "unsigned"},
     "channel": {"activations": "unsigned", "weights": "channel"},
 }
+GPTQ = "-gptq"  # behind one of them: with weight_rounding gptq
 COMPARED = 32  # pictures that outputs are compared on
 
 
@@ -37,9 +38,9 @@ def npumake(folder: Path, samples: int, way: str = "") -> float:
 
     began = time.perf_counter()
     model = equalize(prepare(read(folder / "float.onnx")))
-    tuner = Tuner(model) if is_wanted("gptq" if way == "gptq" else "auto", model) else None
+    tuner = Tuner(model) if is_wanted("gptq" if way.endswith(GPTQ) else "auto", model) else None
     ranges = observe(model, ({"input": x} for x in pictures(samples, CALIBRATION)), tuner)
-    options = OPTIONS.get(way, {})
+    options = OPTIONS.get(way.removesuffix(GPTQ), {})
     tuning = tuner.tuning() if tuner else None
     network = lower(model, ranges, Options(INPUT_SCALE, **options), tuning)
     name = f"npumake-{way}" if way else "npumake"
@@ -91,7 +92,8 @@ def tensorflow(folder: Path, samples: int) -> float:
 
 QUANTIZERS: dict[str, Callable[[Path, int], float]] = {
     "npumake": npumake,
-    **{f"npumake-{way}": partial(npumake, way=way) for way in ("unsigned", "channel", "gptq")},
+    **{f"npumake-{way}": partial(npumake, way=way) for way in OPTIONS},
+    **{f"npumake-{way}{GPTQ}": partial(npumake, way=way + GPTQ) for way in OPTIONS},
     "onnxruntime": onnxruntime,
     "tensorflow": tensorflow,
 }
