@@ -7,16 +7,22 @@ quantize one small network (convolutions, a depthwise one, Add, Swish, global av
 connected; seeded weights) by 16 seeded samples. AIMET and modelopt need torch, gigabytes where no
 CPU build of it is configured: only with --torch. Every file is then built for rk3588 by `./doit`
 with `dtype: prequantized`, beside the float network that the SDK quantizes by the same samples.
-TFLite files are of the same layers in Keras, with other weights, and the SDK reads them itself.
+TFLite files are of the same layers in Keras, with other weights; int8 ones the SDK reads itself,
+and those of dynamic range are built as `dtype: w8a8` too, which is what their refusal says.
 
-Errors are the largest difference as a share of the output's range on 4 of the samples: of the built
-file against the source in onnxruntime, as it is written, and against the float network.
+Errors are the largest difference as a share of the output's range on 4 of the samples: of the SDK's
+simulator against the source in onnxruntime, as it is written, or in LiteRT, and against the float
+network there. The simulator of an int8 TFLite file takes and gives what the file's own inputs and
+outputs are, codes or floats. Its tensors have names of the SDK's: a scale counts as kept where one
+of the .rknn has the same scale and zero point, and as changed where the .rknn has one that the
+source has not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,10 +34,15 @@ from typing import Any
 import numpy as np
 import onnx
 import yaml
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from onnx import helper
 
+from pipelines.run.toolchain.toolchain import Environments
 from quant.execution.run import FloatRun
+from quant.rknn import file as rknn_file
+from quant.rknn import scales
+from tests.conftest import ROOT
 from tests.graph_builder import Builder
 from tests.workspace import Workspace
 
@@ -42,6 +53,19 @@ DIRECT = {
     "inputs": {"serving_default_x:0": {"shape": [1, 32, 32, 3]}},
     "targets": {"rk3588": {"toolchain": "rknn-2.5.0-tensorflow"}},
 }
+DIRECT_TOOLCHAIN = "rknn-2.5.0-tensorflow"
+STAND_IN = ROOT / "pipelines/backends/rknn/torch_stand_in"
+SIMULATED = """
+import sys
+import numpy as np
+from rknn.api import RKNN
+rknn = RKNN(verbose=False)
+rknn.config(target_platform="rk3588")
+assert rknn.load_tflite(sys.argv[1]) == rknn.build(do_quantization=False) == 0
+assert rknn.init_runtime() == 0
+given = np.load(sys.argv[2])
+np.save(sys.argv[3], [rknn.inference([one], data_format="nhwc")[0] for one in given])
+"""
 ANALYZED = {"analyze": {"npy": "samples.npy", "samples": COMPARED}}
 HEAD = """
 import sys
@@ -132,6 +156,25 @@ def tensorflow(code: str) -> Tool:
     return Tool(("tensorflow-cpu==2.19.1",), KERAS + code + write, suffix=".tflite")
 
 
+FLOAT_TFLITE = tensorflow("")
+
+
+def ai_edge(recipe: str) -> Tool:
+    """samples: keyed by the signature, then by its input."""
+    code = f"""{HEAD.replace(", onnx", "")}
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_quantizer import quantizer, recipe
+(key, signature), = Interpreter("float.tflite").get_signature_list().items()
+name, = signature["inputs"]
+given = [{{name: one}} for one in samples.transpose(0, 1, 3, 4, 2)]
+made = quantizer.Quantizer("float.tflite", recipe.{recipe}())
+ranges = made.calibrate({{key: given}}) if made.need_calibration else None
+open(sys.argv[1], "wb").write(bytes(made.quantize(ranges).quantized_model))
+"""
+    pins = ("ai-edge-quantizer==0.10.0", "ai-edge-litert==2.3.0", "numpy==2.4.6")
+    return Tool(pins, code, suffix=".tflite")
+
+
 Q8 = {"activation_type": "QuantType.QInt8", "weight_type": "QuantType.QInt8"}
 U8 = {"activation_type": "QuantType.QUInt8", "weight_type": "QuantType.QInt8"}
 SYMMETRIC = {"extra_options": "{'ActivationSymmetric': True}"}
@@ -159,6 +202,11 @@ TOOLS: Mapping[str, Tool] = {
     "tensorflow 2.19.1 dynamic range": tensorflow(
         "converter.optimizations = [tf.lite.Optimize.DEFAULT]\n"
     ),
+    "ai-edge-quantizer 0.10.0 int8": ai_edge("static_wi8_ai8"),
+    "ai-edge-quantizer 0.10.0 16x8": ai_edge("static_wi8_ai16"),
+    "ai-edge-quantizer 0.10.0 dynamic range": ai_edge("dynamic_wi8_afp32"),
+    "ai-edge-quantizer 0.10.0 weights alone": ai_edge("weight_only_wi8_afp32"),
+    "ai-edge-quantizer 0.10.0 dynamic range of 4 bits": ai_edge("dynamic_wi4_afp32"),
     "aimet-onnx 2.42.0": Tool(
         ("aimet-onnx==2.42.0", "onnx==1.18.0", "numpy==1.26.4"), AIMET, needs_torch=True
     ),
@@ -206,30 +254,98 @@ def quantized(folder: Path, name: str, tool: Tool) -> Path:
     return file
 
 
-def outputs(model: onnx.ModelProto, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """In onnxruntime, as the graph is written."""
-    run = FloatRun(model)
+def outputs(file: Path, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In onnxruntime, as the graph is written; of a TFLite file in LiteRT."""
+    if file.suffix == ".tflite":
+        return in_litert(file, samples)
+    run = FloatRun(onnx.load(file))
     return np.stack([next(iter(run({"x": one}).values())) for one in samples])
 
 
-def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | str:
-    """The .rknn's outputs, bytes and what is said of its scales; or the refusal.
+def in_litert(file: Path, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """samples: channels first. Codes are made and read by the file's own scales."""
+    run = Interpreter(str(file))
+    run.allocate_tensors()
+    (made,) = run.get_output_details()
+    (given,) = run.get_input_details()
+    found = []
+    for codes in as_codes(given, samples):
+        run.set_tensor(given["index"], codes)
+        run.invoke()
+        found.append(run.get_tensor(made["index"]))
+    return as_real(made, np.stack(found))
 
-    Of a TFLite file the bytes alone.
-    """
+
+def as_codes(told: Mapping[str, Any], samples: NDArray[np.float32]) -> NDArray[Any]:
+    """What an input that LiteRT tells of takes, channels last."""
+    real = samples.transpose(0, 1, 3, 4, 2)
+    if told["dtype"] == np.float32:
+        return real
+    (scale, zero), span = told["quantization"], np.iinfo(told["dtype"])
+    codes = np.clip(np.rint(real / scale) + zero, span.min, span.max)
+    return np.asarray(codes, told["dtype"])
+
+
+def as_real(told: Mapping[str, Any], made: NDArray[Any]) -> NDArray[np.float32]:
+    if told["dtype"] == np.float32:
+        return np.asarray(made, np.float32)
+    scale, zero = told["quantization"]
+    return np.asarray((made.astype(np.float32) - zero) * scale, np.float32)
+
+
+def in_simulator(file: Path, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The SDK's simulator of a TFLite file that it reads itself."""
+    run = Interpreter(str(file))
+    (given,), (made,) = run.get_input_details(), run.get_output_details()
+    codes, out = file.with_suffix(".codes.npy"), file.with_suffix(".simulated.npy")
+    np.save(codes, as_codes(given, samples))
+    python = Environments(ROOT).python(DIRECT_TOOLCHAIN)
+    command = [str(python), "-c", SIMULATED, file.name, codes.name, out.name]
+    environment = {**os.environ, "PYTHONPATH": str(STAND_IN)}
+    subprocess.run(command, cwd=file.parent, env=environment, check=True, capture_output=True)
+    found = np.load(out)
+    assert found.dtype == made["dtype"], "the simulator gives another type than the file says"
+    return as_real(made, found)
+
+
+def tflite_scales(source: Path, made: Path) -> dict[str, int]:
+    """Of distinct scales and zero points of what is computed."""
+    run = Interpreter(str(source))
+    run.allocate_tensors()
+    own = set()
+    for one in run.get_tensor_details():
+        scale, zero = one["quantization"]
+        is_computed = one["dtype"] == np.int8 and len(one["quantization_parameters"]["scales"]) == 1
+        if is_computed and not is_constant(run, one):
+            own.add((np.float32(scale), zero))
+    held = {
+        (np.float32(scale), zero)
+        for scale, zero in scales.of_tensors(rknn_file.read(made)).values()
+    }
+    return {"scales": len(own), "kept": len(own & held), "changed": len(held - own)}
+
+
+def is_constant(run: Any, told: Mapping[str, Any]) -> bool:
+    produced = {i for op in run._get_ops_details() for i in op["outputs"]}
+    return told["index"] not in produced | {one["index"] for one in run.get_input_details()}
+
+
+def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | str:
+    """The .rknn's outputs, bytes and what is said of its scales; or the refusal."""
     name = f"m{len(list((workspace.root / 'models').glob('*')))}"
     folder = workspace.root / "models" / name
     folder.mkdir(parents=True)
     kind = source.suffix.removeprefix(".")
     shutil.copy(source, folder / f"net.{kind}")
     shutil.copy(source.parent / "samples.npy", folder)
+    is_direct = kind == "tflite" and dtype == "prequantized"
     data = {} if dtype == "prequantized" else {"calibration": {"npy": "samples.npy"}}
     recipe = {
         "model": name,
         "source": {kind: f"net.{kind}"},
         "quantize": {"dtype": dtype, **data},
         "targets": {"rk3588": {}},
-        **(ANALYZED if kind == "onnx" else DIRECT),
+        **(DIRECT if is_direct else ANALYZED),
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     ran = workspace.doit(name, timeout_s=900)
@@ -238,9 +354,13 @@ def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | st
         at = next((i for i, line in enumerate(lines) if "FAILED" in line), -2)
         return " ".join(lines[at + 1 : at + 2])
     made = workspace.built(name, "rk3588/model.rknn")
-    if kind == "tflite":
-        return {"bytes": made.stat().st_size}
     compared = np.load(folder / "samples.npy")[:COMPARED]
+    if is_direct:
+        return {
+            "outputs": in_simulator(source, compared),
+            "bytes": made.stat().st_size,
+            "scales": tflite_scales(source, made),
+        }
     files = [folder / f"{number}.npy" for number in range(COMPARED)]
     for file, one in zip(files, compared, strict=True):
         np.save(file, one)
@@ -249,32 +369,35 @@ def build(workspace: Workspace, source: Path, dtype: str) -> dict[str, Any] | st
     assert ran.code == 0, ran.err
     simulated = np.load(folder / "made" / "simulator.npz")
     layers = json.loads(workspace.built(name, "rk3588/report/layers.json").read_text())
+    causes = {one["name"]: one["evidence"] for one in layers["causes"]}
+    told = causes.get("source_scales")
     return {
         "outputs": next(iter(simulated.values()))[:COMPARED],
         "bytes": made.stat().st_size,
-        "scales": next(
-            (one["evidence"] for one in layers["causes"] if one["name"] == "source_scales"), None
-        ),
+        "scales": None
+        if told is None
+        else {**told, "kept": told["scales"] - told["changed"] - told["inside"]},
     }
 
 
 def row(name: str, source: Path, made: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(made, str):
         return {"source": name, "scales kept": "refused: " + made}
-    if "outputs" not in made:
-        return {"source": name, "bytes": f"{made['bytes']:,}"}
     samples = np.load(source.parent / "samples.npy")[:COMPARED]
-    real = outputs(onnx.load(source.parent / "float.onnx"), samples)
-    own = outputs(onnx.load(source), samples)
-    told = made["scales"]
+    real = outputs(source.parent / f"float{source.suffix}", samples)
+    own = outputs(source, samples)
     span = float(real.max() - real.min())
     found = made["outputs"].reshape(real.shape)
-    kept = "" if told is None else told["scales"] - told["changed"] - told["inside"]
+    told = made["scales"]
+    kept = changed = inside = ""
+    if told is not None:
+        kept, changed = told["kept"], told["changed"]
+        inside = told["scales"] - kept - changed
     return {
         "source": name,
         "scales kept": kept,
-        "changed": "" if told is None else told["changed"],
-        "inside": "" if told is None else told["inside"],
+        "changed": changed,
+        "inside": inside,
         "bytes": f"{made['bytes']:,}",
         "file - source": f"{np.abs(found - own).max() / span:.2%}",
         "source - float": f"{np.abs(own - real).max() / span:.2%}",
@@ -289,11 +412,17 @@ def rows(folder: Path, only: list[str], with_torch: bool) -> Iterator[dict[str, 
     workspace = Workspace(root)
     source = folder / "float.onnx"
     yield row("float network, quantized by the SDK", source, build(workspace, source, "w8a8"))
+    source = quantized(folder, "float", FLOAT_TFLITE)
+    name = "float Keras network, quantized by the SDK"
+    yield row(name, source, build(workspace, source, "w8a8"))
     for name, tool in TOOLS.items():
         is_wanted = any(text in name for text in only or [""])
         if is_wanted and (with_torch or not tool.needs_torch):
             file = quantized(folder, name, tool)
-            yield row(name, file, build(workspace, file, "prequantized"))
+            made = build(workspace, file, "prequantized")
+            yield row(name, file, made)
+            if isinstance(made, str) and "dynamic range" in made:
+                yield row(f"{name}, as w8a8", file, build(workspace, file, "w8a8"))
 
 
 def main() -> None:
