@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.backends.table import BACKENDS, artifact
 from pipelines.recipe.define.model import Recipe, Target
-from quant.report import target_metrics
-from quant.report.target_metrics import Metrics
+
+if TYPE_CHECKING:
+    from quant.report.target_metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def read(root: Path, recipe: Recipe, target: Target) -> Summary | None:
     report = folder / "report" / "metrics.json"
     if not ((root / artifact(recipe, target)).is_file() and report.is_file()):
         return None
+    from quant.report import target_metrics  # of a built target that is told of
+
     try:
         metrics = target_metrics.read(report)
     except KeyError:  # of an older analyze, which has to run again

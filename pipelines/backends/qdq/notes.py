@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from quant.report import integer_build
-
 
 def notes(folder: Path, target: str) -> Iterator[str]:
     """folder: build/TARGET. What onnxruntime warned of, and choices that change nothing."""
     place = folder / "build.json"
     if place.is_file():
+        from quant.report import integer_build  # of a row that is told
+
         yield from integer_build.read(place).notes

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.backends.rknn.recipe_line import recipe_line
-from quant.report import build_json
 
 
 def notes(folder: Path, target: str) -> Iterator[str]:
@@ -15,6 +14,8 @@ def notes(folder: Path, target: str) -> Iterator[str]:
     text = place.read_text() if place.is_file() else ""
     if '"left_out"' not in text or '"left_out": []' in text:  # some are megabytes
         return
+    from quant.report import build_json  # of few rows
+
     build = build_json.from_json(text)
     told = ", ".join(f"{row['rule']} (fails at {row['node']})" for row in build.left_out)
     options = {"disable_rules": build.config["disable_rules"]}
