@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.backends.table import serving
 from pipelines.building.project import Project
 from pipelines.files.where import did_you_mean
-from pipelines.front.doit.cli import UsageError, unknown
+from pipelines.front.doit.cli import UsageError, dispatch, unknown
 from pipelines.recipe.define.model import Recipe, Target
 
 Named = dict[str, tuple[Recipe, Target]]
@@ -61,3 +61,13 @@ def find_served(
             "./doit doctor tells this one's bytes",
         )
     return recipe, able
+
+
+def build(project: Project, recipe: Recipe, target: Target) -> tuple[int, bool]:
+    """Build one target. Returns the run's exit code, and whether the target is stale all the same.
+
+    A gate that fails ends a run with 1, and leaves nothing stale.
+    """
+    code = dispatch(project, [f"{recipe.model}@{target.name}"])
+    *_, last = project.plan.of(recipe.model, target.name)
+    return code, not project.builder.is_up_to_date(last)

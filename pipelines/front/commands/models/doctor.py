@@ -17,8 +17,8 @@ from pipelines.doctor.trial import Foretold, Result, builder_of_trials
 from pipelines.files import atomic, console
 from pipelines.front.commands import accuracy_table
 from pipelines.front.commands.command import OwnCommand
-from pipelines.front.commands.targets import find
-from pipelines.front.doit.cli import dispatch, steps_at_once, unknown
+from pipelines.front.commands.targets import build, find
+from pipelines.front.doit.cli import steps_at_once, unknown
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
 from quant.rewrites.names import CUTS, REWRITES
@@ -80,9 +80,7 @@ class Doctor(OwnCommand):
         best: dict[str, Remedy] = {}
         failed = 0
         for target in targets:
-            code = dispatch(self.project, [f"{recipe.model}@{target.name}"])
-            *_, last = self.project.plan.of(recipe.model, target.name)
-            is_stale = not self.project.builder.is_up_to_date(last)
+            code, is_stale = build(self.project, recipe, target)
             if not BACKENDS[target.backend].has_remedies:
                 if is_stale:
                     failed = code or 1

@@ -17,8 +17,8 @@ from pipelines.doctor.tune.tuner import Found, Goal, MetricGoal, tune
 from pipelines.files import atomic, console
 from pipelines.files.where import did_you_mean
 from pipelines.front.commands.command import OwnCommand
-from pipelines.front.commands.targets import find_served
-from pipelines.front.doit.cli import UsageError, dispatch
+from pipelines.front.commands.targets import build, find_served
+from pipelines.front.doit.cli import UsageError
 from pipelines.front.doit.run_lock import RunLock
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.run.worker import Failed
@@ -65,9 +65,8 @@ class Tune(OwnCommand):
             )
         recipe, target = _one(*find_served(self.project, arguments.model, arguments.target, "tune"))
         _require_open(recipe, target, goal)
-        code = dispatch(self.project, [f"{recipe.model}@{target.name}"])
-        *_, last = self.project.plan.of(recipe.model, target.name)
-        if not self.project.builder.is_up_to_date(last):
+        code, is_stale = build(self.project, recipe, target)
+        if is_stale:
             return code or 1
         with RunLock(self.project.root):
             found = _found(self.project, recipe, target, goal)
