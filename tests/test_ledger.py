@@ -257,7 +257,7 @@ def test_json_without_the_outputs_names() -> None:
 
 def test_spans_and_data_tile_the_file() -> None:
     file = rknn_file.parse(file_bytes(), "m.rknn")
-    data = [(t.offset, t.offset + t.bytes) for t in file.tensors[0] if t.bytes]
+    data = [(t.offset, t.offset + t.size_bytes) for t in file.tensors[0] if t.size_bytes]
     parts = sorted([*data, *((one.start, one.end) for one in rknn_layout.spans(file))])
     assert [start for start, _ in parts] == [0, *(end for _, end in parts[:-1])]
     assert parts[-1][1] == len(file.data)

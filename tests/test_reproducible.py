@@ -81,7 +81,7 @@ def test_what_is_cleared_is_little_and_stays_cleared(
         file = parse(data, "model.rknn")
         for tensor in (tensor for tensors in file.tensors for tensor in tensors):
             if tensor.name.endswith("BScfgTensor"):
-                end = tensor.offset + tensor.bytes
+                end = tensor.offset + tensor.size_bytes
                 dirty[end - 16 : end] = random.Random(0).randbytes(16)
         assert cleared(bytes(dirty), platform) == data
 

@@ -47,7 +47,7 @@ class Operator(NamedTuple):
 class Tensor(NamedTuple):
     """kind: one of the constants above. stored_shape: in the NPU's blocks, with their padding.
 
-    offset, bytes: where its data stands in the file; bytes 0 where it has none.
+    offset, size_bytes: where its data stands in the file; 0 bytes where it has none.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     stored_shape: tuple[int, ...]
     offset: int
-    bytes: int
+    size_bytes: int
 
 
 class RknnFile(NamedTuple):
@@ -87,7 +87,7 @@ class RknnFile(NamedTuple):
 
     def zero_bytes(self, tensor: Tensor) -> int:
         """How many bytes of a tensor's data are 0."""
-        end = tensor.offset + tensor.bytes
+        end = tensor.offset + tensor.size_bytes
         starts = range(tensor.offset, end, _CHUNK)
         found = sum(self.data[one : min(one + _CHUNK, end)].count(0) for one in starts)
         if isinstance(self.data, mmap.mmap):
@@ -208,7 +208,7 @@ def _tensor(table: Table, place: Place) -> Tensor:
         shape=table.numbers(4),
         stored_shape=table.numbers(3),
         offset=offset,
-        bytes=length,
+        size_bytes=length,
     )
 
 

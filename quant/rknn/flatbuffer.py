@@ -47,7 +47,7 @@ class Table:
         return cls(data, start + number(data, start))
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Length of the table itself, without what it refers to."""
         return self._offsets[1]
 

@@ -132,7 +132,7 @@ class _Walk:
 
     def table(self, table: Table, fields: Mapping[int, Form], owned: Span) -> None:
         vtable, length = table.vtable
-        self._add(owned, table.place, table.bytes)
+        self._add(owned, table.place, table.size_bytes)
         if vtable not in self._seen:
             self._seen.add(vtable)
             self._add(owned, vtable, length)
@@ -212,7 +212,7 @@ def _without_overlaps(found: list[Span]) -> list[Span]:
 
 def _between(file: RknnFile, kept: list[Span]) -> Iterator[Span]:
     """What lies between the parts and the tensors' data."""
-    data = {(t.offset, t.offset + t.bytes) for ts in file.tensors for t in ts if t.bytes}
+    data = {(t.offset, t.offset + t.size_bytes) for ts in file.tensors for t in ts if t.size_bytes}
     taken = sorted([*data, *((span.start, span.end) for span in kept)])
     place = 0
     for start, end in [*taken, (len(file.data), len(file.data))]:

@@ -83,10 +83,10 @@ def _fields(file: RknnFile, platform: str) -> Iterator[tuple[int, int]]:
 
 def _tails(file: RknnFile) -> Iterator[tuple[int, int]]:
     for tensor in (tensor for tensors in file.tensors for tensor in tensors):
-        if tensor.bytes and tensor.dtype in _ITEM_BYTES and tensor.stored_shape:
+        if tensor.size_bytes and tensor.dtype in _ITEM_BYTES and tensor.stored_shape:
             filled = _filled_bytes(tensor)
-            if filled < tensor.bytes:
-                yield tensor.offset + filled, tensor.offset + tensor.bytes
+            if filled < tensor.size_bytes:
+                yield tensor.offset + filled, tensor.offset + tensor.size_bytes
 
 
 def _shifts(file: RknnFile) -> Iterator[tuple[int, int]]:
@@ -98,8 +98,8 @@ def _shifts(file: RknnFile) -> Iterator[tuple[int, int]]:
 def _filled_bytes(tensor: Tensor) -> int:
     """How many bytes of a constant the compiler filled; all where that is not known."""
     stored = math.prod(tensor.stored_shape) * _ITEM_BYTES[tensor.dtype]
-    if _TOO_LONG.search(tensor.name) and 0 < stored < tensor.bytes:
+    if _TOO_LONG.search(tensor.name) and 0 < stored < tensor.size_bytes:
         return stored
-    if _ONE_OF_TWO.search(tensor.name) and stored == tensor.bytes:
+    if _ONE_OF_TWO.search(tensor.name) and stored == tensor.size_bytes:
         return stored // tensor.stored_shape[-2]
-    return tensor.bytes
+    return tensor.size_bytes

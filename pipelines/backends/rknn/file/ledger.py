@@ -136,15 +136,15 @@ def _constants(file: RknnFile) -> Iterator[Tensor]:
     for tensors in file.tensors:
         seen |= {tensor.offset for tensor in _lists(tensors) if tensor}
         for tensor in tensors:
-            if tensor.bytes and tensor.offset not in seen:
+            if tensor.size_bytes and tensor.offset not in seen:
                 seen.add(tensor.offset)
                 yield tensor
 
 
 def _lists(tensors: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
     """A subgraph's commands and tasks."""
-    commands = next((t for t in tensors if t.kind == COMMANDS and t.bytes), None)
-    return commands, next((t for t in tensors if t.kind == TASKS and t.bytes), None)
+    commands = next((t for t in tensors if t.kind == COMMANDS and t.size_bytes), None)
+    return commands, next((t for t in tensors if t.kind == TASKS and t.size_bytes), None)
 
 
 def _shares(
@@ -224,7 +224,7 @@ def _kinds(tensor: Tensor, own: int | None, bits: int, filling: str) -> dict[str
     filling: what the other elements are.
     """
     if own is None:
-        return {"compiler_constant": tensor.bytes}
+        return {"compiler_constant": tensor.size_bytes}
     stored_bits = BITS.get(tensor.dtype, bits)
     elements = max(_elements(tensor), own)
     total, payload = _bytes(elements, stored_bits), _bytes(own, min(bits, stored_bits))
@@ -233,14 +233,14 @@ def _kinds(tensor: Tensor, own: int | None, bits: int, filling: str) -> dict[str
     if rknn_bias.is_in_blocks(tensor):
         scales = elements * rknn_bias.SCALE_BYTES
     else:
-        scales = total if is_bias and tensor.bytes >= 2 * total else 0
+        scales = total if is_bias and tensor.size_bytes >= 2 * total else 0
     needs = {
         "payload": payload,
         filling: filled,
         "widening": total - payload - filled,
         "channel_scales": scales,
     }
-    return split(needs, tensor.bytes, "alignment")
+    return split(needs, tensor.size_bytes, "alignment")
 
 
 def _bytes(elements: int, bits: int) -> int:
@@ -277,8 +277,8 @@ def _commands(file: RknnFile, origin: Provenance) -> Iterator[LedgerEntry]:
     seen: set[int] = set()
     for i, tensors in enumerate(file.tensors):
         commands, tasks = _lists(tensors)
-        data = file.data[tasks.offset : tasks.offset + tasks.bytes] if tasks else b""
-        size = commands.bytes if commands else 0
+        data = file.data[tasks.offset : tasks.offset + tasks.size_bytes] if tasks else b""
+        size = commands.size_bytes if commands else 0
         divided = rknn_commands.by_layer(data, size, len(file.graphs[i]))
         for kind, tensor, held in (
             ("commands", commands, divided.commands),
@@ -347,7 +347,7 @@ def _tensor_rows(
         yield {
             "name": tensor.name,
             "offset": tensor.offset,
-            "bytes": tensor.bytes,
+            "bytes": tensor.size_bytes,
             "kind": max(KINDS, key=lambda kind: held.get(kind, 0)),
             "kinds": held,
             "dtype": tensor.dtype,
