@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT_S = 120
+ENDED, HUNG = "the SDK's process ended", f"no end within {LIMIT_S} s"
 _ENDS = ("InputOperator", "OutputOperator")
 
 
@@ -68,9 +69,9 @@ def _in_a_fork(folder: Path, order: dict[str, str]) -> dict[str, Any]:
         os.waitpid(child, 0)
     try:
         if not ended:
-            return {"refused": f"no end within {LIMIT_S} s"}
+            return {"refused": HUNG}
         if status:
-            return {"refused": "the SDK's process ended"}
+            return {"refused": ENDED}
         answer = json.loads((place / "answer.json").read_text())
         assert isinstance(answer, dict)
         return answer

@@ -30,6 +30,7 @@ import onnxruntime
 
 from benchmarks import operators_page
 from benchmarks.operator_cases import CASES, SHAPE, network
+from benchmarks.operator_worker import ENDED, HUNG
 from pipelines.backends.rknn.measured import operators
 from pipelines.backends.rknn.recipe import vendor
 from pipelines.files.engine import CODE
@@ -42,8 +43,8 @@ PLATFORMS = (
     *("rk3588", "rk3566", "rk3576", "rv1106", "rk3562", "rv1126b"),
     *("rk3568", "rv1103", "rv1103b", "rv1106b", "rk2118"),
 )
-# In these the SDK's process ends at an int8 convolution.
-LEFT_OUT = {("rk2118", "w8a8")}
+# In these the SDK's process ends at a convolution.
+LEFT_OUT = {("rk2118", "w8a8"), *((p, "w16a16i_dfp") for p in ("rk2118", "rv1103b", "rv1106b"))}
 _WORTH = (
     *(("2.5.0", "w8a8"), ("2.5.0", "float16"), ("2.3.2", "w8a8"), ("2.3.2", "float16")),
     *(("2.2.0", "w8a8"), ("2.3.0", "w8a8"), ("2.5.0", "w16a16i_dfp"), ("2.2.0", "float16")),
@@ -134,6 +135,7 @@ def write(measured: list[dict[str, Any]]) -> None:
     """operators.csv and docs/operators.md."""
     versions, names = list(vendor.VERSIONS), list(CASES)
     rows = _held() | {_key(one): _row(one) for one in measured if one["case"] in CASES}
+    rows = {key: row for key, row in rows.items() if (row.platform, row.dtype) not in LEFT_OUT}
     known = sorted(
         rows.values(),
         key=lambda row: (
@@ -161,6 +163,8 @@ def _row(one: dict[str, Any]) -> operators.Row:
     is_refused = "refused" in one
     error = f"{one['error']:.4f}" if "error" in one else ""
     said = one.get("refused", one.get("unsimulated", ""))
+    if said in (ENDED, HUNG):
+        said = ""
     return operators.Row(
         one["version"],
         one["dtype"],

@@ -17,12 +17,12 @@ LARGE = 0.03  # of an output's range, in int8; Conv alone has 0.007 to 0.010
 HEAD = """\
 # Operators
 
-Where rknn-toolkit2 puts each operator, by platform, type and version, measured by building it: x
-[1, 8, 16, 16] → Conv 3x3 to 32 channels → the case → Conv 1x1 where four axes are left.
-`benchmarks/operator_cases.py` has every case. A larger tensor or another attribute may go
-elsewhere. Not measured: what is not in the tables, and rk2118 in int8, where the SDK's process
-ends at a convolution. Nothing was run on a board: places and cycles are the compiler's, errors the
-simulator's.
+Where rknn-toolkit2 puts each operator, by platform, type and version, measured by building it
+(2026-11-29): x [1, 8, 16, 16] → Conv 3x3 to 32 channels → the case → Conv 1x1 where four axes are
+left. `benchmarks/operator_cases.py` has every case. A larger tensor or another attribute may go
+elsewhere. Not measured: what is not in the tables, rk2118 in int8 and int16, and rv1103b and
+rv1106b in int16, where the SDK's process ends at a convolution. Nothing was run on a board: places
+and cycles are the compiler's, errors the simulator's.
 
     .venv/bin/python -m benchmarks.operators --folder FOLDER --write
 
@@ -32,7 +32,7 @@ and this page of it. `./doit doctor`, the reports and `./doit new` read the same
 
 NPU, CPU, NPU+CPU: where the case's own layers run. float: an int8 or int16 build computes some of
 them in float16. `=`: as rk3588, or the first column. refused: load or build fails; what the SDK
-says is in the CSV.
+says, where it says anything, is in the CSV.
 """
 
 
