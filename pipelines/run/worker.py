@@ -25,8 +25,6 @@ from pipelines.run.toolchain.toolchain import Environments, ToolchainError, load
 
 # The child's environment is this and nothing else of the user's: the same build everywhere.
 # MALLOC_PERTURB_: the SDK writes uninitialised heap into the file; see pipelines.run.jobs.memory.
-# MALLOC_..._THRESHOLD_: it takes and frees arrays of megabytes again and again; given back to the
-# kernel each time, they cost as many page faults as its own work takes time.
 _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "PYTHONHASHSEED": "0",
@@ -35,8 +33,6 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MALLOC_PERTURB_": "85",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "TQDM_DISABLE": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "TF_ENABLE_ONEDNN_OPTS": "0",
