@@ -1,4 +1,4 @@
-"""Working folders of steps: .npumake/work/MODEL-STEP-PROCESS-NUMBER."""
+"""Working folders of steps, in the folder `work` of .npumake: MODEL-STEP-PROCESS-NUMBER."""
 
 from __future__ import annotations
 
