@@ -40,6 +40,7 @@ INSIDE = (
 LENT = (
     "quant",
     "pipelines.files.engine",
+    "pipelines.files.quantity",
     "pipelines.files.where",
     "pipelines.recipe.define.model",  # plain data, which jobs are told
     "pipelines.backends.fixed_point.recipe.options",
@@ -160,7 +161,10 @@ def test_each_big_package_is_known_in_one_place(package: str, allowed: set[str])
 # A backend is one folder. These know one by its name all the same: module (or folder) -> why.
 BY_NAME = {
     "pipelines.backends.table": "the list of all",
-    "pipelines.doctor": "its remedies are options of the SDK",
+    "pipelines.doctor.accuracy": "its remedies are options of the SDK",
+    "pipelines.doctor.remedy": "a remedy is options of the SDK",
+    "pipelines.doctor.search": "tries options of the SDK",
+    "pipelines.doctor.tune.variant": "a variant is options of the SDK",
     "pipelines.front.commands.models.handoff": "a sheet for the vendor's runtime",
     "pipelines.front.commands.models.new": "reads the vendor's model_config.yml",
     "pipelines.front.commands.models.quantize": "one file by fixed_point, without a recipe",

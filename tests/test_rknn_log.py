@@ -129,16 +129,18 @@ def test_a_layer_is_named_without_its_type() -> None:
 def test_constants() -> None:
     one = log.compilations(text("rk3588_concat_2_5_0"))[0]
     assert one.constants[0] == Constant(
-        1, "Conv", "input_conv_i1", "INT8", (5, 3, 3, 3), 0x7C0, 0xB20, 0x360
-    )
+        id=1, user="Conv", tensor="input_conv_i1", dtype="INT8", shape=(5, 3, 3, 3),
+        start=0x7C0, end=0xB20, size_bytes=0x360,
+    )  # fmt: skip
     assert one.constants[-1].size_bytes == 0x18
 
 
 def test_features_with_a_star_between_start_and_end() -> None:
     one = log.compilations(text("rk3588_concat_2_5_0"))[0]
     assert one.features[8] == Feature(
-        7, "Reshape", "/Slice_1_output_0_exSecondary", "INT8", "NC1HWC2",
-        (1, 7, 32, 32), (1, 2, 32, 32, 16), 0x14C00, 0x1CC00, 0x8000,
+        id=7, user="Reshape", tensor="/Slice_1_output_0_exSecondary", dtype="INT8",
+        data_format="NC1HWC2", shape=(1, 7, 32, 32), native_shape=(1, 2, 32, 32, 16),
+        start=0x14C00, end=0x1CC00, size_bytes=0x8000,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.recipe.define.definitions import Definitions
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.stages.backend import Backend
+from pipelines.stages.backend import Backend, Trials
 from pipelines.stages.stage import built
 
 _DEFAULT = "rknn"  # of a target that names none
@@ -31,6 +31,13 @@ def artifact(recipe: Recipe, target: Target) -> str:
     """Path of the first of the target's artifacts, which reports count."""
     first = next(iter(BACKENDS[target.backend].artifacts(recipe, target).values()))
     return built(recipe, f"{target.name}/{first}")
+
+
+def trials_of(target: Target) -> Trials:
+    """How the doctor and `./doit tune` try variants of a target of a backend that has a way."""
+    trials = BACKENDS[target.backend].trials
+    assert trials is not None, target.backend
+    return trials
 
 
 def serving(command: str) -> list[str]:

@@ -14,9 +14,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.backends.rknn import steps as rknn_steps
-from pipelines.backends.rknn import tune_steps
-from pipelines.backends.table import BACKENDS
+from pipelines.backends.table import BACKENDS, trials_of
 from pipelines.building.builder import Builder
 from pipelines.doctor.remedy import Remedy, rewrites_of
 from pipelines.dvc.lock import LockEntry, Locks
@@ -155,11 +153,12 @@ def foretell(
     """Quantize with a remedy, and simulate that. is_searched: sets of float16 layers too."""
     is_own = remedy == Remedy()
     varied, varied_target = (recipe, target) if is_own else vary(recipe, target, remedy)
-    if rknn_steps.is_one_call(varied_target):
+    trials = trials_of(target)
+    if trials.is_one_call(varied_target):
         return Foretold(remedy, unknown="one call of the SDK makes this file")
     key = f"foretell-{target.name}-{'layers' if is_searched else 'outputs'}"
     out = built(varied, f"trials/{key}/foretold.json" if is_own else f"{key}.json")
-    step = tune_steps.foretell_step(varied, varied_target, root, out, is_searched=is_searched)
+    step = trials.simulate(varied, varied_target, root, out, is_searched=is_searched)
     if is_own:
         step = replace(step, model=name_of(recipe, key))
     ready = [] if is_own else [s for s in steps(root, varied, varied_target) if s.stage in _READY]

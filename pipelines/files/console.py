@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from pipelines.files.quantity import quantity as quantity
 from pipelines.files.terminal import data_width, told_width
 
 _guard = threading.Lock()
@@ -106,14 +107,3 @@ def _parts(row: Sequence[str], room: int) -> list[Sequence[str]]:
 def wrap(sentence: str, indent: str = "") -> list[str]:
     """A sentence in lines of the terminal's width, 100 at most; `indent`: before further lines."""
     return textwrap.wrap(sentence, min(width(), 100), subsequent_indent=indent)
-
-
-def quantity(size_bytes: int) -> str:
-    """Bytes for people: 812 B, 3.2 KB, 40.2 MB (decimal, as file managers and the SDK's docs)."""
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    value, unit = size_bytes / 1000, "KB"
-    for larger in ("MB", "GB"):
-        if value >= 999.5:
-            value, unit = value / 1000, larger
-    return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"

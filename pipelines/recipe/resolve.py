@@ -103,6 +103,25 @@ def _targets(view: View) -> list[Target]:
     return view.definitions.backends[view.backend].resolve(view)
 
 
+def target(
+    view: View, options: object, *, toolchain: str, platform: str | None = None, name: str = ""
+) -> Target:
+    """What every backend's target has beside its own options. name: where a sweep makes several."""
+    return Target(
+        name=name or view.name,
+        family=view.name,
+        backend=view.backend,
+        platform=platform,
+        toolchain=toolchain,
+        calibration=samples(view.get("quantize", "calibration")),
+        analyze=analyze(view),
+        where=view.target,
+        options=options,
+        gates=Gates(**view.section("gates")),
+        is_baseline=view.get("baseline"),
+    )
+
+
 def analyze(view: View) -> Analyze:
     """The analysis data: its own, else the calibration data."""
     own: dict[str, Any] = dict(view.section("analyze"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,11 @@ def sections(raw: Mapping[str, Any], *paths: str) -> dict[str, Any]:
     return found
 
 
+def target_sections(recipe: Recipe, name: str, *paths: str) -> dict[str, Any]:
+    """The same paths of the recipe and of that target of it, which overrides them."""
+    return sections(recipe.raw, *paths, *(f"targets.{name}.{path}" for path in paths))
+
+
 def in_folder(recipe: Recipe, path: str) -> str:
     """A path of the recipe, relative to the project."""
     return posixpath.normpath(posixpath.join(recipe.folder, path))
@@ -68,6 +73,34 @@ def built(recipe: Recipe, path: str) -> str:
     """Where an artifact of the model is kept, relative to the project. Trials share the export."""
     folder = "build" if path.startswith("export/") else recipe.build
     return f"{recipe.folder}/{folder}/{path}"
+
+
+def step_of(
+    recipe: Recipe,
+    stage: str,
+    target: str | None,
+    *,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    toolchains: tuple[str, ...],
+    work: Callable[[], tuple[Work, ...]],
+    version_key: str,
+    sections: Mapping[str, Any] | None = None,
+) -> Step:
+    """A step of the recipe's model, of the version that `version_key` has now."""
+    return Step(
+        model=recipe.model,
+        stage=stage,
+        target=target,
+        folder=recipe.folder,
+        inputs=inputs,
+        outputs=outputs,
+        sections=sections or {},
+        version_key=version_key,
+        version=version(version_key),
+        toolchains=toolchains,
+        work=work,
+    )
 
 
 def plain(value: Any) -> Any:
@@ -101,6 +134,16 @@ def data_inputs(recipe: Recipe, samples: Samples | None, root: Path) -> dict[str
     return {f"data_{i}": in_folder(recipe, file) for i, file in enumerate(files)}
 
 
+def listed_inputs(listing: str, files: Sequence[str]) -> dict[str, str]:
+    """A list of files that no recipe names, as data_inputs has those of one that does."""
+    return {"data": listing, **_numbered(files)}
+
+
+def report_outputs(recipe: Recipe, target: str, files: Sequence[str]) -> dict[str, str]:
+    """Where a target's reports are kept."""
+    return {f"report/{file}": built(recipe, f"{target}/report/{file}") for file in files}
+
+
 def evaluate_inputs(recipe: Recipe, evaluate: Evaluate | None) -> dict[str, str]:
     """The labelled data's files, by the names that stages.samples knows."""
     if evaluate is None:
@@ -126,7 +169,10 @@ def _listed(recipe: Recipe, path: str, root: Path) -> dict[str, str]:
         lines = list_entries(root / in_folder(recipe, path))
     except (OSError, ValueError):  # stages.samples says what is wrong with it, and where
         return {}
-    files = dict.fromkeys(posixpath.relpath(file, root) for line in lines for file in line)
+    return _numbered(dict.fromkeys(posixpath.relpath(file, root) for row in lines for file in row))
+
+
+def _numbered(files: Iterable[str]) -> dict[str, str]:
     return {f"listed/{i}": file for i, file in enumerate(files)}
 
 

@@ -21,9 +21,12 @@ from pipelines.stages.stage import (
     data_inputs,
     evaluate_inputs,
     job,
+    listed_inputs,
+    report_outputs,
     samples_work,
     sections,
-    version,
+    step_of,
+    target_sections,
 )
 
 TOOLCHAIN = "core"
@@ -54,11 +57,6 @@ def _folder(recipe: Recipe, target: Target) -> str:
     return built(recipe, f"{target.family}/quantize")
 
 
-def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
-    own = (f"targets.{target.family}.{path}" for path in paths)
-    return sections(recipe.raw, *paths, *own)
-
-
 def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
     chosen = options(target)
     is_calibrated = chosen.shifts == "calibrated"
@@ -72,24 +70,22 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
         prepare = (samples_work(params),) if calibration else ()
         return (*prepare, job(TOOLCHAIN, f"{_JOBS}.quantize", params))
 
-    return Step(
-        model=recipe.model,
-        stage="quantize",
-        target=target.family,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "quantize",
+        target.family,
         inputs={
             "model": built(recipe, "simplify/model.onnx"),
             **data_inputs(recipe, calibration, root),
         },
         outputs={"quantize": _folder(recipe, target)},
-        sections=_sections(
+        sections=target_sections(
             recipe,
-            target,
+            target.family,
             *("inputs", *_OF_QUANTIZE),
             *(("quantize.calibration",) if is_calibrated else ()),
         ),
         version_key="fixed_point.quantize",
-        version=version("fixed_point.quantize"),
         toolchains=(TOOLCHAIN,),
         work=work,
     )
@@ -98,16 +94,14 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
 def _build(recipe: Recipe, target: Target) -> Step:
     params = {"name": recipe.model, "inputs": recipe.inputs, "fixed_point": options(target).told}
     made = (*artifacts(recipe, target).values(), "build.json")
-    return Step(
-        model=recipe.model,
-        stage="build",
-        target=target.name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "build",
+        target.name,
         inputs={"quantize": _folder(recipe, target)},
         outputs={file: built(recipe, f"{target.name}/{file}") for file in made},
         sections=_chosen(recipe, target),
         version_key="fixed_point.build",
-        version=version("fixed_point.build"),
         toolchains=(TOOLCHAIN,),
         work=lambda: (job(TOOLCHAIN, f"{_JOBS}.build", params),),
     )
@@ -131,22 +125,18 @@ def _chosen(recipe: Recipe, target: Target) -> dict[str, Any]:
 def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
     paths = ("inputs", "analyze", "evaluate", "quantize.calibration")
-    return Step(
-        model=recipe.model,
-        stage="analyze",
-        target=target.name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "analyze",
+        target.name,
         inputs={
             **_built_inputs(recipe, target),
             **data_inputs(recipe, samples, root),
             **evaluate_inputs(recipe, recipe.evaluate),
         },
-        outputs={
-            f"report/{file}": built(recipe, f"{target.name}/report/{file}") for file in REPORTS
-        },
-        sections=_sections(recipe, target, *paths),
+        outputs=report_outputs(recipe, target.name, REPORTS),
+        sections=target_sections(recipe, target.family, *paths),
         version_key="fixed_point.analyze",
-        version=version("fixed_point.analyze"),
         toolchains=(TOOLCHAIN,),
         work=lambda: _work(recipe, "analyze", samples=samples, evaluate=recipe.evaluate),
     )
@@ -180,20 +170,13 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
 
     listing and files: paths relative to the project.
     """
-    return Step(
-        model=recipe.model,
-        stage="infer",
-        target=target.name,
-        folder=recipe.folder,
-        inputs={
-            **_built_inputs(recipe, target),
-            "data": listing,
-            **{f"listed/{i}": file for i, file in enumerate(files)},
-        },
+    return step_of(
+        recipe,
+        "infer",
+        target.name,
+        inputs={**_built_inputs(recipe, target), **listed_inputs(listing, files)},
         outputs=dict.fromkeys(("comparison.json", "float.npz", "integer.npz"), ""),
-        sections={},
         version_key="fixed_point.analyze",
-        version=version("fixed_point.analyze"),
         toolchains=(TOOLCHAIN,),
         work=lambda: _work(recipe, "infer", samples=Samples(list=listing)),
     )

@@ -18,10 +18,12 @@ from pipelines.stages.stage import (
     data_inputs,
     evaluate_inputs,
     job,
+    listed_inputs,
     plain,
+    report_outputs,
     samples_work,
-    sections,
-    version,
+    step_of,
+    target_sections,
 )
 
 TOOLCHAIN = "core"
@@ -63,25 +65,17 @@ def _step(
         own = job(TOOLCHAIN, f"pipelines.backends.qdq.jobs.{stage}", told)
         return (samples_work(params), own) if params.samples else (own,)
 
-    key = f"qdq.{'analyze' if stage == 'infer' else stage}"
-    return Step(
-        model=recipe.model,
-        stage=stage,
-        target=target.name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        stage,
+        target.name,
         inputs=inputs,
         outputs=outputs,
         sections=sections,
-        version_key=key,
-        version=version(key),
+        version_key=f"qdq.{'analyze' if stage == 'infer' else stage}",
         toolchains=(TOOLCHAIN,),
         work=work,
     )
-
-
-def _sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
-    own = (f"targets.{target.name}.{path}" for path in paths)
-    return sections(recipe.raw, *paths, *own)
 
 
 def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
@@ -95,7 +89,7 @@ def _quantize(recipe: Recipe, target: Target, root: Path) -> Step:
             **data_inputs(recipe, calibration, root),
         },
         {"quantize": built(recipe, f"{target.name}/quantize")},
-        _sections(recipe, target, "inputs", "quantize.calibration", *OF_QUANTIZE),
+        target_sections(recipe, target.name, "inputs", "quantize.calibration", *OF_QUANTIZE),
         OF_QUANTIZE,
         samples=calibration,
     )
@@ -112,7 +106,7 @@ def _build(recipe: Recipe, target: Target) -> Step:
             "quantize": built(recipe, f"{target.name}/quantize"),
         },
         {file: built(recipe, f"{target.name}/{file}") for file in made},
-        _sections(recipe, target, *OF_BUILD),
+        target_sections(recipe, target.name, *OF_BUILD),
         OF_BUILD,
     )
 
@@ -128,8 +122,10 @@ def _analyze(recipe: Recipe, target: Target, root: Path) -> Step:
             **data_inputs(recipe, samples, root),
             **evaluate_inputs(recipe, recipe.evaluate),
         },
-        {f"report/{file}": built(recipe, f"{target.name}/report/{file}") for file in REPORTS},
-        _sections(recipe, target, "inputs", "analyze", "evaluate", "quantize.calibration"),
+        report_outputs(recipe, target.name, REPORTS),
+        target_sections(
+            recipe, target.name, "inputs", "analyze", "evaluate", "quantize.calibration"
+        ),
         samples=samples,
         evaluate=recipe.evaluate,
     )
@@ -154,11 +150,7 @@ def infer_step(recipe: Recipe, target: Target, listing: str, files: Sequence[str
         recipe,
         target,
         "infer",
-        {
-            **_built_inputs(recipe, target),
-            "data": listing,
-            **{f"listed/{i}": file for i, file in enumerate(files)},
-        },
+        {**_built_inputs(recipe, target), **listed_inputs(listing, files)},
         dict.fromkeys(("comparison.json", "float.npz", "qdq.npz"), ""),
         {},
         samples=Samples(list=listing),

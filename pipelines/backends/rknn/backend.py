@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pipelines.backends.rknn import steps
+from pipelines.backends.rknn import steps, tune_steps
 from pipelines.backends.rknn.notes import notes
 from pipelines.backends.rknn.recipe import keys, known_mistakes, reference
 from pipelines.backends.rknn.recipe.check import check
 from pipelines.backends.rknn.recipe.resolve import resolve
 from pipelines.recipe.define.backend_keys import BackendKeys
-from pipelines.stages.backend import Backend
+from pipelines.stages.backend import Backend, Trials
 
 RKNN = Backend(
     keys=BackendKeys(
@@ -32,6 +32,11 @@ RKNN = Backend(
     notes=notes,
     board_step=steps.infer_step,
     commands=frozenset(("handoff", "runtime", "tune", "upgrade")),
-    has_remedies=True,
+    trials=Trials(
+        measure=tune_steps.measure_step,
+        search=tune_steps.search_step,
+        simulate=tune_steps.foretell_step,
+        is_one_call=steps.is_one_call,
+    ),
     reference=reference.text,
 )

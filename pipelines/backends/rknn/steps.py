@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipelines.backends.rknn.file.dtypes import PREQUANTIZED
 from pipelines.backends.rknn.recipe.options import Runtime, options
 from pipelines.recipe.define.model import Recipe, Samples, Target
 from pipelines.stages.stage import (
@@ -22,9 +23,11 @@ from pipelines.stages.stage import (
     evaluate_inputs,
     in_folder,
     job,
+    listed_inputs,
+    report_outputs,
     samples_work,
-    sections,
-    version,
+    step_of,
+    target_sections,
 )
 from quant.rewrites.names import CUTS
 from quant.rknn import leaks as rknn_leaks
@@ -108,9 +111,9 @@ def job_params(
     )
 
 
-def read_sections(recipe: Recipe, target: Target, *paths: str) -> dict[str, Any]:
-    own = (f"targets.{target.name}.{path}" for path in paths)
-    return sections(recipe.raw, *paths, *own)
+def _toolchains(target: Target) -> tuple[str, ...]:
+    """Of the target's data, and of its SDK."""
+    return ("core", target.toolchain)
 
 
 def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
@@ -125,21 +128,19 @@ def quantize_step(recipe: Recipe, target: Target, root: Path) -> Step:
             job(target.toolchain, "pipelines.backends.rknn.jobs.quantize", params),
         )
 
-    return Step(
-        model=recipe.model,
-        stage="quantize",
-        target=target.name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "quantize",
+        target.name,
         inputs={
             "model": network(recipe, target),
             **_control_input(recipe, target),
             **data_inputs(recipe, calibration, root),
         },
         outputs={"quantize": built(recipe, f"{target.name}/quantize")},
-        sections=read_sections(recipe, target, "inputs", "quantize", "rknn", "platform"),
+        sections=target_sections(recipe, target.name, "inputs", "quantize", "rknn", "platform"),
         version_key="rknn.quantize",
-        version=version("rknn.quantize"),
-        toolchains=("core", target.toolchain),
+        toolchains=_toolchains(target),
         work=work,
     )
 
@@ -150,11 +151,13 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
     name = target.name
     if is_one_call(target):
         inputs = {"model": network(recipe, target), **data_inputs(recipe, samples, root)}
-        read = read_sections(recipe, target, "inputs", "quantize", "rknn", "platform", "build")
+        read = target_sections(
+            recipe, target.name, "inputs", "quantize", "rknn", "platform", "build"
+        )
     else:
         # quantize/ holds the exact config, so its content stands for those sections.
         inputs = {"quantize": built(recipe, f"{name}/quantize")}
-        read = read_sections(recipe, target, "build")
+        read = target_sections(recipe, target.name, "build")
     inputs |= _control_input(recipe, target)
 
     def work() -> tuple[Work, ...]:
@@ -168,17 +171,15 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
             job(target.toolchain, "pipelines.backends.rknn.jobs.build", params, needed),
         )
 
-    return Step(
-        model=recipe.model,
-        stage="build",
-        target=name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "build",
+        target.name,
         inputs=inputs,
         outputs={file: built(recipe, f"{name}/{file}") for file in _artifacts(target)},
         sections=read,
         version_key="rknn.build",
-        version=version("rknn.build"),
-        toolchains=("core", target.toolchain) if samples else (target.toolchain,),
+        toolchains=_toolchains(target) if samples else (target.toolchain,),
         work=work,
     )
 
@@ -201,7 +202,6 @@ RANDOM_SAMPLES = 2  # where the recipe names no data: one takes some seconds
 
 def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
     samples = target.analyze.samples
-    name = target.name
     evaluate = evaluate_inputs(recipe, recipe.evaluate)
     inputs = _inputs_again(recipe, target, samples, root, evaluate)
 
@@ -221,17 +221,15 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
         return _work_again(target, params, "pipelines.backends.rknn.jobs.analyze")
 
     paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
-    return Step(
-        model=recipe.model,
-        stage="analyze",
-        target=name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "analyze",
+        target.name,
         inputs=inputs,
-        outputs={f"report/{file}": built(recipe, f"{name}/report/{file}") for file in REPORTS},
-        sections=read_sections(recipe, target, *paths),
+        outputs=report_outputs(recipe, target.name, REPORTS),
+        sections=target_sections(recipe, target.name, *paths),
         version_key="rknn.analyze",
-        version=version("rknn.analyze"),
-        toolchains=("core", target.toolchain),
+        toolchains=_toolchains(target),
         work=work,
     )
 
@@ -257,7 +255,7 @@ def _inputs_again(
         **data_inputs(recipe, samples, root),
         **(more or {}),
     }
-    if options(target).quantize.dtype == "prequantized":
+    if options(target).quantize.dtype == PREQUANTIZED:
         del inputs["float"]
     if calibration := calibration_again(target, samples):
         inputs |= _renamed(data_inputs(recipe, calibration, root))
@@ -278,16 +276,13 @@ def _runtime(recipe: Recipe, target: Target, runtime: Runtime) -> Step:
     inputs = {"artifact.rknn": built(recipe, f"{target.name}/model.rknn")}
     if runtime.librknnrt:
         inputs["librknnrt.so"] = in_folder(recipe, runtime.librknnrt)
-    return Step(
-        model=recipe.model,
-        stage="runtime",
-        target=target.name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "runtime",
+        target.name,
         inputs=inputs,
         outputs={"runtime.json": built(recipe, f"{target.name}/runtime.json")},
-        sections={},
         version_key="rknn.runtime",
-        version=version("rknn.runtime"),
         toolchains=("core",),
         work=lambda: (job("core", "pipelines.backends.rknn.jobs.runtime", {}),),
     )
@@ -337,23 +332,15 @@ def infer_step(
         params = job_params(BoardParams, recipe, target, listed, device=device)
     module = f"pipelines.backends.rknn.jobs.{'board' if device else 'infer'}"
     known = {name: os.environ[name] for name in _ADB if device and name in os.environ}
-    inputs = {
-        **compiled_inputs(recipe, target),
-        "data": listing,
-        **{f"listed/{i}": file for i, file in enumerate(files)},
-    }
     ran = f"{'board' if device else 'simulator'}.npz"
-    return Step(
-        model=recipe.model,
-        stage="infer",
-        target=target.name,
-        folder=recipe.folder,
-        inputs=inputs,
+    return step_of(
+        recipe,
+        "infer",
+        target.name,
+        inputs={**compiled_inputs(recipe, target), **listed_inputs(listing, files)},
         outputs=dict.fromkeys(("comparison.json", "float.npz", ran), ""),
-        sections={},
         version_key="rknn.analyze",
-        version=version("rknn.analyze"),
-        toolchains=("core", target.toolchain),
+        toolchains=_toolchains(target),
         work=lambda: (
             samples_work(params),
             job(target.toolchain, module, params, known),
@@ -383,17 +370,14 @@ def handoff_step(recipe: Recipe, target: Target, root: Path) -> Step:
         )
         return _work_again(target, params, "pipelines.backends.rknn.jobs.handoff")
 
-    return Step(
-        model=recipe.model,
-        stage="handoff",
-        target=target.name,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "handoff",
+        target.name,
         inputs=_inputs_again(recipe, target, samples, root),
         outputs=dict.fromkeys(("references", "references.json"), ""),
-        sections={},
         version_key="rknn.analyze",
-        version=version("rknn.analyze"),
-        toolchains=("core", target.toolchain),
+        toolchains=_toolchains(target),
         work=work,
     )
 

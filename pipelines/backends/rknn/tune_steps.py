@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines.backends.rknn import steps
-from pipelines.backends.rknn.params import ForetellParams, TuneParams
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.stages.stage import Step, Work, data_inputs, job, samples_work, version
+from pipelines.stages.stage import (
+    Step,
+    Work,
+    data_inputs,
+    job,
+    samples_work,
+    step_of,
+    target_sections,
+)
+
+if TYPE_CHECKING:
+    from pipelines.backends.rknn.params import RknnParams
 
 _READ = ("quantize", "float", "cut")
 
@@ -25,49 +37,25 @@ def measure_step(recipe: Recipe, target: Target, root: Path, out: str) -> Step:
         *prepare, last = analyze.work()
         return (*prepare, Work(last.toolchain, module, last.params))
 
-    return Step(
-        model=recipe.model,
-        stage="measure",
-        target=target.name,
-        folder=recipe.folder,
-        inputs=inputs,
-        outputs={"measured.json": out},
-        sections=analyze.sections,
-        version_key="rknn.analyze",
-        version=version("rknn.analyze"),
-        toolchains=analyze.toolchains,
-        work=work,
-    )
+    outputs = {"measured.json": out}
+    return dataclasses.replace(analyze, stage="measure", inputs=inputs, outputs=outputs, work=work)
 
 
 def search_step(
     recipe: Recipe, target: Target, root: Path, by: str, builds: Mapping[str, str], out: str
 ) -> Step:
     """builds: int8.json, half.json and seed/NAME -> build.json of each. Writes the file `out`."""
-    samples = target.analyze.samples
-    params = steps.job_params(
-        TuneParams, recipe, target, samples, random=steps.RANDOM_SAMPLES, by=by
-    )
-    compiled = steps.compiled_inputs(recipe, target)
-    inputs = {name: path for name, path in compiled.items() if name in _READ}
-    return Step(
-        model=recipe.model,
-        stage="tune",
-        target=target.name,
-        folder=recipe.folder,
-        inputs={**inputs, **builds, **data_inputs(recipe, samples, root)},
-        outputs={"tune.json": out},
-        sections={
-            **steps.read_sections(recipe, target, "inputs", "analyze", "quantize.calibration"),
-            "tune.by": by,
-        },
-        version_key="rknn.tune",
-        version=version("rknn.tune"),
-        toolchains=("core", target.toolchain),
-        work=lambda: (
-            samples_work(params),
-            job(target.toolchain, "pipelines.backends.rknn.jobs.tune", params),
-        ),
+    from pipelines.backends.rknn.params import TuneParams
+
+    return _simulating(
+        recipe,
+        target,
+        root,
+        "tune",
+        {"tune.json": out},
+        _params(TuneParams, recipe, target, by=by),
+        target_sections(recipe, target.name, *_PATHS) | {"tune.by": by},
+        builds,
     )
 
 
@@ -78,35 +66,53 @@ def foretell_step(
 
     is_searched: also of sets of float16 layers.
     """
-    samples = target.analyze.samples
-    params = steps.job_params(
-        ForetellParams,
+    from pipelines.backends.rknn.params import ForetellParams
+
+    return _simulating(
         recipe,
         target,
-        samples,
-        random=steps.RANDOM_SAMPLES,
-        is_searched=is_searched,
+        root,
+        "foretell",
+        {"foretold.json": out},
+        _params(ForetellParams, recipe, target, is_searched=is_searched),
+        target_sections(recipe, target.name, *_PATHS, "build")
+        | {"foretell.is_searched": is_searched},
     )
-    paths = ("inputs", "analyze", "quantize.calibration", "build")
-    return Step(
-        model=recipe.model,
-        stage="foretell",
-        target=target.name,
-        folder=recipe.folder,
+
+
+_PATHS = ("inputs", "analyze", "quantize.calibration")
+
+
+def _params(kind: type[steps.P], recipe: Recipe, target: Target, **more: Any) -> steps.P:
+    data = target.analyze.samples
+    return steps.job_params(kind, recipe, target, data, random=steps.RANDOM_SAMPLES, **more)
+
+
+def _simulating(
+    recipe: Recipe,
+    target: Target,
+    root: Path,
+    stage: str,
+    outputs: Mapping[str, str],
+    params: RknnParams,
+    sections: Mapping[str, Any],
+    more: Mapping[str, str] | None = None,
+) -> Step:
+    """The quantized network in our simulation, by the job of the stage's name. more: inputs."""
+    module = f"pipelines.backends.rknn.jobs.{stage}"
+    compiled = steps.compiled_inputs(recipe, target)
+    return step_of(
+        recipe,
+        stage,
+        target.name,
         inputs={
-            **{k: v for k, v in steps.compiled_inputs(recipe, target).items() if k in _READ},
-            **data_inputs(recipe, samples, root),
+            **{name: path for name, path in compiled.items() if name in _READ},
+            **(more or {}),
+            **data_inputs(recipe, params.samples, root),
         },
-        outputs={"foretold.json": out},
-        sections={
-            **steps.read_sections(recipe, target, *paths),
-            "foretell.is_searched": is_searched,
-        },
+        outputs=outputs,
+        sections=sections,
         version_key="rknn.tune",
-        version=version("rknn.tune"),
         toolchains=("core", target.toolchain),
-        work=lambda: (
-            samples_work(params),
-            job(target.toolchain, "pipelines.backends.rknn.jobs.foretell", params),
-        ),
+        work=lambda: (samples_work(params), job(target.toolchain, module, params)),
     )

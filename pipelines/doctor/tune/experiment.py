@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.backends.rknn import steps, tune_steps
-from pipelines.backends.table import BACKENDS
+from pipelines.backends.table import BACKENDS, trials_of
 from pipelines.building.builder import Builder, Outcome
 from pipelines.doctor import trial
 from pipelines.doctor.tune.variant import PROPOSAL, Variant
@@ -120,14 +119,14 @@ class Experiment:
         }
         key = f"tune-{self.target.name}-{by}"
         out = built(self.recipe, f"trials/{key}/tune.json")
-        step = tune_steps.search_step(self.recipe, self.target, self.root, by, builds, out)
+        step = trials_of(self.target).search(self.recipe, self.target, self.root, by, builds, out)
         step = replace(step, model=trial.name_of(self.recipe, key))
         self.builder.ensure(completed(step, self.recipe))
         return dict(json.loads((self.root / out).read_text()))
 
     def _builds(self, recipe: Recipe, target: Target, variant: Variant) -> list[Step]:
         wanted = ("quantize", "build") if variant.vendor == PROPOSAL else ("build",)
-        found = steps.steps(recipe, target, self.root)
+        found = BACKENDS[target.backend].steps(recipe, target, self.root)
         return [
             self._sharing(completed(step, recipe), recipe, target, variant)
             for step in found
@@ -135,7 +134,7 @@ class Experiment:
         ]
 
     def _measure(self, recipe: Recipe, target: Target, variant: Variant, out: str) -> Step:
-        step = tune_steps.measure_step(recipe, target, self.root, out)
+        step = trials_of(target).measure(recipe, target, self.root, out)
         return self._sharing(completed(step, recipe), recipe, target, variant)
 
     def _sharing(self, step: Step, recipe: Recipe, target: Target, variant: Variant) -> Step:

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.doit import on_cluster
-from pipelines.record.step import Step
+from pipelines.record.step import Step, Work
 from pipelines.run.toolchain.toolchain import Environments
 from pipelines.run.worker import Failed
+
+
+def one_job(
+    work: Work,
+    *,
+    model: str,
+    stage: str,
+    outputs: Iterable[str],
+    inputs: Mapping[str, str] | None = None,
+    folder: str = "",
+) -> Step:
+    """A step of one job. model, stage: what its log is called by. inputs: paths may be absolute."""
+    return Step(
+        model=model,
+        stage=stage,
+        target=None,
+        folder=folder,
+        inputs=inputs or {},
+        outputs=dict.fromkeys(outputs, ""),
+        sections={},
+        version_key="",
+        version=0,
+        toolchains=(work.toolchain,),
+        work=lambda: (work,),
+    )
 
 
 @contextmanager

@@ -91,6 +91,14 @@ CALIBRATION = Section(
     at_most_one_of=DATA_SOURCES,
 )
 
+# `quantize` of a backend that reads nothing else there.
+QUANTIZE = Section(
+    "quantize",
+    CALIBRATION.doc,
+    "{calibration: {images: FOLDER}}",
+    {"calibration": Key(CALIBRATION, CALIBRATION.doc)},
+)
+
 ANALYZE = Section(
     "analyze",
     "The data of the accuracy analysis; the calibration data where it names none, random inputs "

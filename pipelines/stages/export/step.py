@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe
-from pipelines.stages.stage import Step, Work, built, in_folder, job, sections, version
+from pipelines.stages.stage import Step, Work, built, in_folder, job, sections, step_of
 
 # kind of source -> (toolchain, module of the job)
 _EXPORTERS = {
@@ -46,11 +46,10 @@ def step(recipe: Recipe, root: Path) -> Step:
         )
         return tuple(job(toolchain, module, params) for toolchain, module in (exporter, CHECKER))
 
-    return Step(
-        model=recipe.model,
-        stage="export",
-        target=None,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "export",
+        None,
         inputs=inputs,
         outputs={
             "model.onnx": built(recipe, "export/model.onnx"),
@@ -58,7 +57,6 @@ def step(recipe: Recipe, root: Path) -> Step:
         },
         sections=sections(recipe.raw, "source", "outputs", *_of_inputs(recipe)),
         version_key="export",
-        version=version("export"),
         toolchains=tuple(sorted({exporter[0], CHECKER[0]})),
         work=work,
     )

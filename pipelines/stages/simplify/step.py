@@ -14,7 +14,7 @@ from pipelines.stages.stage import (
     job,
     samples_work,
     sections,
-    version,
+    step_of,
 )
 from quant.rewrites.names import CUTS
 
@@ -35,16 +35,14 @@ def step(recipe: Recipe, root: Path) -> Step:
         prepare = (samples_work(params),) if data else ()
         return (*prepare, job("core", "pipelines.stages.simplify.jobs.simplify", params))
 
-    return Step(
-        model=recipe.model,
-        stage="simplify",
-        target=None,
-        folder=recipe.folder,
+    return step_of(
+        recipe,
+        "simplify",
+        None,
         inputs={"model": built(recipe, "export/model.onnx"), **data},
         outputs={file: built(recipe, f"simplify/{file}") for file in _artifacts(recipe)},
         sections=sections(recipe.raw, "simplify", "inputs", "quantize.calibration"),
         version_key="simplify",
-        version=version("simplify"),
         toolchains=("core",),
         work=work,
     )

@@ -8,19 +8,14 @@ from pathlib import Path
 from pipelines.recipe.define.backend_keys import BackendKeys
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.recipe.define.view import View
-from pipelines.recipe.resolve import analyze
+from pipelines.recipe.resolve import target
 from pipelines.stages.backend import Backend
-from pipelines.stages.stage import Step, Work, built, version
+from pipelines.stages.stage import Step, Work, built, step_of
 from quant.fault import Fault
 
 
 def resolve(view: View) -> list[Target]:
-    name = view.name
-    return [
-        Target(
-            name, name, view.backend, None, "core", None, analyze(view), view.target, options=None
-        )
-    ]
+    return [target(view, None, toolchain="core")]
 
 
 def artifacts(recipe: Recipe, target: Target) -> dict[str, str]:
@@ -31,16 +26,13 @@ def steps(recipe: Recipe, target: Target, root: Path) -> list[Step]:
     (file,) = artifacts(recipe, target).values()
     work = Work("core", "pipelines.backends.plain_copy.jobs.build", {"file": file})
     return [
-        Step(
-            model=recipe.model,
-            stage="build",
-            target=target.name,
-            folder=recipe.folder,
+        step_of(
+            recipe,
+            "build",
+            target.name,
             inputs={"model": built(recipe, "simplify/model.onnx")},
             outputs={file: built(recipe, f"{target.name}/{file}")},
-            sections={},
             version_key="plain_copy.build",
-            version=version("plain_copy.build"),
             toolchains=("core",),
             work=lambda: (work,),
         )

@@ -26,7 +26,7 @@ from pipelines.backends.fixed_point.jobs.params import ModelParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network, accuracy, agreement, combined, scores
-from pipelines.stages.compare.jobs.comparison import compare, worst_output
+from pipelines.stages.compare.jobs.comparison import compare
 from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.compare.jobs.float_network import Outputs
 from pipelines.stages.samples.jobs import prepared_samples
@@ -60,15 +60,10 @@ def run(job: Job[ModelParams]) -> None:
     floats = sum(isinstance(one, FloatNode) for one in operations)
     sizes = _bytes(job)
     metrics = Metrics(
-        samples=len(feeds),
-        **layer_error.figures(rows),
-        outputs=outputs,
-        **worst_output(outputs),
+        **reports.measured_alike(rows, outputs, len(feeds), sizes, "artifact"),
         layers=len(operations),
         float_layers=floats,
         compared_values=prove(opened.files, feeds),
-        sizes=sizes,
-        size_ratio=sizes["artifact"] / sizes["onnx"],
         **(_evaluation(job, labelled, opened) if labelled else {}),
     )
     held = _bytes_report(job, opened.files, not floats)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipelines.backends.fixed_point.recipe.options import FixedPoint
-from pipelines.recipe.define.sections import CALIBRATION, defaults_of
+from pipelines.recipe.define.sections import QUANTIZE, defaults_of
 from pipelines.recipe.kinds.containers import Either, ListOf, MapOf
 from pipelines.recipe.kinds.scalars import Choice, Flag
 from pipelines.recipe.kinds.scale import InputScale
-from pipelines.recipe.kinds.section import Key, Section
+from pipelines.recipe.kinds.section import Key
 from quant.fixed_point.network import options
 
 _INPUT_SCALE = MapOf("input", InputScale(), at_least=1)
@@ -67,11 +67,4 @@ KEYS: Mapping[str, Key] = {
     ),
 }
 DEFAULTS = defaults_of(FixedPoint)
-SECTIONS = {
-    "quantize": Section(
-        "quantize",
-        CALIBRATION.doc,
-        "{calibration: {images: FOLDER}}",
-        {"calibration": Key(CALIBRATION, CALIBRATION.doc)},
-    )
-}
+SECTIONS = {"quantize": QUANTIZE}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pipelines.backends.fixed_point.recipe import sweep
 from pipelines.backends.fixed_point.recipe.keys import KEYS
 from pipelines.backends.fixed_point.recipe.options import FixedPoint
-from pipelines.recipe.define.model import Gates, Target
+from pipelines.recipe.define.model import Target
 from pipelines.recipe.define.view import View
-from pipelines.recipe.resolve import analyze, samples
+from pipelines.recipe.resolve import target
 
 
 def resolve(view: View) -> list[Target]:
@@ -17,16 +17,5 @@ def resolve(view: View) -> list[Target]:
 
 def _target(view: View, point: sweep.Point) -> Target:
     choices = {key: view.get(key) for key in KEYS if key not in sweep.SWEPT}
-    return Target(
-        name=point.name,
-        family=view.name,
-        backend=view.backend,
-        platform=None,
-        toolchain="core",
-        calibration=samples(view.get("quantize", "calibration")),
-        analyze=analyze(view),
-        where=view.target,
-        options=FixedPoint(point.input_scale, point.bias_mode, **choices),
-        gates=Gates(**view.section("gates")),
-        is_baseline=view.get("baseline"),
-    )
+    options = FixedPoint(point.input_scale, point.bias_mode, **choices)
+    return target(view, options, toolchain="core", name=point.name)

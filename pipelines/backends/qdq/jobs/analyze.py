@@ -20,7 +20,7 @@ from pipelines.backends.qdq.jobs.params import QdqParams
 from pipelines.backends.qdq.jobs.rounded_graph import RoundedGraph
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs import reports
-from pipelines.stages.compare.jobs.comparison import compare, worst_output
+from pipelines.stages.compare.jobs.comparison import compare
 from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
 from quant.report import file_bytes, layer_error
@@ -60,14 +60,9 @@ def run(job: Job[QdqParams]) -> None:
     }
     floats = sum((row.dtype or "").startswith("float") for row in report.layers)
     metrics = Metrics(
-        samples=len(samples),
-        **layer_error.figures(rows),
-        outputs=outputs,
-        **worst_output(outputs),
+        **reports.measured_alike(rows, outputs, len(samples), sizes, "artifact"),
         layers=len(report.layers),
         float_layers=floats,
-        sizes=sizes,
-        size_ratio=sizes["artifact"] / sizes["onnx"],
         **(evaluation(job, labelled, networks) if labelled else {}),
     )
     own = file_bytes.of_onnx(job.inputs["artifact.onnx"].read_bytes())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pipelines.backends.qdq.recipe.options import METHODS, TYPES, Options
-from pipelines.recipe.define.sections import CALIBRATION, defaults_of
+from pipelines.recipe.define.sections import QUANTIZE, defaults_of
 from pipelines.recipe.kinds.containers import ListOf
 from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, Number
-from pipelines.recipe.kinds.section import Key, Section
+from pipelines.recipe.kinds.section import Key
 
 
 def _type(names: Sequence[str]) -> Choice:
@@ -63,11 +63,4 @@ KEYS: Mapping[str, Key] = {
     ),
 }
 DEFAULTS = defaults_of(Options)
-SECTIONS = {
-    "quantize": Section(
-        "quantize",
-        CALIBRATION.doc,
-        "{calibration: {images: FOLDER}}",
-        {"calibration": Key(CALIBRATION, CALIBRATION.doc)},
-    )
-}
+SECTIONS = {"quantize": QUANTIZE}

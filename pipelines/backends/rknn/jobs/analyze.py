@@ -46,12 +46,11 @@ from pipelines.run.jobs.memory import keep_freed
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network
-from pipelines.stages.compare.jobs.comparison import worst_output
 from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.samples.jobs import prepared_samples
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 from quant.graph import file as graph_file
-from quant.report import build_json, layer_error, source_network_onnx
+from quant.report import build_json, source_network_onnx
 from quant.report.build_json import BuildReport
 from quant.report.bytes_report import BytesReport
 from quant.report.layer_error import LayerReport
@@ -179,17 +178,12 @@ def _metrics(
     rows = [row for row in report.rows if row.op not in (*layer_report.ENDS, "Input")]
     compute = layer_report.compute_layers(rows)
     return Metrics(
-        samples=samples,
-        **layer_error.figures(rows),
-        outputs=dict(outputs),
-        **worst_output(outputs),
+        **reports.measured_alike(rows, outputs, samples, sizes, "rknn"),
         layers=len(compute),
         compared_layers=len(layer_report.compared_layers(rows)),
         cpu_layers=len(layer_report.cpu_layers(rows)),
         float_layers=len(layer_report.float_layers(rows)),
         cycles=total(row.cycles for row in compute),
-        sizes=sizes,
-        size_ratio=sizes["rknn"] / sizes["onnx"],
     )
 
 

@@ -7,35 +7,16 @@ from typing import Any
 from pipelines.backends.rknn.recipe.keys import RKNN
 from pipelines.backends.rknn.recipe.options import Build, Quantize, RknnOptions, Runtime
 from pipelines.backends.rknn.recipe.view import is_quantized, platform_of
-from pipelines.recipe.define.model import Gates, Target
+from pipelines.recipe.define.model import Target
 from pipelines.recipe.define.view import Values, View
-from pipelines.recipe.resolve import analyze, samples
+from pipelines.recipe.resolve import target
 
 
 def resolve(view: View) -> list[Target]:
     """The one that it stands for."""
-    return [target(view)]
-
-
-def target(view: View) -> Target:
-    return Target(
-        name=view.name,
-        family=view.name,
-        backend=view.backend,
-        platform=platform_of(view),
-        toolchain=view.get("toolchain"),
-        calibration=samples(view.get("quantize", "calibration")),
-        analyze=analyze(view),
-        where=view.target,
-        options=RknnOptions(
-            quantize(view),
-            build(view),
-            {**RKNN.defaults, **_without_null(view.section("rknn"))},
-            runtime(view),
-        ),
-        gates=Gates(**view.section("gates")),
-        is_baseline=view.get("baseline"),
-    )
+    load = {**RKNN.defaults, **_without_null(view.section("rknn"))}
+    options = RknnOptions(quantize(view), build(view), load, runtime(view))
+    return [target(view, options, toolchain=view.get("toolchain"), platform=platform_of(view))]
 
 
 def runtime(view: View) -> Runtime | None:

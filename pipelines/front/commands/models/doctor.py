@@ -81,7 +81,7 @@ class Doctor(OwnCommand):
         failed = 0
         for target in targets:
             code, is_stale = build(self.project, recipe, target)
-            if not BACKENDS[target.backend].has_remedies:
+            if BACKENDS[target.backend].trials is None:
                 if is_stale:
                     failed = code or 1
                 else:

@@ -17,7 +17,7 @@ from pipelines.backends.table import DEFINITIONS
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.files.commands import COMMANDS
-from pipelines.front.commands.aside import run_aside
+from pipelines.front.commands.aside import one_job, run_aside
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit import cli
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -25,7 +25,7 @@ from pipelines.recipe.check.recipe import NAME
 from pipelines.recipe.new import data, inputs, model_folder, network, recipe_text, vendor_config
 from pipelines.recipe.new.network import Network
 from pipelines.recipe.new.vendor_config import VendorConfig
-from pipelines.record.step import Step, Work
+from pipelines.record.step import Work
 
 _PLATFORM = "rk3588"
 _CONFIGS, _LISTS = (".yml", ".yaml"), (".txt",)
@@ -200,22 +200,13 @@ def _look(
     toolchain, job = found.look
     params = network.look_params(found, shapes)
     siblings = {f"model/{file.name}": str(file) for file in found.modules}
-    step = Step(
+    own = {"source": str(found.path), f"model/{found.path.name}": str(found.path)}
+    step = one_job(
+        Work(toolchain, job, params),
         model=name,
         stage="new",
-        target=None,
-        folder="",
-        inputs={
-            "source": str(found.path),
-            f"model/{found.path.name}": str(found.path),
-            **siblings,
-        },
-        outputs={"look.json": ""},
-        sections={},
-        version_key="export",
-        version=0,
-        toolchains=(toolchain,),
-        work=lambda: (Work(toolchain, job, params),),
+        inputs={**own, **siblings},
+        outputs=["look.json"],
     )
     with run_aside(project, step) as out:
         if out is None:

@@ -14,6 +14,7 @@ from pipelines.backends.fixed_point.recipe.keys import KEYS as FIXED_POINT
 from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.backends.fixed_point.steps import TOOLCHAIN
 from pipelines.files import atomic, console
+from pipelines.front.commands.aside import one_job
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
 from pipelines.recipe.kinds.scalars import Choice
@@ -226,18 +227,12 @@ def _numbers(key: str, text: str | None) -> list[float] | None:
 def _step(file: Path, params: dict[str, Any], calibration: str | None) -> Step:
     """A step outside the plan, whose paths are absolute."""
     data = {"data": str(Path(STARTED_IN, calibration).resolve())} if calibration else {}
-    return Step(
+    return one_job(
+        Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.file", params),
         model="files",
         stage="quantize",
-        target=None,
-        folder="",
         inputs={"source": str(file), **data},
-        outputs={RECORD: ""},
-        sections={},
-        version_key="fixed_point.build",
-        version=0,
-        toolchains=(TOOLCHAIN,),
-        work=lambda: (Work(TOOLCHAIN, "pipelines.backends.fixed_point.jobs.file", params),),
+        outputs=[RECORD],
     )
 
 

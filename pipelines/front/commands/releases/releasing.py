@@ -16,7 +16,7 @@ from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.files.engine import CODE, version
 from pipelines.files.git import git
-from pipelines.front.commands.aside import run_aside
+from pipelines.front.commands.aside import one_job, run_aside
 from pipelines.front.commands.building.why import reasons
 from pipelines.front.commands.models import handoff
 from pipelines.front.doit.cli import UsageError
@@ -195,18 +195,12 @@ def _bill(
         ],
         "tools": [{"name": "npumake", "version": told["npumake"]}],
     }
-    step = Step(
+    step = one_job(
+        Work("sbom", "pipelines.release.jobs.sbom", params),
         model=recipe.model,
         stage="sbom",
-        target=None,
         folder=recipe.folder,
-        inputs={},
-        outputs={"sbom.cdx.json": ""},
-        sections={},
-        version_key="",
-        version=0,
-        toolchains=("sbom",),
-        work=lambda: (Work("sbom", "pipelines.release.jobs.sbom", params),),
+        outputs=["sbom.cdx.json"],
     )
     with run_aside(project, step) as out:
         return None if out is None else (out / "sbom.cdx.json").read_bytes()

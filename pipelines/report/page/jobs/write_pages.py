@@ -17,6 +17,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pipelines.files import quantity as of_bytes
+
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 _LIBRARIES = ("d3.min.js", "plot.umd.min.js", "dagre.min.js")
 _SCRIPTS = {
@@ -78,16 +80,7 @@ def _digest(text: str) -> str:
 
 
 def quantity(size: int | None) -> str:
-    """Bytes for people, as pipelines.files.console has them."""
-    if size is None:
-        return "–"
-    if size < 1000:
-        return f"{size} B"
-    value, unit = size / 1000, "KB"
-    for larger in ("MB", "GB"):
-        if value >= 999.5:
-            value, unit = value / 1000, larger
-    return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
+    return "–" if size is None else of_bytes.quantity(size)
 
 
 def percent(share: float | None, digits: int = 2) -> str:

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from pipelines.stages.compare.jobs.comparison import worst_output
 from quant.report import bytes_report, layer_error, target_metrics
 from quant.report.bytes_report import BytesReport
-from quant.report.layer_error import LayerReport
+from quant.report.layer_error import LayerReport, Row
 from quant.report.target_metrics import Metrics
+
+
+def measured_alike(
+    rows: Sequence[Row],
+    outputs: Mapping[str, Mapping[str, Any]],
+    samples: int,
+    sizes: Mapping[str, int],
+    artifact: str,
+) -> dict[str, Any]:
+    """The fields of Metrics that mean the same for every backend. artifact: its key of `sizes`."""
+    return {
+        "samples": samples,
+        **layer_error.figures(rows),
+        "outputs": dict(outputs),
+        **worst_output(outputs),
+        "sizes": sizes,
+        "size_ratio": sizes[artifact] / sizes["onnx"],
+    }
 
 
 def write(folder: Path, report: LayerReport, metrics: Metrics, held: BytesReport) -> None:

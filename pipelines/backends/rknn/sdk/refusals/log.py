@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Shape = tuple[int, ...]
 
@@ -48,7 +49,7 @@ class Layer:
         return self.full_name.partition(":")[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Constant:
     """One row of the table of constants: what layer `id` reads, and where it lies."""
 
@@ -62,20 +63,12 @@ class Constant:
     size_bytes: int
 
 
-@dataclass(frozen=True)
-class Feature:
+@dataclass(frozen=True, kw_only=True)
+class Feature(Constant):
     """One row of the table of feature tensors: an input of layer `id`."""
 
-    id: int
-    user: str
-    tensor: str
-    dtype: str
     data_format: str
-    shape: Shape
     native_shape: Shape
-    start: int
-    end: int
-    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -264,33 +257,25 @@ FEATURE = re.compile(rf"{USED}(?P<format>\S+)\s+(?P<shape>{SHAPE})\s*(?P<native>
 
 
 def _constant(row: str) -> Constant:
-    cells = _cells(CONSTANT, row, "constants")
-    return Constant(
-        id=int(cells["id"]),
-        user=cells["user"],
-        tensor=cells["tensor"],
-        dtype=cells["dtype"],
-        shape=_shape(cells["shape"]),
-        start=int(cells["start"], 16),
-        end=int(cells["end"], 16),
-        size_bytes=int(cells["size"], 16),
-    )
+    return Constant(**_placed(_cells(CONSTANT, row, "constants")))
 
 
 def _feature(row: str) -> Feature:
     cells = _cells(FEATURE, row, "features")
-    return Feature(
-        id=int(cells["id"]),
-        user=cells["user"],
-        tensor=cells["tensor"],
-        dtype=cells["dtype"],
-        data_format=cells["format"],
-        shape=_shape(cells["shape"]),
-        native_shape=_shape(cells["native"]),
-        start=int(cells["start"], 16),
-        end=int(cells["end"], 16),
-        size_bytes=int(cells["size"], 16),
-    )
+    form, native = cells["format"], _shape(cells["native"])
+    return Feature(**_placed(cells), data_format=form, native_shape=native)
+
+
+def _placed(cells: re.Match[str]) -> dict[str, Any]:
+    """What both tables tell of a tensor, and where it lies."""
+    return {
+        "id": int(cells["id"]),
+        **{name: cells[name] for name in ("user", "tensor", "dtype")},
+        "shape": _shape(cells["shape"]),
+        "start": int(cells["start"], 16),
+        "end": int(cells["end"], 16),
+        "size_bytes": int(cells["size"], 16),
+    }
 
 
 def _cells(pattern: re.Pattern[str], row: str, table: str) -> re.Match[str]:
