@@ -22,9 +22,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -73,7 +75,7 @@ onnx.save(onnxslim.slim(onnx.load(sys.argv[1]), skip_fusion_patterns=skipped), "
 class Cost:
     """Of a process and all that it started: seconds, and bytes at their highest.
 
-    silence: the longest time in which it printed nothing. before_it: its last line by then.
+    silence: the longest time in which it printed nothing. before_it: the line before that.
     """
 
     wall: float = 0.0
@@ -86,33 +88,42 @@ class Cost:
 def measured(command: list[str], folder: Path, environment: Mapping[str, str]) -> Cost:
     """Run to its end. Exits where it fails."""
     cost, seconds, before = Cost(), dict[int, float](), _waited_for()
-    log = folder / "log.txt"
-    with log.open("wb") as out:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environment}, stdout=out, stderr=out
-        )
-        said, since = 0, began
-        while process.poll() is None:
-            now, so_far = time.perf_counter(), log.stat().st_size
-            if now - since > cost.silence:
-                cost.silence, cost.before_it = now - since, _last_line(log)
-            said, since = so_far, since if so_far == said else now
-            tree = _tree(process.pid)
-            cost.peak = max(cost.peak, sum(map(_memory, tree)))
-            seconds |= {one: _cpu(one) or seconds.get(one, 0.0) for one in tree}
-            time.sleep(0.1)
-        cost.wall = time.perf_counter() - began
-    if process.returncode != 0:
-        sys.exit(f"{command} failed:\n{log.read_text()[-3000:]}")
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    lines: list[tuple[float, str]] = [(began, "its start")]
+    reader = threading.Thread(target=_read, args=(process, lines))
+    reader.start()
+    while process.poll() is None:
+        tree = _tree(process.pid)
+        cost.peak = max(cost.peak, sum(map(_memory, tree)))
+        seconds |= {one: _cpu(one) or seconds.get(one, 0.0) for one in tree}
+        time.sleep(0.1)
+    ended = time.perf_counter()
+    cost.wall = ended - began
     # npumake's servers are not waited for; what runs for less than 0.1 s is not seen.
     cost.cpu = max(sum(seconds.values()), _waited_for() - before)
+    reader.join()
+    if process.returncode != 0:
+        last = "\n".join(line for _, line in lines[-40:])
+        sys.exit(f"{command} failed:\n{last}")
+    for (told, line), (then, _) in pairwise([*lines, (ended, "")]):
+        if then - told > cost.silence:
+            cost.silence, cost.before_it = then - told, line
     return cost
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return lines[-1].strip() if lines else "its start"
+def _read(process: subprocess.Popen[str], lines: list[tuple[float, str]]) -> None:
+    """When each line came: a thread of its own, since a look at all processes may take long."""
+    assert process.stdout is not None
+    lines += ((time.perf_counter(), line.strip()) for line in process.stdout)
 
 
 def _waited_for() -> float:

@@ -272,7 +272,7 @@ def test_what_is_gone_again_is_not_learnt(tmp_path: Path) -> None:
 def test_hashing_of_many_gb_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a clock where a megabyte takes 10 s: at once from the first second on, then every 30 s."""
+    """On a clock where a megabyte takes 10 s: at once from the first second on, then every 8 s."""
     clock = itertools.count(0, 10)
     monkeypatch.setattr("pipelines.files.console.time.monotonic", lambda: float(next(clock)))
     file = tmp_path / "weights.bin"
@@ -280,9 +280,7 @@ def test_hashing_of_many_gb_tells_how_far_it_is(
         opened.truncate(8 << 20)
     assert md5_of(file) == hashlib.md5(bytes(8 << 20)).hexdigest()
     assert capsys.readouterr().err.splitlines() == [
-        "hashing weights.bin: 12% of 8.4 MB",
-        "hashing weights.bin: 50% of 8.4 MB",
-        "hashing weights.bin: 88% of 8.4 MB",
+        f"hashing weights.bin: {share}% of 8.4 MB" for share in (12, 25, 38, 50, 62, 75, 88, 100)
     ]
 
 

@@ -13,6 +13,7 @@ from pipelines.building.status import NOTHING, Records, Restore, Status, UpToDat
 from pipelines.dvc.lock import LockEntry, Locks, Order
 from pipelines.dvc.repo import cache
 from pipelines.dvc.store import Damaged, Store, Taken, replace
+from pipelines.files import pulse
 from pipelines.files.confined import link_above, way_out
 from pipelines.files.engine import PREFIX
 from pipelines.record.costs import Cost
@@ -69,7 +70,10 @@ class Builder:
 
         status: what it is, where that was asked for just now.
         """
-        found = status or self.status(step)
+        with pulse.step(step.name):
+            return self._ensure(step, status or self.status(step))
+
+    def _ensure(self, step: Step, found: Status) -> Outcome:
         _require(found.facts)
         if isinstance(found, UpToDate):
             self._cache_again(step, found.entry)
@@ -85,6 +89,10 @@ class Builder:
 
     def bring_for_dvc(self, step: Step) -> None:
         """Run the step for `dvc repro`, which itself caches the outputs and writes dvc.lock."""
+        with pulse.step(step.name):
+            self._bring_for_dvc(step)
+
+    def _bring_for_dvc(self, step: Step) -> None:
         facts = observe(step, self.contents)
         _require(facts)
         self._require_no_link(step)

@@ -7,7 +7,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pipelines.files.quantity import quantity as quantity
 from pipelines.files.terminal import data_width, told_width
@@ -16,49 +17,61 @@ _guard = threading.Lock()
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 
+class _State:
+    """told: when something last was. last: what a terminal shows below all that is told."""
+
+    told = time.monotonic()
+    last = ""
+
+
 def say(text: str, colour: str | None = None) -> None:
     """One narration line on stderr."""
-    with _guard:
+    with _above_last_line():
         print(paint(text, colour, sys.stderr.isatty()), file=sys.stderr, flush=True)
 
 
 def tell(text: str = "", colour: str | None = None) -> None:
     """One line of data on stdout."""
-    with _guard:
+    with _above_last_line():
         print(paint(text, colour, sys.stdout.isatty()), flush=True)
 
 
-class Progress:
-    """How far a long work on a file is: a line renewed on a terminal, one now and then elsewhere.
-
-    what: the work and the file, such as `hashing data/x.npy`. Nothing is said in the first second.
-    """
-
-    def __init__(self, what: str, size_bytes: int) -> None:
-        self._what, self._size_bytes = what, size_bytes
-        self._is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._next = time.monotonic() + 1
-        self._is_shown = False
-
-    def reach(self, done_bytes: int) -> None:
-        """Say how far it is, if it is time to."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + (0.5 if self._is_live else 30)
-        text = f"{self._what}: {done_bytes / self._size_bytes:.0%} of {quantity(self._size_bytes)}"
-        if not self._is_live:
-            say(text)
-            return
+def show(text: str) -> None:
+    """Renew the last line of a terminal, which stays below what is told; elsewhere do nothing."""
+    if (text or _State.last) and is_live():
         with _guard:
-            print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
-        self._is_shown = True
+            _clear()
+            _State.last = text[: width() - 1]
+            _draw()
 
-    def end(self) -> None:
-        """Take the line away again."""
-        if self._is_shown:
-            with _guard:
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+def silence_s() -> float:
+    """Seconds in which nothing was told, and no last line shown."""
+    return 0.0 if _State.last else time.monotonic() - _State.told
+
+
+def is_live() -> bool:
+    """Whether narration goes to a terminal that can renew a line."""
+    return sys.stderr.isatty() and not is_dumb()
+
+
+@contextmanager
+def _above_last_line() -> Iterator[None]:
+    with _guard:
+        _clear()
+        yield
+        _State.told = time.monotonic()
+        _draw()
+
+
+def _clear() -> None:
+    if _State.last:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _draw() -> None:
+    if _State.last:
+        print(_State.last, end="", file=sys.stderr, flush=True)
 
 
 def paint(text: str, colour: str | None, is_terminal: bool) -> str:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from pipelines.building.project import Project
+from pipelines.files import pulse
 from pipelines.files.engine import PROJECT
 from pipelines.front.doit.cli import main, namespace
 from pipelines.front.doit.lock_backend import LockBackend
@@ -28,4 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     """One command line. Returns the exit code."""
     # As Ctrl-C: the running steps are stopped, and what was finished is recorded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return main(_HERE, list(arguments))
+    try:
+        return main(_HERE, list(arguments))
+    finally:
+        pulse.end()

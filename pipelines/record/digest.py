@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.files import console
+from pipelines.files import pulse
 from pipelines.files.shelf import Shelf
 from pipelines.files.where import Problem, Problems, Where
 from pipelines.record import seal
@@ -44,12 +44,15 @@ def md5_of(path: Path) -> str:
     """A file's MD5. What takes long, files of many GB, tells how far it is."""
     digest, done = hashlib.md5(usedforsecurity=False), 0
     with path.open("rb") as file:
-        progress = console.Progress(f"hashing {path.name}", os.fstat(file.fileno()).st_size)
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            done += len(chunk)
-            progress.reach(done)
-    progress.end()
+        size = os.fstat(file.fileno()).st_size
+        if size < _CHUNK:
+            digest.update(file.read())
+            return digest.hexdigest()
+        with pulse.Progress(f"hashing {path.name}", size).shown() as progress:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                done += len(chunk)
+                progress.reach(done)
     return digest.hexdigest()
 
 

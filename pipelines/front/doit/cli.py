@@ -29,7 +29,7 @@ from pipelines.building.dvc_files import write_all
 from pipelines.building.project import Project
 from pipelines.dvc.lock import Locks
 from pipelines.dvc.repo import has_remote
-from pipelines.files import console, engine_files
+from pipelines.files import console, engine_files, pulse
 from pipelines.files.commands import OWN
 from pipelines.files.engine import CODE, IS_PINNED
 from pipelines.files.where import Problems, did_you_mean
@@ -87,7 +87,8 @@ def main(project: Project, arguments: list[str]) -> int:
     """Run one command line. Returns the process's exit code."""
     os.chdir(project.root)
     project.invocation = Invocation()
-    code = guarded(project, lambda: dispatch(project, arguments))
+    with pulse.phase("./doit"):
+        code = guarded(project, lambda: dispatch(project, arguments))
     return code or (USAGE if project.invocation.left_out else 0)
 
 
@@ -139,7 +140,7 @@ def dispatch(project: Project, arguments: list[str]) -> int:
     is_pulling = name in (None, "run") and "--pull" in rest
     if is_pulling:
         rest = [word for word in rest if word != "--pull"]
-        with RunLock(project.root):
+        with RunLock(project.root), pulse.of_others("fetching by DVC"):
             dvc_pull.pull_sources_for(project, rest)
     if cluster is not None:
         if name not in _ON_CLUSTER:
@@ -150,15 +151,18 @@ def dispatch(project: Project, arguments: list[str]) -> int:
         rest = [word for word in rest if word != "--rehash"]
         project.builder.contents.distrust()
     if name in (None, "run") and seal.names_among(arguments) in ([], ["run"]):
-        sparing.spare_whole_models(project)
+        with pulse.phase("looking for models with nothing to do"):
+            sparing.spare_whole_models(project)
     elif project.spared:
         project.spare({}, None)
     if name not in _NEEDS_NO_RECIPES:
-        _tell_broken(project, rest)
+        with pulse.phase("reading the recipes"):
+            _tell_broken(project, rest)
     if name in _WITHOUT_USE:
         raise UsageError(f"doit's `{name}` has no use here", _WITHOUT_USE[name])
     if name in OWN:
-        return _execute(project, doit, [name, *_joined(rest)])
+        with pulse.phase(f"./doit {name}"):
+            return _execute(project, doit, [name, *_joined(rest)])
     if name is None or name == "run":
         project.invocation.asked = arguments
         return _run(project, doit, commands, rest, is_pulling)
@@ -282,14 +286,17 @@ def _run(
         if not project.models:
             return _tell(["no models yet: ./doit new NAME FILE makes one of a network's file"])
         if is_pulling:
-            dvc_pull.pull_outputs(project, selected)
-        expected = dry_run.make(project.plan, project.builder, selected)
+            with pulse.of_others("fetching by DVC"):
+                dvc_pull.pull_outputs(project, selected)
+        with pulse.phase("looking for what is stale"):
+            expected = dry_run.make(project.plan, project.builder, selected)
         _make_toolchains(project, expected, is_pulling)
         if selected or not project.spared:
             project.invocation.settled = expected.settled
             project.invocation.turns = turns.of_run(project, expected)
             options = _at_once(project, expected, options)
-            code = _execute(project, doit, ["run", *options, *names])
+            with pulse.phase("looking for what to do next"):
+                code = _execute(project, doit, ["run", *options, *names])
             project.invocation.settled = None
         else:
             code = reporter.tell_nothing_to_do(project)

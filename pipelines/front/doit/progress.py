@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
-
-_TICK_S = 1.0
+from collections.abc import Mapping
 
 
 def text(running: Mapping[str, float], ended: int, steps: int, times: Mapping[str, float]) -> str:
@@ -22,21 +19,3 @@ def text(running: Mapping[str, float], ended: int, steps: int, times: Mapping[st
     last = min(ended + len(running), steps)
     numbers = f"step {first}" if first >= last else f"steps {first} to {last}"
     return f"{numbers} of {steps}: {', '.join(parts)}"
-
-
-class Ticker:
-    """Calls a function every second, in a thread of its own, until it is ended."""
-
-    def __init__(self, tick: Callable[[], None]) -> None:
-        self._tick = tick
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(_TICK_S):
-            self._tick()

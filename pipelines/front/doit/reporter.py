@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from pipelines.building.builder import Outcome
 from pipelines.building.done import Done, Ended
 from pipelines.building.project import Project
-from pipelines.files import console
+from pipelines.files import console, pulse
 from pipelines.front.doit import progress, sealing
 from pipelines.front.doit.tasks import STOPPED
 from pipelines.record import costs
@@ -20,9 +20,6 @@ from pipelines.report import gates, rows
 from pipelines.report.rows import Run, Told
 
 _NAME_WIDTH, _MOST_WIDTH = 30, 44
-# Where a line can't be renewed: with what a busy machine adds, below the ten seconds of silence in
-# which one thinks that it hangs.
-_SILENCE_S = 8
 
 
 class StepReporter:
@@ -37,10 +34,8 @@ class StepReporter:
         self._ended_count = 0
         self._steps = 0
         self._times: dict[str, float] = {}
-        self._said = time.monotonic()
-        self._ticker: progress.Ticker | None = None
+        self._shown = ExitStack()
         self._guard = threading.Lock()
-        self._is_live = sys.stderr.isatty() and not console.is_dumb()
         self._selected: set[str] = set()
         self._name_width = _NAME_WIDTH
         self._interrupted: list[str] = []
@@ -59,8 +54,8 @@ class StepReporter:
         self._steps = sum(1 for name in names if name in self.project.plan.steps)
         held = costs.read(self.project.root)
         self._times = {name: cost.seconds for name, cost in held.items()}
-        self._said = time.monotonic()
-        self._ticker = progress.Ticker(self._tick)
+        self._shown.enter_context(pulse.told_by(self._progress))
+        pulse.begin()
         longest = max((len(name) for name in names if name in self.project.plan.steps), default=0)
         self._name_width = min(max(_NAME_WIDTH, longest), _MOST_WIDTH)
 
@@ -71,7 +66,7 @@ class StepReporter:
         if task.actions:
             with self._guard:
                 self._running[task.name] = time.monotonic()
-                self._show()
+            pulse.show()
 
     def add_success(self, task: Any) -> None:
         self._ended(task)
@@ -93,7 +88,7 @@ class StepReporter:
         self._has_errors |= kind != "TaskFailed"
         self._invocation.undone[task.name] = "interrupted" if what.endswith(STOPPED) else "failed"
         self._line(task.name, "FAILED", "red")
-        self._say("  " + what.removeprefix("ERROR: ").replace("\n", "\n"))
+        console.say("  " + what.removeprefix("ERROR: "))
 
     def skip_uptodate(self, task: Any) -> None:
         """No line: silence is how no news is told."""
@@ -108,18 +103,20 @@ class StepReporter:
 
     def cleanup_error(self, exception: Any) -> None:
         self._is_clean = False
-        self._say(exception.get_msg(), "red")
+        console.say(exception.get_msg(), "red")
 
     def runtime_error(self, msg: str) -> None:
         self._is_clean = False
-        self._say(msg, "red")
+        console.say(msg, "red")
 
     def teardown_task(self, task: Any) -> None:
         """No step has a teardown."""
 
     def complete_run(self) -> None:
-        if self._ticker is not None:
-            self._ticker.end()
+        with pulse.phase("noting what was done"):
+            self._complete_run()
+
+    def _complete_run(self) -> None:
         ran = {
             name: self.project.builder.costs[name]
             for name, d in self._invocation.done.items()
@@ -129,7 +126,8 @@ class StepReporter:
         with self._guard:
             self._interrupted = list(self._running)
             self._running.clear()
-            self._show()
+        self._shown.close()
+        console.show("")
         self._invocation.undone.update(dict.fromkeys(self._interrupted, "interrupted"))
         steps = [name for name in self._selected if name in self.project.plan.steps]
         run = Run(steps, self._invocation.done, self._invocation.undone)
@@ -181,44 +179,19 @@ class StepReporter:
         with self._guard:
             self._ended_count += task.name in self.project.plan.steps
             self._running.pop(task.name, None)
-            self._show()
+        pulse.show()
 
     def _line(self, name: str, text: str, colour: str | None = None) -> None:
         line = f"{name:<{self._name_width}} {text}"
-        self._say(line[: console.width() - 1] if self._is_live else line, colour)
-
-    def _say(self, text: str, colour: str | None = None) -> None:
-        with self._guard:
-            self._clear()
-            console.say(text, colour)
-            self._said = time.monotonic()
-            self._show()
-
-    def _tick(self) -> None:
-        """Renew the last line of a terminal; elsewhere end a silence."""
-        with self._guard:
-            self._show()
-            now = time.monotonic()
-            if self._running and not self._is_live and now >= self._said + _SILENCE_S:
-                console.say(self._progress())
-                self._said = now
+        console.say(line[: console.width() - 1] if console.is_live() else line, colour)
 
     def _progress(self) -> str:
+        """The steps that run now; empty where none does."""
         now = time.monotonic()
-        running = {name: now - start for name, start in self._running.items()}
-        return progress.text(running, self._ended_count, self._steps, self._times)
-
-    def _show(self) -> None:
-        """The steps that run now, on the terminal's last line."""
-        if self._is_live:
-            self._clear()
-            if self._running:
-                sys.stderr.write(self._progress()[: console.width() - 1])
-                sys.stderr.flush()
-
-    def _clear(self) -> None:
-        if self._is_live:
-            sys.stderr.write("\r\x1b[K")
+        with self._guard:
+            running = {name: now - start for name, start in self._running.items()}
+            ended = self._ended_count
+        return progress.text(running, ended, self._steps, self._times) if running else ""
 
 
 def tell_nothing_to_do(project: Project) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.files import console
+from pipelines.files import console, pulse
 from pipelines.files.engine import TOOLCHAINS
 from pipelines.files.only_one import only_one
 from pipelines.files.where import did_you_mean
@@ -219,8 +219,10 @@ class Environments:
         failures: list[str] = []
         for python in _pythons():
             for options in ([], ["--torch-backend", "cpu"]) if _has_torch(toolchain) else ([],):
-                console.say(f"making toolchain {toolchain.name} (Python {python})")
-                failure = self._try(toolchain, python, options, environment)
+                what = f"making toolchain {toolchain.name} (Python {python})"
+                console.say(what)
+                with pulse.of_others(what):
+                    failure = self._try(toolchain, python, options, environment)
                 if failure is None:
                     return
                 failures.append(f"Python {python}{' '.join(['', *options])}: {failure}")
