@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from quant.fault import Fault
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 BIAS_MODES = ("B8", "B16")
 ROUNDINGS = ("compensated", "truncate")
@@ -56,6 +59,8 @@ class Options:
             scale = self.input_scales[name]
         else:
             raise Fault(f"input `{name}` has no input_scale", f"give one: `{name}: 16`")
+        from fractions import Fraction  # a plan, which reads the names above, needs no numbers
+
         exact = Fraction(scale)
         if exact <= 0 or (exact >= 1 and exact.denominator != 1) or exact.denominator > FINEST:
             raise Fault(
