@@ -23,6 +23,7 @@ from pipelines.files.confined import Refused
 from pipelines.record.digest import Contents
 from pipelines.record.step import Work
 from tests.conftest import ROOT
+from tests.vacuous import some
 
 A, B = (hashlib.md5(data).hexdigest() for data in (b"a", b"b"))
 JOB = "pipelines.stages.export.jobs.from_onnx"
@@ -187,7 +188,7 @@ def test_placement(name: str) -> None:
     placement = Placement({n: Seat(slots, memory) for n, (slots, memory) in workers.items()})
     if "v" in workers:
         placement.seats["v"].has.add(A)
-    for word in script.split():
+    for word in some(script.split()):
         if word[0] == "-":
             placement.ended(*word[1:].split(":"))
             continue

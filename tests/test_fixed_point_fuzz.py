@@ -28,6 +28,7 @@ from quant.fixed_point.tflite.run import TFLiteRun
 from quant.fixed_point.tflite.to_tflite import to_tflite
 from quant.graph.analysis.reals import with_outputs
 from tests.random_graphs import random_graph
+from tests.vacuous import some
 
 GRAPHS = 600
 PORTIONS = 12
@@ -55,7 +56,7 @@ def networks(portion: int, activations: str = "signed", every: int = 1) -> Itera
 
     Unsigned activations choose their scales, so that none has constant shifts.
     """
-    for seed in range(portion, GRAPHS, PORTIONS * every):
+    for seed in some(range(portion, GRAPHS, PORTIONS * every)):
         chosen = options(seed)
         if activations == "unsigned":
             chosen = replace(chosen, shifts="calibrated", activations=activations)
@@ -92,13 +93,13 @@ def require_same_numbers(cases: Iterable[Case]) -> int:
         onnx_run = run_onnx(network)
         raw = to_tflite(network, "random")
         lite = [TFLiteRun(raw, has_delegates) for has_delegates in (True, False)]
-        for sample in samples[:2]:
+        for sample in some(samples[:2]):
             expected = reference.run(network, sample)
             within_bounds(network, expected)
             found = onnx_run(sample)
-            for name, codes in expected.items():
+            for name, codes in some(expected.items()):
                 np.testing.assert_array_equal(found[integer_name(name)], codes, f"{seed} {name}")
-            for name, reals in reference.outputs(network, expected).items():
+            for name, reals in some(reference.outputs(network, expected).items()):
                 np.testing.assert_array_equal(found[name], reals, f"{seed} {name}")
                 for run in lite:
                     np.testing.assert_array_equal(run(sample)[name], reals, f"{seed} {name}")
@@ -124,7 +125,7 @@ def run_onnx(network: Network):  # type: ignore[no-untyped-def]
 
 def within_bounds(network: Network, tensors: Mapping[str, npt.NDArray[np.generic]]) -> None:
     """The static bounds that the guard relies on."""
-    for name, codes in tensors.items():
+    for name, codes in some(tensors.items()):
         told = network.tensors[name]
         assert told.shape == codes.shape
         assert told.low <= codes.min() <= codes.max() <= told.high
@@ -144,7 +145,7 @@ def test_files_are_the_same_bytes_every_time() -> None:
 
 
 def test_no_fraction_in_tflite_files_and_the_check_can_fail() -> None:
-    for _, network, _ in itertools.islice(networks(1), 20):
+    for _, network, _ in some(itertools.islice(networks(1), 20)):
         raw = to_tflite(network, "random")
         assert tflite_whole_numbers.fractional_parameters(raw) == []
         model = to_onnx(network, "random")
@@ -209,7 +210,7 @@ def test_an_operator_left_in_float() -> None:
     assert any("left in float" in note for note in network.notes)
     expected = reference.outputs(network, reference.run(network, samples[0]))
     run = onnxruntime.InferenceSession(to_onnx(network, "float").SerializeToString())
-    for found, reals in zip(run.run(None, samples[0]), expected.values(), strict=True):
+    for found, reals in some(zip(run.run(None, samples[0]), expected.values(), strict=True)):
         np.testing.assert_array_equal(found, reals)
     with pytest.raises(Fault, match="left in float"):
         to_tflite(network, "float")

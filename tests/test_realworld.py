@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.small_models import samples
+from tests.vacuous import some
 from tests.workspace import Workspace
 
 pytestmark = pytest.mark.toolchain
@@ -91,5 +92,5 @@ def test_tflite(realworld: Path, tmp_path: Path, file: str, name: str, side: int
         assert workspace.built(model, "rk3588/model.rknn").stat().st_size > 50_000
         metrics = workspace.built(model, "rk3588/report/metrics.json")
         outputs = json.loads(metrics.read_text())["outputs"]
-        assert all(output["finite"] for output in outputs.values())
+        assert all(output["finite"] for output in some(outputs.values()))
     assert not workspace.built("direct", "simplify").exists()

@@ -51,7 +51,7 @@ class Foreseen:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class DryRun:
     """steps: by name, in dependency order. builder: whose records tell so."""
 
     steps: Mapping[str, Foreseen]
@@ -84,7 +84,7 @@ class Forecast:
         return {name: each.status for name, each in self.steps.items() if each.is_settled}
 
 
-def make(plan: Plan, builder: Builder, selected: Collection[str]) -> Forecast:
+def make(plan: Plan, builder: Builder, selected: Collection[str]) -> DryRun:
     """selected: names of steps, with all that they depend on."""
     found: dict[str, Foreseen] = {}
     contents: dict[str, Content | None] = {}  # of what the steps make
@@ -93,7 +93,7 @@ def make(plan: Plan, builder: Builder, selected: Collection[str]) -> Forecast:
         found[step.name] = each = _foreseen(step, builder, before, contents)
         outs = None if each.is_unknown or not each.status.entry else each.status.entry.outs
         contents |= outs or dict.fromkeys(step.outputs.values())
-    return Forecast(found, builder)
+    return DryRun(found, builder)
 
 
 def _foreseen(

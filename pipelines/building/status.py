@@ -1,4 +1,4 @@
-"""Is a step stale? The one answer: ./doit why, a run, its forecast, doit and the seal go by it."""
+"""Is a step stale? The one answer: ./doit why, a run, its dry run, doit and the seal go by it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ KNOWN = (PRUNING, *TRADES, _LEVEL, _DTYPE)
 
 
 @dataclass(frozen=True)
-class Clinic:
+class Search:
     """options: remedies of options only. pruning: those for a network with dead channels.
 
     tell: called with each result as it comes.

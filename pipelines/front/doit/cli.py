@@ -24,7 +24,7 @@ from doit.plugin import PluginDict
 from pipelines.building import dry_run
 from pipelines.building import pull as dvc_pull
 from pipelines.building.done import Invocation
-from pipelines.building.dry_run import Forecast
+from pipelines.building.dry_run import DryRun
 from pipelines.building.dvc_files import write_all
 from pipelines.building.project import Project
 from pipelines.dvc.lock import Locks
@@ -322,7 +322,7 @@ def _permuted(commands: PluginDict, name: str, arguments: list[str]) -> tuple[li
     return flat, names
 
 
-def _at_once(project: Project, expected: Forecast, options: list[str]) -> list[str]:
+def _at_once(project: Project, expected: DryRun, options: list[str]) -> list[str]:
     """For a cluster: as many steps as it has slots, and as many that are being sent or fetched."""
     worker = on_cluster.of(project)
     if worker is None or not expected.runs:
@@ -375,7 +375,7 @@ def _unknown(project: Project, name: str) -> UsageError:
     return UsageError(f"no command, model, target or step `{name}`", advice)
 
 
-def _make_toolchains(project: Project, expected: Forecast, is_pulling: bool) -> None:
+def _make_toolchains(project: Project, expected: DryRun, is_pulling: bool) -> None:
     """Make what the steps that may run will need, all that it downloads said first."""
     _tell_damaged(project.builder.locks)
     if expected.lacking and not is_pulling and has_remote(project.root):

@@ -18,8 +18,8 @@ NPU, CPU, BOTH, REFUSED = "NPU", "CPU", "NPU+CPU", "refused"
 class Row(NamedTuple):
     """operator: of ONNX. place: one of the above, with ` float` where an int8 or int16 build
     computes some of it in float. types: the compiler's names of its layers. error: of the
-    simulator, as a share of the output's range. cycles, bytes: of the whole network. why: what the
-    SDK says that refuses.
+    simulator, as a share of the output's range. cycles, size_bytes: of the whole network.
+    why: what the SDK says that refuses.
 
     What was not measured, or can't be, is empty.
     """
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     types: str
     error: str
     cycles: str
-    bytes: str
+    size_bytes: str
     why: str
 
     @property

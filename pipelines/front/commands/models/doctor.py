@@ -11,7 +11,7 @@ from pipelines.building.project import Project
 from pipelines.doctor import accuracy, count, explanation, search, trial
 from pipelines.doctor.applicable import applicable
 from pipelines.doctor.remedy import Remedy
-from pipelines.doctor.search import KNOWN, PRUNING, Clinic, options_for, plainer_for, pruning_for
+from pipelines.doctor.search import KNOWN, PRUNING, Search, options_for, plainer_for, pruning_for
 from pipelines.doctor.treatment import treat
 from pipelines.doctor.trial import Foretold, Result, builder_of_trials
 from pipelines.files import atomic, console
@@ -138,7 +138,7 @@ def _examine(
     """Explain the build, try remedies, and tell the best."""
     _explain(project, recipe, target)
     found = applicable(project.root, recipe, left_out).for_bytes()
-    trials = Clinic(
+    trials = Search(
         project.root,
         builder_of_trials(project.builder),
         steps_at_once(project),
