@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -134,6 +136,34 @@ def test_the_map_fits_on_a_screen() -> None:
     rooms = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
     assert rooms == {*ROOMS}
     assert len(ROOMS) <= 12
+
+
+MOST_FILES = 14  # of one folder, beside its __init__.py
+
+
+def test_no_folder_is_too_full() -> None:
+    count: dict[str, int] = {}
+    for file in (*ROOT.glob("pipelines/**/*.py"), *ROOT.glob("quant/**/*.py")):
+        place = file.parent.relative_to(ROOT).as_posix()
+        count[place] = count.get(place, 0) + (file.name != "__init__.py")
+    assert count["pipelines/files"] > 8
+    assert {place: held for place, held in count.items() if held > MOST_FILES} == {}
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_readme_shows_the_map(name: str) -> None:
+    """Every folder, and the rooms in their order, on one screen."""
+    text = (ROOT / name).read_text().split("dodo.py  ", 1)[1].split("```", 1)[0]
+    assert re.findall(r"^  (\w+)/ ", text, re.MULTILINE) == [*ROOMS]
+    assert text.count("\n") <= 24
+    top = {place.parts[0] for place in tracked() if len(place.parts) > 1}
+    shown = {*re.findall(r"(?:^|· )(\w+)/", text, re.MULTILINE)}
+    assert shown == {place for place in top if not place.startswith(".")}
+
+
+def tracked() -> list[Path]:
+    told = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in told.stdout.splitlines()]
 
 
 EXPORT = "pipelines.stages.export.jobs"
