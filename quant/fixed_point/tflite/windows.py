@@ -76,6 +76,14 @@ def _place(options: Any, op: Any, padding: int) -> Any:
     return options
 
 
+def _op(
+    e: Emission, kind: str, inputs: list[int], shape: tuple[int, ...], name: str, options: Any
+) -> Value:
+    """An operator whose result has its channels last. shape: NCHW."""
+    stored = Value(0, shape, True).stored_shape
+    return Value(e.builder.op(kind, inputs, stored, name, options), shape, True)
+
+
 def _conv(
     e: Emission, x: Value, weight: Integers, bias: Integers, op: net.Convolution, padding: int,
     shape: tuple[int, ...], name: str,
@@ -84,9 +92,7 @@ def _conv(
     options.dilationHFactor, options.dilationWFactor = op.dilations
     filters = e.builder.weight(weight.transpose(0, 2, 3, 1), f"{name}/weight")
     inputs = [x.index, filters, e.builder.whole(bias, f"{name}/bias")]
-    result = Value(0, shape, True)
-    index = e.builder.op("CONV_2D", inputs, result.stored_shape, name, options)
-    return Value(index, shape, True)
+    return _op(e, "CONV_2D", inputs, shape, name, options)
 
 
 def _depthwise(
@@ -98,9 +104,7 @@ def _depthwise(
     options.depthMultiplier = len(weight) // op.groups
     filters = e.builder.weight(weight[:, 0].transpose(1, 2, 0)[None], f"{name}/weight")
     inputs = [x.index, filters, e.builder.whole(bias, f"{name}/bias")]
-    result = Value(0, shape, True)
-    index = e.builder.op("DEPTHWISE_CONV_2D", inputs, result.stored_shape, name, options)
-    return Value(index, shape, True)
+    return _op(e, "DEPTHWISE_CONV_2D", inputs, shape, name, options)
 
 
 def _grouped(
@@ -122,10 +126,7 @@ def _grouped(
         parts.append(_conv(e, taken, weight[rows], bias[rows], op, padding, piece, part).index)
     options = schema.ConcatenationOptionsT()
     options.axis = 3
-    result = Value(0, shape, True)
-    return Value(
-        e.builder.op("CONCATENATION", parts, result.stored_shape, name, options), shape, True
-    )
+    return _op(e, "CONCATENATION", parts, shape, name, options)
 
 
 def strided_slice(
@@ -160,9 +161,7 @@ def max_pool(e: Emission, op: net.MaxPool) -> Value:
         return _dilated_max(e, x, op, shape, name)
     options = _place(schema.Pool2DOptionsT(), op, padding)
     options.filterHeight, options.filterWidth = op.kernel
-    result = Value(0, shape, True)
-    index = e.builder.op("MAX_POOL_2D", [x.index], result.stored_shape, name, options)
-    return Value(index, shape, True)
+    return _op(e, "MAX_POOL_2D", [x.index], shape, name, options)
 
 
 def _dilated_max(
