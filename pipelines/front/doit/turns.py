@@ -12,7 +12,7 @@ from doit.task import Task
 
 from pipelines.building.dry_run import DryRun
 from pipelines.building.project import Project
-from pipelines.building.schedule import Turns, tails
+from pipelines.building.schedule import Turns, expected, tails
 from pipelines.front.doit import on_cluster
 from pipelines.record import costs
 from pipelines.run.machine import free_bytes
@@ -20,14 +20,13 @@ from pipelines.run.machine import free_bytes
 _ALL_HOLD = 1 << 62  # a worker's memory is its own affair
 
 
-def of_run(project: Project, expected: DryRun) -> Turns:
+def of_run(project: Project, foreseen: DryRun) -> Turns:
     """How the steps of a run take turns on this machine."""
     plan = project.plan
     cost = expected(plan.steps.values(), costs.read(project.root))
-    runs = {name: cost[name] for name in expected.runs}
+    runs = {name: cost[name] for name in foreseen.runs}
     before = {
-        name: [each.name for each in plan.before(foreseen.step)]
-        for name, foreseen in expected.steps.items()
+        name: [each.name for each in plan.before(one.step)] for name, one in foreseen.steps.items()
     }
     capacity = _ALL_HOLD if on_cluster.of(project) else free_bytes()
     ways = tails(before, {name: each.seconds for name, each in runs.items()})
