@@ -157,7 +157,7 @@ def test_names_that_the_network_lacks_and_gates(built: tuple[Workspace, Ran]) ->
     workspace.edit("c", "[conv3]\n", "[fc]\n    gates: {max_float_layers: 0}\n")
     ran = workspace.doit("c")
     assert ran.code == 1
-    assert "c@qdq: float layers: 1, above max_float_layers 0" in ran.err
+    assert "c@qdq: float layers: 2, above max_float_layers 0" in ran.err
     workspace.edit(
         "c", f"{line}    nodes_to_exclude: [fc]\n    gates: {{max_float_layers: 0}}\n", line
     )
