@@ -13,7 +13,7 @@ from quant.graph.graph import Graph
 from quant.rewrites.apply import apply
 from quant.rewrites.table import ADAPTATIONS
 from tests.graph_builder import Builder
-from tests.rewriting import require_same
+from tests.rewriting import require_own_operators, require_same
 from tests.vacuous import some
 
 STEPS, FEATURES, HIDDEN = 4, 8, 6
@@ -37,6 +37,7 @@ def recurrent(
 
 def adapted(rule: str, model: onnx.ModelProto) -> onnx.ModelProto:
     """The rule must fire once, with the same bits or within its rounding."""
+    require_own_operators(ADAPTATIONS[rule], model)
     graph = Graph(model)
     applied = apply(ADAPTATIONS[rule], graph)
     assert (len(applied.fired), applied.refused) == (1, ())

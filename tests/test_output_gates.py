@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.backends.recipes import load
-from pipelines.recipe.define.model import Target
+from pipelines.backends.rknn.runtime.check import VERDICTS
+from pipelines.recipe.define.model import Gates, Target
 from pipelines.report import gates
 from pipelines.report.summary import Outputs, Summary
 
@@ -78,6 +81,47 @@ def test_nan_fails_without_a_gate_and_names_the_first_large_tensor(target: Targe
         "NaN or infinities in the output `y`\n  float16 holds 65,504: the first tensor beyond it "
         "is `conv3`, 91,234; keep that layer and the ones after it in int8, or scale it down"
     )
+
+
+LIMITS: dict[str, tuple[float, dict[str, float], dict[str, float]]] = {
+    "min_cosine": (0.9, {"worst_cosine": 0.9}, {"worst_cosine": 0.8999}),
+    "min_accuracy": (0.75, {"accuracy": 0.75}, {"accuracy": 0.7499}),
+    "max_size_ratio": (1.5, {"size_ratio": 1.5}, {"size_ratio": 1.5001}),
+    "max_cpu_layers": (2, {"cpu_layers": 2}, {"cpu_layers": 3}),
+    "max_float_layers": (0, {"float_layers": 0}, {"float_layers": 1}),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_what_is_at_a_limit_holds_and_the_next_does_not(name: str, target: Target) -> None:
+    limit, held, beyond = LIMITS[name]
+    judged = replace(target, gates=Gates(**{name: limit}))
+    good = Summary(10, 10, 0.9999, "conv", 0, 0, 1.0, 1.0, 1.0, GOOD, {})
+    assert list(gates._judge(judged, replace(good, **held))) == []  # type: ignore[arg-type]
+    (found,) = gates._judge(judged, replace(good, **beyond))  # type: ignore[arg-type]
+    assert found[0] == name
+
+
+def test_outputs_at_a_limit_hold(target: Target) -> None:
+    assert said(target, Outputs(0.99, "y", 0.05, "z", (), None)) == []
+    ((gate, _),) = said(target, Outputs(0.9899, "y", 0.05, "z", (), None))
+    assert gate == "min_output_cosine"
+    ((gate, _),) = said(target, Outputs(0.99, "y", 0.0501, "z", (), None))
+    assert gate == "max_output_error"
+
+
+@pytest.mark.parametrize("least", VERDICTS)
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_the_runtimes_verdict_is_judged(
+    verdict: str, least: str, target: Target, tmp_path: Path
+) -> None:
+    report = tmp_path / "runtime.json"
+    told = {"verdict": verdict, "because": "", "runtime": {"name": "librknnrt", "version": "2.3.2"}}
+    report.write_text(json.dumps(told))
+    found = list(gates._judge_runtime(replace(target, gates=Gates(runtime=least)), report))
+    is_held = VERDICTS.index(verdict) >= VERDICTS.index(least)
+    message = f"librknnrt 2.3.2: {verdict}, below the gate `{least}`"
+    assert found == ([] if is_held else [("runtime", message)])
 
 
 METRICS = """\

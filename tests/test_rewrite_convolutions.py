@@ -112,6 +112,16 @@ def test_other_pools_stay(told: dict[str, Any], reason: str) -> None:
     assert (applied.fired, [why for _, why in reasons(applied)]) == ((), [reason])
 
 
+def test_a_pool_of_other_numbers_stays() -> None:
+    model = parsed(
+        "g (float16[1,3,9,9] x) => (float16[1,3,8,8] y) "
+        "{ y = AveragePool<kernel_shape: ints = [2,2]>(x) }",
+        {},
+    )
+    _, applied = rewritten(POOL, model)
+    assert (applied.fired, [why for _, why in reasons(applied)]) == ((), ["it is float16"])
+
+
 def test_a_pool_over_all_is_no_match() -> None:
     applied = pooled(kernel_shape=[9, 9])
     assert (applied.fired, applied.refused) == ((), ())

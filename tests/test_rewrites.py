@@ -22,6 +22,7 @@ from quant.rewrites.apply import Applied, apply
 from quant.rewrites.table import RULES
 from tests.conftest import ROOT
 from tests.graph_builder import Array, Builder
+from tests.rewriting import require_own_operators
 
 IMAGE = (1, 6, 9, 8)
 
@@ -31,6 +32,7 @@ def floats(*values: float) -> Array:
 
 
 def fold(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Applied]:
+    require_own_operators(RULES["fold_batch_norm"], model)
     graph = Graph(model)
     applied = apply(RULES["fold_batch_norm"], graph)
     return graph.to_model(), applied
