@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_nan_fails_without_a_gate_and_names_the_first_large_tensor(target: Targe
     )
 
 
-LIMITS: dict[str, tuple[float, dict[str, float], dict[str, float]]] = {
+LIMITS: dict[str, tuple[float, dict[str, Any], dict[str, Any]]] = {
     "min_cosine": (0.9, {"worst_cosine": 0.9}, {"worst_cosine": 0.8999}),
     "min_accuracy": (0.75, {"accuracy": 0.75}, {"accuracy": 0.7499}),
     "max_size_ratio": (1.5, {"size_ratio": 1.5}, {"size_ratio": 1.5001}),
@@ -95,10 +96,11 @@ LIMITS: dict[str, tuple[float, dict[str, float], dict[str, float]]] = {
 @pytest.mark.parametrize("name", LIMITS)
 def test_what_is_at_a_limit_holds_and_the_next_does_not(name: str, target: Target) -> None:
     limit, held, beyond = LIMITS[name]
-    judged = replace(target, gates=Gates(**{name: limit}))
+    chosen: dict[str, Any] = {name: limit}
+    judged = replace(target, gates=Gates(**chosen))
     good = Summary(10, 10, 0.9999, "conv", 0, 0, 1.0, 1.0, 1.0, GOOD, {})
-    assert list(gates._judge(judged, replace(good, **held))) == []  # type: ignore[arg-type]
-    (found,) = gates._judge(judged, replace(good, **beyond))  # type: ignore[arg-type]
+    assert list(gates._judge(judged, replace(good, **held))) == []
+    (found,) = gates._judge(judged, replace(good, **beyond))
     assert found[0] == name
 
 
