@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import struct
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests import warm_toolchains
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 MOBILENET = MODELS / "mobilenet_v1"
@@ -35,13 +36,12 @@ SAMPLE_LAYERS = [
     "Linear 64x10",
 ]
 
-# Prints each layer, innermost first named, then what the second argument asks for.
+# Prints each layer, innermost first named, then what the script after it asks for.
 LISTING = """
 import importlib.util, json, sys
 import numpy as np, torch
 from torch import nn
 
-folder = sys.argv[1]
 spec = importlib.util.spec_from_file_location("net", folder + "/net.py")
 net = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(net)
@@ -77,13 +77,11 @@ print(json.dumps(told))
 """
 
 
-def told(python: Path, folder: Path, script: str) -> dict[str, object]:
+def told(folder: Path, script: str) -> dict[str, object]:
     """What a network of the repository says of itself in the torch toolchain."""
-    done = subprocess.run(
-        [python, "-c", LISTING + script, str(folder)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, object] = json.loads(done.stdout)
+    where = f"folder = {str(folder)!r}\n"
+    printed = warm_toolchains.run("torch", where + LISTING + script, folder)
+    result: dict[str, object] = json.loads(printed)
     return result
 
 
@@ -192,8 +190,8 @@ def test_each_training_has_weights_of_its_own() -> None:
 
 
 @pytest.mark.toolchain
-def test_sample_reshape_is_the_described_network(toolchain_python: dict[str, Path]) -> None:
-    assert told(toolchain_python["torch"], SAMPLE, DIGEST) == {
+def test_sample_reshape_is_the_described_network() -> None:
+    assert told(SAMPLE, DIGEST) == {
         "training": False,
         "layers": SAMPLE_LAYERS,
         # The weights of every machine: tried with torch's plain, AVX2 and AVX-512 kernels.
@@ -202,8 +200,8 @@ def test_sample_reshape_is_the_described_network(toolchain_python: dict[str, Pat
 
 
 @pytest.mark.toolchain
-def test_mobilenet_reaches_its_accuracy(toolchain_python: dict[str, Path]) -> None:
-    result = told(toolchain_python["torch"], MOBILENET, ACCURACY)
+def test_mobilenet_reaches_its_accuracy() -> None:
+    result = told(MOBILENET, ACCURACY)
     layers = result["layers"]
     assert isinstance(layers, list)
     assert [x.split()[0] for x in layers[-3:]] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from PIL import Image
 from benchmarks.operator_cases import network
 from pipelines.backends.rknn.recipe import vendor
 from pipelines.recipe.new import vendor_config
+from tests import warm_toolchains
 from tests.small_models import conv_net, npy, samples
 from tests.workspace import Ran, Workspace
 
@@ -282,16 +282,8 @@ net.export("saved")
 """
 
 
-def make(python: Path, script: str, folder: Path) -> None:
-    import subprocess
-
-    subprocess.run([python, "-c", script], cwd=folder, check=True, capture_output=True)
-
-
-def test_torchscript(
-    workspace: Workspace, tmp_path: Path, toolchain_python: Mapping[str, Path]
-) -> None:
-    make(toolchain_python["torch"], TORCHSCRIPT, tmp_path)
+def test_torchscript(workspace: Workspace, tmp_path: Path) -> None:
+    warm_toolchains.run("torch", TORCHSCRIPT, tmp_path)
     ran = new(workspace, "script", tmp_path / "net.pt")
     assert ran.code == 0, ran.err
     text, recipe = written(workspace, "script")
@@ -302,10 +294,8 @@ def test_torchscript(
     assert (ran.code, "a checkpoint of torch.save" in ran.err) == (3, True)
 
 
-def test_keras_and_saved_models(
-    workspace: Workspace, tmp_path: Path, toolchain_python: Mapping[str, Path]
-) -> None:
-    make(toolchain_python["tensorflow"], KERAS, tmp_path)
+def test_keras_and_saved_models(workspace: Workspace, tmp_path: Path) -> None:
+    warm_toolchains.run("tensorflow", KERAS, tmp_path)
     for name, file in (("keras", "net.keras"), ("h5", "net.h5"), ("saved", "saved")):
         ran = new(workspace, name, tmp_path / file)
         assert ran.code == 0, ran.err

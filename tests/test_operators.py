@@ -98,6 +98,15 @@ def test_a_version_that_was_not_measured_is_contradicted_by_nothing() -> None:
     assert "measured_elsewhere" not in told
 
 
+def test_the_rows_of_a_kind_are_those_of_the_whole_file() -> None:
+    rows = operators.rows()
+    kinds = {(row.version, row.dtype) for row in rows}
+    assert len(kinds) == 12
+    for kind in kinds:
+        found = operators.of_kind(*kind)
+        assert found == tuple(row for row in rows if (row.version, row.dtype) == kind)
+
+
 ASKED = ("Relu", "GridSample", "Softmax(axis 2)", "NonZero")
 
 

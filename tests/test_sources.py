@@ -3,46 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests import warm_toolchains
 from tests.small_models import npy, samples
 from tests.vacuous import some
 from tests.workspace import Workspace
 
 pytestmark = pytest.mark.toolchain
 
-MAKE = "import sys; from pathlib import Path; from pipelines.run.jobs.job import Job; \
-from tests.{module} import run; run(Job(None, {{}}, Path(sys.argv[1]), Path(sys.argv[1])))"
+MAKE = """
+from pathlib import Path
+from pipelines.run.jobs.job import Job
+from tests.{module} import run
+run(Job(None, {{}}, Path(), Path()))
+"""
 
 
-def make_files(python: Path, module: str, folder: Path) -> Path:
-    """Run a file-making job of the tests in a toolchain's Python."""
-    subprocess.run(
-        [python, "-c", MAKE.format(module=module), str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
-        check=True,
-        capture_output=True,
-    )
+def make_files(toolchain: str, module: str, folder: Path) -> Path:
+    """Run a file-making job of the tests in a toolchain."""
+    warm_toolchains.run(toolchain, MAKE.format(module=module), folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def keras(toolchain_python: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keras")
-    return make_files(toolchain_python["tensorflow"], "keras_files", folder)
+def keras(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_files("tensorflow", "keras_files", tmp_path_factory.mktemp("keras"))
 
 
 @pytest.fixture(scope="module")
-def torch(toolchain_python: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_files(toolchain_python["torch"], "torch_files", tmp_path_factory.mktemp("torch"))
+def torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_files("torch", "torch_files", tmp_path_factory.mktemp("torch"))
 
 
 def two_inputs(kind: str, file: str) -> dict[str, Any]:

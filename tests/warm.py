@@ -30,15 +30,24 @@ _FRONT = (
     *("dvc.cachemgr", "dvc.cli.parser", "dvc.data_cloud", "dvc.lock", "dvc.updater"),
     *("dvc.repo", "dvc.repo.graph", "dvc.repo.metrics.diff", "dvc.repo.params.diff"),
     *("dvc.repo.reproduce", "dvc.repo.status", "dvc.repo.trie", "dvc.utils.serialize"),
-    *("flatten_dict", "networkx", "psutil", "pygit2", "ruamel.yaml", "scmrepo.git"),
-)
-# ./doit's own.
-_FRONT_OWN = (
-    "pipelines.front.doit.cli",
-    "pipelines.front.task_file",
-    "pipelines.front.commands.building.run",
+    *("dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.index", "dvc.repo.plots"),
+    *("dvc.repo.stage", "dvc.rwlock", "dvc.scm", "dvc.types", "dvc.utils.strictyaml"),
+    *("configobj", "dulwich.ignore", "dulwich.trailers", "dulwich.worktree", "dvc.dirs"),
+    *("dvc_data.hashfile.db.local", "dvc_render", "fsspec.implementations.memory"),
+    *("flatten_dict", "networkx", "platformdirs.unix", "psutil", "pygit2", "ruamel.yaml"),
+    *("fractions", "scmrepo.git", "scmrepo.noscm"),
 )
 _ROOT = Path(__file__).resolve().parent.parent
+# ./doit's own.
+_FRONT_OWN = (
+    "pipelines.front.quick",
+    "pipelines.front.task_file",
+    *(
+        ".".join(file.relative_to(_ROOT).with_suffix("").parts)
+        for file in sorted(_ROOT.glob("pipelines/front/commands/*/*.py"))
+        if file.stem != "__init__"
+    ),
+)
 SHARED = "PYTEST_NPUMAKE_FRONT"  # environment variable: the socket of who shares its own
 
 
@@ -57,10 +66,12 @@ def start(
     own: Sequence[str],
     environment: Mapping[str, str] | None = None,
     paths: Sequence[Path] = (),
+    *,
+    is_deep: bool = False,
 ) -> subprocess.Popen[bytes]:
     """place: the socket that it listens on, once all is imported. It ends with this process.
 
-    own: modules of the project's, see tests.warm_code.
+    own, is_deep: modules of the project's, see tests.warm_code.
     """
     settings = {
         "socket": str(place),
@@ -68,6 +79,7 @@ def start(
         "root": str(_ROOT),
         "own": own,
         "paths": [str(path) for path in paths],
+        "is_deep": is_deep,
     }
     script = Path(__file__).with_name("warm_interpreter.py")
     return subprocess.Popen(
@@ -144,9 +156,13 @@ class Running:
 
 
 def capture(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    timeout_s: float,
+    place: Path | None = None,
 ) -> Said:
-    """`python -s WORDS`, of the project's own Python, that reads nothing.
+    """`python -s WORDS`, of the project's own Python or who listens at `place`, that reads nothing.
 
     Raises subprocess.TimeoutExpired.
     """
@@ -157,7 +173,8 @@ def capture(
         tempfile.TemporaryFile() as err,
         Path(os.devnull).open() as nothing,
     ):
-        running = Running(_front(), words, folder, environment, (nothing, out, err))
+        streams = (nothing, out, err)
+        running = Running(place or _front(), words, folder, environment, streams)
         with closing(running):
             code = running.wait(timeout_s)
         return Said(code, _text(out), _text(err))
@@ -201,7 +218,9 @@ def _front(beside: Path | None = None, *more: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="front-"))
     paths = () if beside is None else (beside,)
     imported = (*_FRONT, *more)
-    started = start(Path(sys.executable), folder / "socket", imported, _FRONT_OWN, paths=paths)
+    started = start(
+        Path(sys.executable), folder / "socket", imported, _FRONT_OWN, paths=paths, is_deep=True
+    )
 
     def end() -> None:
         started.terminate()

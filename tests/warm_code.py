@@ -1,7 +1,8 @@
 """The project's own modules in a warm interpreter: lent to a fork whose folder holds the same code.
 
 A test's workspace is a copy of this checkout. Importing it takes as long as a step on a small
-network, so it is imported once, and a fork of the interpreter has it as if from its own folder.
+network, so it is imported once, and a fork of the interpreter has it as if from its own folder:
+what a module keeps of where and when it was imported is made anew, see tests.warm_statements.
 Where a single file that was imported, or one that is no code, differs by size or time, the fork
 imports all of it anew.
 
@@ -10,34 +11,44 @@ Standard library only: runs in the interpreters that tests.warm starts.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+Code = importlib.import_module("warm_statements").Code  # beside this file
+
 PARTS = ("pipelines", "quant")
-# What a module may know of where, when and for whom it was imported.
-_OF_THIS_IMPORT = {
-    *("__file__", "argv", "cwd", "getcwd", "getenv", "getpid", "isatty"),
-    *("monotonic", "time", "time_ns"),
-}
 
 
 class OwnCode:
     """root: the folder that its code was imported from."""
 
-    def __init__(self, root: str, modules: Iterable[str]) -> None:
-        """Import these and what they import, but for what would be otherwise in another process."""
+    def __init__(self, root: str, modules: Sequence[str], *, is_deep: bool = False) -> None:
+        """Import these and what they import, but for what can't be as in another process.
+
+        is_deep: also what functions of theirs import, where that is there.
+        """
         self._root = root
         stamps = dict(_stamps(root))
         sys.path.insert(0, root)
-        for name in _movable(root, modules):
-            importlib.import_module(name)
+        code = Code(Path(root), PARTS)
+        for name in code.reached(modules, is_deep=is_deep):
+            _import(name, is_needed=not is_deep)
+        named = [name for name in _imported() if name not in code.names]  # by text, in a function
+        code = Code(Path(root), PARTS)
+        names = code.reached([*named, *modules], is_deep=is_deep)
         sys.path.remove(root)
+        self._again = {
+            name: compile(found, str(code.file(name)), "exec", annotations.compiler_flag)
+            for name in names
+            if name in sys.modules and (found := code.of_the_import(name)) and found.body
+        }
+        for name in _imported():
+            if name not in names or code.of_the_import(name) is None:
+                _forget(name)
         imported = {one.__file__ for one in _imported().values()}
         self._stamps = {
             path: stamp
@@ -52,11 +63,18 @@ class OwnCode:
             for path, stamp in _stamps(root)
             if not path.endswith(".py") or path in self._stamps
         }
+        is_same = found == self._stamps and not root.endswith("/.npumake/engine")
         for name, module in _imported().items():
-            if found == self._stamps:
+            if is_same:
                 self._move(module, root)
             else:
-                del sys.modules[name]
+                _forget(name)
+
+    def settle(self) -> None:
+        """In a fork that has its folder and its words: what the code keeps of those."""
+        for name, statements in self._again.items():
+            if name in sys.modules:
+                exec(statements, vars(sys.modules[name]))
 
     def _move(self, module: ModuleType, root: str) -> None:
         spec = module.__spec__
@@ -66,6 +84,20 @@ class OwnCode:
         if spec.submodule_search_locations is not None:
             module.__path__ = [spec.origin.rpartition("/")[0]]
             spec.submodule_search_locations = module.__path__
+
+
+def _import(name: str, *, is_needed: bool) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        if is_needed:
+            raise
+
+
+def _forget(name: str) -> None:
+    module, (package, _, last) = sys.modules.pop(name), name.rpartition(".")
+    if getattr(sys.modules.get(package), last, None) is module:
+        delattr(sys.modules[package], last)
 
 
 def _imported() -> dict[str, ModuleType]:
@@ -87,55 +119,3 @@ def _stamps(root: str) -> Iterator[tuple[str, tuple[int, int]]]:
                 else:
                     found = entry.stat()
                     yield path, (found.st_size, found.st_mtime_ns)
-
-
-def _movable(root: str, start: Iterable[str]) -> list[str]:
-    """Of these modules and all that they import: those that are the same whoever imports them.
-
-    They keep nothing of _OF_THIS_IMPORT as they are imported, and import nothing that does.
-    """
-    imports: dict[str, set[str]] = {}
-    fixed, todo = set[str](), list(start)
-    while todo:
-        name = todo.pop()
-        if name not in imports:
-            imports[name], is_own = _look(Path(root), name)
-            todo += imports[name]
-            if is_own:
-                fixed.add(name)
-    while more := {name for name in imports.keys() - fixed if imports[name] & fixed}:
-        fixed |= more
-    return sorted(imports.keys() - fixed)
-
-
-def _look(root: Path, name: str) -> tuple[set[str], bool]:
-    """The project's modules that one imports, and whether it keeps something of its import."""
-    parts = name.split(".")
-    found = {".".join(parts[:count]) for count in range(1, len(parts))}
-    file = _file(root, name)
-    assert file is not None
-    is_own = False
-    for node in _outside_functions(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Name):
-            is_own |= node.id in _OF_THIS_IMPORT
-        elif isinstance(node, ast.Attribute):
-            is_own |= node.attr in _OF_THIS_IMPORT
-    return {one for one in found if one.partition(".")[0] in PARTS and _file(root, one)}, is_own
-
-
-def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        for child in ast.iter_child_nodes(node):
-            yield from _outside_functions(child)
-
-
-@cache
-def _file(root: Path, name: str) -> Path | None:
-    place = root.joinpath(*name.split("."))
-    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    return file if file.is_file() else None

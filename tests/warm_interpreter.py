@@ -26,9 +26,11 @@ def main() -> None:
     sys.path[:] = [*settings["paths"], *plain, here]
     for module in settings["preload"]:
         importlib.import_module(module)
-    own = importlib.import_module("warm_code").OwnCode(settings["root"], settings["own"])
+    code = importlib.import_module("warm_code")
+    own = code.OwnCode(settings["root"], settings["own"], is_deep=settings["is_deep"])
     if "dvc.utils.serialize" in sys.modules:
         importlib.import_module("warm_yaml").install(Path(settings["socket"]).parent)
+        sys.modules["dvc.cli.parser"].get_main_parser()  # dvc keeps it; it takes 50 ms
     sys.path[:] = plain
     gc.collect()
     gc.freeze()  # a fork that collects garbage would copy every page of what is imported
@@ -70,7 +72,7 @@ def serve(asked: socket.socket, listener: socket.socket, own: Any) -> None:
         if "umask" in order:
             os.umask(order["umask"])
         own.lend(folder_of_code(order["words"][0]))
-        become(order["words"], order["environment"], order["folder"])
+        become(order["words"], order["environment"], order["folder"], own)
     for stream in streams:
         os.close(stream)
 
@@ -100,7 +102,7 @@ def tell_the_end(asked: socket.socket) -> None:
         os._exit(0)
 
 
-def become(words: list[str], environment: dict[str, str], folder: str) -> None:
+def become(words: list[str], environment: dict[str, str], folder: str, own: Any) -> None:
     """What the interpreter does with these words. Never returns."""
     code: Any = 1
     try:
@@ -115,6 +117,7 @@ def become(words: list[str], environment: dict[str, str], folder: str) -> None:
         else:
             sys.argv = words
             sys.path.insert(0, str(Path(words[0]).parent))
+            own.settle()
             runpy.run_path(words[0], run_name="__main__")
         code = 0
     except SystemExit as error:

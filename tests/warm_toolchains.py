@@ -9,6 +9,7 @@ started, and where it can't it is the interpreter itself.
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import socket
 import subprocess
@@ -60,6 +61,7 @@ os.execv({python!r}, [{python!r}, *words])
 SHARED = "PYTEST_NPUMAKE_WARM"  # environment variable: the home of the process that shares its own
 _STARTED: dict[str, subprocess.Popen[bytes]] = {}
 _GUARD = threading.Lock()
+_TIMEOUT_S = 300
 
 
 @cache
@@ -112,6 +114,22 @@ def start(name: str) -> None:
         assert place.exists(), f"{name} was not started"
         return
     _start(name, place)
+
+
+def run(name: str, script: str, folder: Path) -> str:
+    """What a script prints in a toolchain, run in `folder`; the project's folder is on its path.
+
+    Fails the test where the script fails. A Python that is started for it imports torch for three
+    seconds, and tensorflow for six.
+    """
+    start(name)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place, "script.py")
+        file.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{script}")
+        said = warm.capture([str(file)], folder, environment, _TIMEOUT_S, home() / name)
+    assert said.code == 0, said.err
+    return said.out
 
 
 def _start(name: str, place: Path) -> None:

@@ -42,6 +42,39 @@ def _compile() -> None:
         compileall.compile_dir(ROOT / part, quiet=2)
 
 
+def copy_code(source: str, target: str) -> None:
+    """A folder with all that is below it, and the times of files: so is bytecode valid in the copy.
+
+    The bytecode is shared where it can be, as nobody writes into it: Python makes a new file of
+    another, and then renames it. What another worker is making (`*.pyc.*`) is left out.
+    """
+    Path(target).mkdir()
+    with os.scandir(source) as entries:
+        for entry in entries:
+            place = f"{target}/{entry.name}"
+            if entry.is_dir():
+                copy_code(entry.path, place)
+            elif entry.name.endswith(".pyc") and _is_linked(entry.path, place):
+                continue
+            elif ".pyc." not in entry.name:
+                _copy(entry, place)
+
+
+def _is_linked(source: str, place: str) -> bool:
+    try:
+        os.link(source, place)
+    except OSError:  # another file system
+        return False
+    return True
+
+
+def _copy(entry: os.DirEntry[str], place: str) -> None:
+    found = entry.stat()
+    Path(place).write_bytes(Path(entry.path).read_bytes())
+    os.chmod(place, found.st_mode)
+    os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
 class Workspace:
     """root: the copy. toolchains: where the project's own are; by default those started before."""
 
@@ -52,8 +85,7 @@ class Workspace:
             source, target = ROOT / part, root / part
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                # With the bytecode, as it is valid for a copy; not what another worker is writing.
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.pyc.*"))
+                copy_code(str(source), str(target))
             else:
                 shutil.copy2(source, target)
         (root / "models").mkdir()

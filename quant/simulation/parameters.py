@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from quant.simulation.parameters_text import sections
 from quant.simulation.unknown import Unknown
 
 Array = npt.NDArray[Any]
@@ -58,15 +60,12 @@ class Parameters:
 
 def read(text: str) -> dict[str, Parameters]:
     """Tensor name -> Parameters of a *.quantization.cfg. Raises Unknown."""
-    return {name: _parameters(name, fields) for name, fields in _sections(text).items()}
+    return dict(_read(text))
 
 
-def _sections(text: str) -> Mapping[str, Mapping[str, Any]]:
-    from ruamel.yaml import YAML
-
-    held = YAML(typ="safe", pure=True).load(text)
-    sections: Mapping[str, Mapping[str, Any]] = held["quantize_parameters"]
-    return sections
+@lru_cache(maxsize=1)  # analyze reads it for the simulation, and for the causes
+def _read(text: str) -> dict[str, Parameters]:
+    return {name: _parameters(name, fields) for name, fields in sections(text).items()}
 
 
 def _parameters(name: str, fields: Mapping[str, Any]) -> Parameters:

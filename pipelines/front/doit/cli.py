@@ -8,8 +8,8 @@ import getopt
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
-from importlib.metadata import EntryPoints, entry_points
+from functools import partial
+from importlib.metadata import EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -172,10 +172,9 @@ def dispatch(project: Project, arguments: list[str]) -> int:
     return _execute(project, doit, [name, *options, *names])
 
 
-@cache
 def _plugins() -> Callable[..., EntryPoints]:
-    """For doit, which asks six times a run, and looks through all installed packages each time."""
-    return entry_points().select
+    """For doit, which asks all installed packages six times a run: .venv's pins have no plugin."""
+    return EntryPoints().select
 
 
 plugin.entry_points_impl = _plugins

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 from rknn.api import RKNN
 
 Array = NDArray[Any]
+_VERSION = spared.toolkit()
 
 # Printed while the SDK returns 0, and then the file fails on a board: airockchip/rknn-toolkit2
 # issues 364 and 419. `Unkown op target: 0` stands in nearly every log and means nothing.
@@ -39,7 +39,7 @@ NOISE = re.compile(r"Traceback|rknn-toolkit2 version|File \"|=====|raise |Unkown
 
 def version() -> str:
     """The SDK's version, such as `2.5.0`."""
-    return package_version("rknn-toolkit2")
+    return _VERSION
 
 
 class Sdk:
@@ -49,7 +49,8 @@ class Sdk:
         """verbose: also print which rewrite rules fire."""
         self.log = ""
         self._rknn: Any = None
-        self._rknn = self._run("RKNN", lambda: RKNN(verbose=verbose))
+        with spared.machine():
+            self._rknn = self._run("RKNN", lambda: RKNN(verbose=verbose))
 
     def config(self, **options: Any) -> None:
         """RKNN.config, by its own names."""
@@ -80,12 +81,13 @@ class Sdk:
 
         Not even `config`: NAME.data holds step 1's, and the SDK refuses one that is not equal.
         """
-        self._do(
-            "hybrid_quantization_step2",
-            model_input=model,
-            data_input=data,
-            model_quantization_cfg=config,
-        )
+        with spared.comments():
+            self._do(
+                "hybrid_quantization_step2",
+                model_input=model,
+                data_input=data,
+                model_quantization_cfg=config,
+            )
 
     def build(self, **options: Any) -> None:
         """RKNN.build: do_quantization, dataset, rknn_batch_size, auto_hybrid."""

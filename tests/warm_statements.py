@@ -1,0 +1,237 @@
+"""Which statements of the project's modules give something else wherever and whenever they run.
+
+Modules are imported in one process and used in another, in another folder (tests.warm_code). There,
+a constant made of `__file__`, of the time or of the working folder is made anew, and so are those
+made of it, and what other modules have imported of these. A module that makes more than constants
+of them can't be used.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# What a module may know of where, when and for whom it was imported.
+_OF_THE_IMPORT = {
+    *("__file__", "argv", "cwd", "getcwd", "getenv", "getpid", "isatty"),
+    *("monotonic", "time", "time_ns"),
+}
+_Imported = tuple[str, str]  # a module, and a name there; empty: the module itself
+
+
+@dataclass
+class _Module:
+    """imports: name here -> what it is there.
+
+    values: names whose value is of the import. asking: functions and classes that give something of
+    it when they are called. again: statements to run anew. is_fixed: can't be used elsewhere.
+    """
+
+    tree: ast.Module
+    imports: dict[str, _Imported] = field(default_factory=dict)
+    values: set[str] = field(default_factory=set)
+    asking: set[str] = field(default_factory=set)
+    again: list[ast.stmt] = field(default_factory=list)
+    is_fixed: bool = False
+
+
+class Code:
+    """root: the folder that holds the packages `parts`."""
+
+    def __init__(self, root: Path, parts: Sequence[str]) -> None:
+        self._root = root
+        self._parts = parts
+        self._modules: dict[str, _Module] = {}  # each after those that it imports
+        self._begun = set[str]()
+
+    def reached(self, start: Iterable[str], *, is_deep: bool) -> list[str]:
+        """These modules and all that they import, each after what it imports.
+
+        is_deep: also what functions import, but for jobs, which have packages of their own.
+        """
+        todo = list(start)
+        while todo:
+            for name in todo:
+                self._read(name)
+            trees = [one.tree for one in self._modules.values()] if is_deep else []
+            found = {name for tree in trees for name in self._in_functions(tree)}
+            jobs = {name for name in found if ".jobs." in name and not name.endswith(".params")}
+            todo = sorted(found - jobs - self._begun)
+        return list(self._modules)
+
+    @property
+    def names(self) -> Container[str]:
+        """Of what was reached."""
+        return self._modules.keys()
+
+    def of_the_import(self, name: str) -> ast.Module | None:
+        """What to run anew of a module; None where it can't be used."""
+        found = self._modules[name]
+        return None if found.is_fixed else ast.Module(found.again, [])
+
+    def file(self, name: str) -> Path | None:
+        """The module's; None where it is no module of the project."""
+        if name.partition(".")[0] not in self._parts:
+            return None
+        place = self._root.joinpath(*name.split("."))
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        return file if file.is_file() else None
+
+    def _read(self, name: str) -> None:
+        file = self.file(name)
+        if file is None or name in self._begun:
+            return
+        self._begun.add(name)
+        self._read(name.rpartition(".")[0])
+        module = _Module(ast.parse(file.read_bytes()))
+        for node in _at_import(module.tree):
+            for local, (there, attribute) in self._bound(node):
+                self._read(there)
+                module.imports[local] = there, attribute
+        self._judge(module)
+        self._modules[name] = module
+
+    def _bound(self, node: ast.AST) -> Iterator[tuple[str, _Imported]]:
+        """What a statement imports of the project."""
+        if isinstance(node, ast.Import):
+            assert not any(alias.name.partition(".")[0] in self._parts for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module and self.file(node.module):
+            for alias in node.names:
+                below = f"{node.module}.{alias.name}"
+                found = (below, "") if self.file(below) else (node.module, alias.name)
+                yield alias.asname or alias.name, found
+
+    def _in_functions(self, tree: ast.Module) -> Iterator[str]:
+        outside = set(_at_import(tree))
+        for node in ast.walk(tree):
+            if node not in outside:
+                yield from (there for _, (there, _) in self._bound(node))
+
+    def _judge(self, module: _Module) -> None:
+        for local, found in module.imports.items():
+            if self._is_value(found):
+                module.values.add(local)
+            elif self._is_asking(found):
+                module.asking.add(local)
+        known = -1
+        while known != (known := len(module.values) + len(module.asking)):
+            for statement in module.tree.body:
+                if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                    if self._asks(module, statement):
+                        module.asking.add(statement.name)
+                elif self._is_of_the_import(module, _evaluated(statement)):
+                    module.values.update(_constants(statement))
+        for statement in module.tree.body:
+            if isinstance(statement, ast.ImportFrom):
+                if any(local in module.values for local, _ in self._bound(statement)):
+                    module.again.append(statement)
+            elif self._is_of_the_import(module, _evaluated(statement)):
+                module.again.append(statement)
+                module.is_fixed |= not _constants(statement)
+
+    def _is_value(self, found: _Imported) -> bool:
+        """Whether the import has to be made anew. So is one of a circle, which is not known yet."""
+        name, attribute = found
+        there = self._modules.get(name)
+        return there is None or there.is_fixed or attribute in there.values
+
+    def _is_asking(self, found: _Imported) -> bool:
+        name, attribute = found
+        return attribute in self._modules[name].asking
+
+    def _asks(self, module: _Module, definition: ast.stmt) -> bool:
+        inside = list(_walk(definition))
+        return self._mentions(module, inside) or any(
+            [*self._bound(node)] for node in inside if isinstance(node, ast.ImportFrom)
+        )
+
+    def _mentions(
+        self, module: _Module, nodes: Iterable[ast.AST], *, is_called: bool = True
+    ) -> bool:
+        """Whether a value is named. is_called: or what gives one."""
+        names = _OF_THE_IMPORT | module.values | (module.asking if is_called else set())
+        for node in nodes:
+            if isinstance(node, ast.Name) and node.id in names:
+                return True
+            if isinstance(node, ast.Attribute):
+                if node.attr in _OF_THE_IMPORT:
+                    return True
+                base = node.value.id if isinstance(node.value, ast.Name) else ""
+                there, attribute = module.imports.get(base, ("", ""))
+                if there and not attribute:
+                    found = there, node.attr
+                    if self._is_value(found) or (is_called and self._is_asking(found)):
+                        return True
+        return False
+
+    def _is_of_the_import(self, module: _Module, parts: Iterable[ast.AST]) -> bool:
+        """Whether running these parts gives something of the import."""
+        for part in parts:
+            nodes = list(_walk(part))
+            is_called = any(isinstance(node, ast.Call) for node in nodes)
+            if self._mentions(module, nodes, is_called=is_called):
+                return True
+        return False
+
+
+def _constants(statement: ast.stmt) -> list[str]:
+    """The names that an assignment gives a value; empty for any other statement."""
+    targets: Sequence[ast.expr] = ()
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign) and statement.value:
+        targets = [statement.target]
+    parts = [
+        part
+        for target in targets
+        for part in (target.elts if isinstance(target, ast.Tuple) else [target])
+    ]
+    names = [part.id for part in parts if isinstance(part, ast.Name)]
+    return names if len(names) == len(parts) else []
+
+
+def _evaluated(statement: ast.AST) -> Iterator[ast.AST]:
+    """What runs as the module is imported; decorators as calls, which they are."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield from (ast.Call(one, [], []) for one in statement.decorator_list)
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield from statement.args.defaults
+        yield from (one for one in statement.args.kw_defaults if one)
+    elif isinstance(statement, ast.ClassDef):
+        yield from statement.bases
+        yield from (keyword.value for keyword in statement.keywords)
+        for one in statement.body:
+            yield from _evaluated(one)
+    elif not _is_for_types(statement):
+        yield statement
+
+
+def _at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes outside functions, but for what types alone need."""
+    yield node
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            if not _is_for_types(child):
+                yield from _at_import(child)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """ast.walk, without annotations, which are text."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        if name not in ("annotation", "returns"):
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    yield from _walk(child)
