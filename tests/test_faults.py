@@ -172,11 +172,11 @@ class Trial:
         """
         aim = self.random.random()
         if aim < 0.3:  # the end: the locks are being written
-            self._wait(lambda: len(journaled(self.root)) >= STEPS or front.poll() is not None)
+            wait(self.root, lambda: len(journaled(self.root)) >= STEPS, front)
             time.sleep(self.random.uniform(0, 0.015))
         elif aim < 0.65:  # among the steps: one to three more have begun
             enough = len(told(self.root, "began")) + self.random.randint(1, 3)
-            self._wait(lambda: len(told(self.root, "began")) >= enough or front.poll() is not None)
+            wait(self.root, lambda: len(told(self.root, "began")) >= enough, front)
             time.sleep(self.random.uniform(0, 0.1))
         else:
             time.sleep(self.random.uniform(0.02, 1.2))
@@ -185,11 +185,32 @@ class Trial:
         os.kill(front.pid, signal.SIGKILL)
         return front.wait(10) == -signal.SIGKILL
 
-    @staticmethod
-    def _wait(is_so: Callable[[], bool]) -> None:
-        end = time.monotonic() + 30
-        while not is_so() and time.monotonic() < end:
+
+def wait(
+    root: Path, is_so: Callable[[], bool], front: subprocess.Popen[bytes] | warm.Running
+) -> None:
+    """Until it is so, or the run has ended.
+
+    To ask reads all that is noted: done where there is more of it, not each millisecond.
+    """
+    end, seen = time.monotonic() + 30, noted(root)
+    while not is_so():
+        while (now := noted(root)) == seen:
+            if front.poll() is not None or time.monotonic() > end:
+                return
             time.sleep(0.001)
+        seen = now
+
+
+def noted(root: Path) -> list[tuple[str, int]]:
+    """Of each file that a run notes its steps into, how much is there."""
+    found = []
+    for place in (root / "ran.log", *(root / ".npumake" / "journal").glob("*.jsonl")):
+        try:
+            found.append((place.name, place.stat().st_size))
+        except FileNotFoundError:  # not yet, or not any more
+            continue
+    return found
 
 
 def require_clean(root: Path, clean: dict[str, bytes]) -> None:
@@ -342,7 +363,7 @@ def test_stopped_politely_writes_the_locks(
         job = root / f"pipelines/{name}.py"
         job.write_text(job.read_text().replace(f", {SECONDS}, ", ", 0.3, "))
     front = start(root, 1)
-    Trial._wait(lambda: len(journaled(root)) >= 4)
+    wait(root, lambda: len(journaled(root)) >= 4, front)
     front.send_signal(number)
     assert front.wait(30) == 130
     assert journaled(root) == set()
