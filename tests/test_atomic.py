@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +21,24 @@ def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "a/b/c").read_bytes() == DATA
     assert (tmp_path / "a/b/c").stat().st_mode & 0o777 == 0o444
     assert [file.name for file in (tmp_path / "a/b").iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("is_synced", [True, False])
+def test_what_lasts_is_on_the_disk_before_it_is_in_place(
+    is_synced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut may leave an empty file in the place of the old one."""
+    calls: list[str] = []
+
+    def noted(name: str, real: Callable[..., Any], *given: Any) -> None:
+        calls.append(name)
+        real(*given)
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, partial(noted, name, getattr(os, name)))
+    atomic.write(tmp_path / "c", DATA, is_synced=is_synced)
+    assert calls == (["fsync", "replace"] if is_synced else ["replace"])
+    assert (tmp_path / "c").read_bytes() == DATA
 
 
 def test_short_writes_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

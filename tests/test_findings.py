@@ -110,6 +110,7 @@ def test_unaligned_concat() -> None:
     ("shape", "group", "name"),
     [
         ([640, 8, 3, 3], 80, "dense_grouped_convolution"),
+        ([96, 1, 7, 7], 96, "dense_grouped_convolution"),  # one output a channel multiplies none
         ([192, 1, 7, 7], 96, "depthwise_multiplier"),
     ],
 )
@@ -131,6 +132,10 @@ def test_split_groups() -> None:
     assert (row["bytes"], row["evidence"]["layers"]) == (90, 6)
     whole = node("c", "Conv", group=4, kinds={"commands": 90})
     assert "split_groups" not in found(CONV, [whole])
+    each = node("c", "Conv", group=4, layers=[0, 1, 2, 3], kinds={"commands": 90})
+    assert "split_groups" in found(CONV * 4, [each])
+    some = node("c", "Conv", group=4, layers=[0, 1, 2], kinds={"commands": 90})
+    assert "split_groups" not in found(CONV * 3, [some])
 
 
 def test_float_fallback() -> None:

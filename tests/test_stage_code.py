@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.backends import recipes
 from pipelines.building import plan as plans
+from pipelines.stages.stage import sections
 from tests import stage_code
 from tests.conftest import ROOT
 from tests.test_floors import MODULES
@@ -34,6 +35,11 @@ def test_defaults_are_as_jobs_are_given_them() -> None:
     """By them a changed default makes a step stale, and by the digests a changed stand-in."""
     how = "run .venv/bin/python -m tests.stage_code"
     assert stage_code.RESOLVED.read_text() == stage_code.defaults_text(), how
+
+
+def test_a_section_of_nothing_is_no_fact() -> None:
+    raw = {"a": None, "b": {"c": 1, "d": None}, "e": {}}
+    assert sections(raw, "a", "b.c", "b.d", "b.c.f", "e", "g.h") == {"b.c": 1, "e": {}}
 
 
 def test_a_step_stands_on_its_defaults() -> None:

@@ -104,6 +104,18 @@ def test_what_is_no_md5_is_refused(md5: object) -> None:
         confined.require_md5(md5)
 
 
+def test_an_md5_of_the_other_kind_is_refused() -> None:
+    file, folder = "a" * 32, "a" * 32 + ".dir"
+    for md5 in (file, folder):
+        assert confined.require_md5(md5) == md5
+    assert confined.require_md5(file, of_folder=False) == file
+    assert confined.require_md5(folder, of_folder=True) == folder
+    with pytest.raises(Refused):
+        confined.require_md5(file, of_folder=True)
+    with pytest.raises(Refused):
+        confined.require_md5(folder, of_folder=False)
+
+
 @pytest.mark.parametrize("is_absolute", [True, False])
 def test_a_further_output_row_is_not_restored(
     place: Path, sibling: Path, is_absolute: bool
