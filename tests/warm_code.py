@@ -35,11 +35,12 @@ class OwnCode:
         stamps = dict(_stamps(root))
         sys.path.insert(0, root)
         code = Code(Path(root), PARTS)
-        for name in code.reached(modules, is_deep=is_deep):
+        names = code.reached(modules, is_deep=is_deep)
+        for name in names:
             _import(name, is_needed=not is_deep)
-        named = [name for name in _imported() if name not in code.names]  # by text, in a function
-        code = Code(Path(root), PARTS)
-        names = code.reached([*named, *modules], is_deep=is_deep)
+        if named := [name for name in _imported() if name not in names]:  # by text, in a function
+            code = Code(Path(root), PARTS)
+            names = code.reached([*named, *modules], is_deep=is_deep)
         sys.path.remove(root)
         self._again = {
             name: compile(found, str(code.file(name)), "exec", annotations.compiler_flag)
@@ -58,12 +59,10 @@ class OwnCode:
 
     def lend(self, root: str) -> None:
         """Make it the code of `root`, or forget it where that holds other code."""
-        found = {
-            path: stamp
-            for path, stamp in _stamps(root)
-            if not path.endswith(".py") or path in self._stamps
-        }
-        is_same = found == self._stamps and not root.endswith("/.npumake/engine")
+        is_elsewhere = not root or root.endswith("/.npumake/engine")
+        is_same = not is_elsewhere and all(
+            _stamp(f"{root}/{path}") == stamp for path, stamp in self._stamps.items()
+        )
         for name, module in _imported().items():
             if is_same:
                 self._move(module, root)
@@ -106,7 +105,7 @@ def _imported() -> dict[str, ModuleType]:
 
 def _stamps(root: str) -> Iterator[tuple[str, tuple[int, int]]]:
     """Path below root -> size and time of each file that is no bytecode."""
-    todo = [part for part in PARTS if root and Path(root, part).is_dir()]
+    todo = list(PARTS)
     while todo:
         below = todo.pop()
         with os.scandir(f"{root}/{below}") as entries:
@@ -116,6 +115,14 @@ def _stamps(root: str) -> Iterator[tuple[str, tuple[int, int]]]:
                 path = f"{below}/{entry.name}"
                 if entry.is_dir():
                     todo.append(path)
-                else:
-                    found = entry.stat()
-                    yield path, (found.st_size, found.st_mtime_ns)
+                elif found := _stamp(entry.path):
+                    yield path, found
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Size and time; None where there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

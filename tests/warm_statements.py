@@ -11,7 +11,7 @@ Standard library only.
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,11 +62,6 @@ class Code:
             jobs = {name for name in found if ".jobs." in name and not name.endswith(".params")}
             todo = sorted(found - jobs - self._begun)
         return list(self._modules)
-
-    @property
-    def names(self) -> Container[str]:
-        """Of what was reached."""
-        return self._modules.keys()
 
     def of_the_import(self, name: str) -> ast.Module | None:
         """What to run anew of a module; None where it can't be used."""
