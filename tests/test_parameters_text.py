@@ -20,7 +20,7 @@ TENSOR = """\
         -   {low}
         max:
         -   4.014598846435547
-        scale: {scale}
+        scale:{scale}
         zero_point:
         -   -128
         ori_min:
@@ -46,17 +46,8 @@ OTHER_NUMBERS = (
 )
 LIST = "\n        -   0.5"
 ANCHOR = " &id001" + LIST + "\n        other: *id001"
-SCALES = (
-    "[]",
-    LIST,
-    ANCHOR,
-    " &id001" + LIST + "\n        other: *id002",
-    2 * LIST,
-    "0.5",
-    "",
-    "[0.5]",
-    "none",
-)
+SCALES = (" []", LIST, ANCHOR, 2 * LIST, " none")
+OTHER_SCALES = (" &id001" + LIST + "\n        other: *id002", " 0.5", "", " [0.5]")
 PIECES = ("", " ", "\n", ":", "-", "'", "#", "e", "1", "\t", "[]", "    ", "null")
 
 
@@ -64,7 +55,7 @@ def by_ruamel(text: str) -> object:
     return YAML(typ="safe", pure=True).load(text)["quantize_parameters"]
 
 
-def tensor(name: str = "c2", low: str = "0.0", scale: str = "[]") -> str:
+def tensor(name: str = "c2", low: str = "0.0", scale: str = " []") -> str:
     return TENSOR.format(name=name, low=low, scale=scale)
 
 
@@ -86,21 +77,24 @@ def test_numbers(number: str) -> None:
     assert same(HEAD + tensor(low=number)) == (number in NUMBERS)
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", SCALES + OTHER_SCALES)
 def test_lists(scale: str) -> None:
-    same(HEAD + tensor(scale=scale))
+    assert same(HEAD + tensor(scale=scale)) == (scale in SCALES)
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_a_text_that_was_changed_anywhere(seed: int) -> None:
+def test_a_text_that_was_changed_anywhere() -> None:
+    read = [seed for seed in range(500) if same(changed(seed))]
+    assert 20 < len(read) < 200, "both ways are gone"
+
+
+def changed(seed: int) -> str:
     draw = random.Random(seed)
     text = HEAD + tensor("c0") + tensor("/1/Add", scale=SCALES[1])
     for _ in range(draw.randint(1, 3)):
         at = draw.randrange(len(HEAD) - len("quantize_parameters:\n"), len(text))
         piece = draw.choice(PIECES)
         text = text[:at] + piece + text[at + draw.randint(0, 2) :]
-    if _plain(text) is not None:
-        assert same(text)
+    return text
 
 
 def test_what_is_not_read_here_is_ruamels() -> None:
