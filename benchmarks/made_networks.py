@@ -91,6 +91,15 @@ def deep(blocks: int = 147) -> onnx.ModelProto:
     return made.model((1, 3, 16, 16), made.classifier(x, 8, 10), 10)
 
 
+def chain(layers: int, channels: int = 8) -> onnx.ModelProto:
+    """Convolutions with Relu one behind the other, and a classifier."""
+    made = Network(3)
+    x, before = "input", 3
+    for _ in range(layers):
+        x, before = made.op("Relu", made.conv(x, before, channels, 3)), channels
+    return made.model((1, 3, 16, 16), made.classifier(x, channels, 10), 10)
+
+
 def wide(layers: int = 9) -> onnx.ModelProto:
     """353 MB in few nodes: convolutions of 38 MB each."""
     made = Network(2)

@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipelines.run.toolchain.toolchain import Environments
 from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium")
+in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+# Of the page's only filtered table: the cells of a column, of rows that are shown.
+COLUMN = """[...document.querySelectorAll('[data-filtered] tbody tr')]
+    .filter((row) => !row.hidden).map((row) => row.cells[{}].textContent)"""
 
 
 def drive(page: Path, script: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from pipelines.run.toolchain.installed import Installed
 from tests.cluster import Cluster, Machine, start, told, wait_for
 from tests.conftest import Pythons
+from tests.dvc_runner import git
 from tests.fake_project import STAGES, FakeProject
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -18,15 +22,18 @@ MODELS = 4
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    tmp_path_factory: pytest.TempPathFactory, toolchain_python: Pythons
-) -> Iterator[Cluster]:
-    """A scheduler and three workers, at 127.0.0.2 to .4."""
+def toolchain(toolchain_python: Pythons) -> Path:
+    """The toolchain `cluster`."""
     try:
-        folder = toolchain_python["cluster"].parent.parent
+        return toolchain_python["cluster"].parent.parent
     except Exception as error:
         pytest.skip(f"the toolchain `cluster` can't be made here: {error}")
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), folder, seconds=0.1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, toolchain: Path) -> Iterator[Cluster]:
+    """A scheduler and three workers, at 127.0.0.2 to .4."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), toolchain, seconds=0.1)
     try:
         for number in (2, 3, 4):
             cluster.machine(number)
@@ -125,9 +132,37 @@ def test_what_differs_is_refused_by_name(cluster: Cluster) -> None:
     assert not other.began and not changed.began
 
 
+def test_a_worker_looks_in_its_remote_first(
+    tmp_path: Path, toolchain: Path, local: Mapping[str, str]
+) -> None:
+    """What the remote has comes from there, what it lacks or has wrongly from the front."""
+    with closing(Cluster(tmp_path, toolchain, seconds=0)) as cluster:
+        project = cluster.project("front", MODELS)
+        sources = [folder / "net.onnx" for folder in sorted((project.root / "models").iterdir())]
+        names = [hashlib.md5(source.read_bytes()).hexdigest() for source in sources]
+        for name, held in zip(names[:3], (*sources[:2], None), strict=True):
+            place = tmp_path / "store" / "files" / "md5" / name[:2] / name[2:]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(held.read_bytes() if held else b"another")
+        machine = Machine(cluster.checkout("m5"), "127.0.0.5", "m5")
+        cluster.machines.append(machine)
+        git(machine.root, "init", "-q")
+        config = f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path}/store\n"
+        (machine.root / ".dvc" / "config.local").write_text(config)
+        machine.start(cluster.address, "--remote")
+        machine.await_joined()
+        assert start(project.root, "--cluster", cluster.address).wait(60) == 0, told(project.root)
+        assert state(project) == local
+        said = told(machine.root)
+        found = re.findall(r"(\d+) files fetched from store", said)
+        assert sum(map(int, found)) == 2, said
+        assert f"object {names[2]} of the remote store is not what its name says" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["worker", "127.0.0.1:1", "--remote"], "names no remote\n  dvc remote add -d NAME URL"),
         (["--cluster", "127.0.0.1:1"], "npumake: no scheduler at tcp://127.0.0.1:1"),
         (["--cluster=local:0"], "npumake: --cluster local:0 names no cluster"),
         (["--cluster"], "npumake: --cluster names no cluster"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipelines.building.cluster.front import ClusterWorker
 from pipelines.building.cluster.objects import CHUNK, Objects, parts
 from pipelines.building.cluster.order import Order, Reply, read_files, read_order, read_reply
 from pipelines.building.cluster.placement import Placement, Seat
+from pipelines.building.cluster.tries import Tries
 from pipelines.dvc.repo import cache
 from pipelines.dvc.store import Store
 from pipelines.files.confined import Refused
@@ -196,6 +198,65 @@ def test_placement(name: str) -> None:
         wants = {A: 10} if step == "h" else {B: 10}
         found = placement.place(step, PEAKS.get(step, 1), wants)
         assert found == (None if expected == "." else expected), (script, word)
+
+
+@pytest.mark.parametrize(
+    ("seat", "given"),
+    [
+        (Seat(1, 1), [A, B]),
+        (Seat(1, 1, has={A}), [B]),
+        (Seat(1, 1, fetches=True), []),
+        (Seat(1, 1, fetches=True, absent={B}), [B]),
+        (Seat(1, 1, fetches=True, absent={A, B}, has={B}), [A]),
+    ],
+    ids=str,
+)
+def test_a_worker_is_given_what_it_neither_has_nor_finds(seat: Seat, given: list[str]) -> None:
+    assert [md5 for md5 in (A, B) if seat.has_to_be_given(md5)] == given
+
+
+@pytest.mark.parametrize(
+    ("ran", "elsewhere", "lacks", "over"),
+    [
+        (4, 49, 4, None),
+        (5, 0, 0, "5 workers died while they ran it: w, w, w, w, w\n"),
+        (0, 50, 0, "50 workers went before they began it"),
+        (0, 0, 5, "workers don't keep what they are sent\n"),
+    ],
+)
+def test_only_workers_that_died_of_a_step_count_against_it(
+    ran: int, elsewhere: int, lacks: int, over: str | None
+) -> None:
+    tries = Tries(lacks=lacks)
+    for is_running, count in ((True, ran), (False, elsewhere)):
+        for _ in range(count):
+            tries.note_lost("w", while_it_ran=is_running)
+    assert tries.over == over or (over is not None and (tries.over or "").startswith(over))
+
+
+class Loop:
+    """Stands in for dask's client and its loop: notes what is to be called, and calls nothing."""
+
+    def __init__(self) -> None:
+        self.loop, self.rpc = self, self
+        self.asked: list[tuple[str, str]] = []
+
+    def remove(self, address: str) -> None:
+        raise AssertionError
+
+    def add_callback(self, act: Any, address: str) -> None:
+        self.asked.append((act.__name__, address))
+
+
+def test_a_worker_that_does_not_answer_holds_up_no_other() -> None:
+    """It is asked once, the next one all the same, and what waits for it ends when it is gone."""
+    crew, loop = Crew.__new__(Crew), Loop()
+    given: Any = loop
+    crew._client, crew._placement, crew._turn = given, Placement(), threading.Condition()
+    crew._refused, crew._greeting, crew._names, crew._is_closed = {}, set(), {}, False
+    for there in ({"mute"}, {"mute"}, {"mute", "v"}, {"v"}):
+        crew._meet(there)
+    assert loop.asked == [("_greet", "mute"), ("_greet", "v"), ("remove", "mute")]
 
 
 OWN = {"npumake": "1.0", "engine": "e" * 64, "python": "3.11", "machine": "x", "distributed": "7"}

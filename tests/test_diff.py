@@ -11,6 +11,7 @@ import pytest
 from pipelines.report.comparison import text
 from pipelines.report.comparison.compare import compare
 from pipelines.report.comparison.side import Side
+from tests.browser import COLUMN, drive, in_chromium
 from tests.checkout import Checkout
 from tests.small_models import conv_net, samples
 
@@ -61,6 +62,17 @@ def test_findings_and_kinds_that_came_and_went() -> None:
     assert max(map(len, text.lines(told))) <= 80
 
 
+def test_an_output_that_is_not_finite_is_the_worst_and_no_output_that_is_not_there() -> None:
+    a = side("a", errors={"fine": 0.1, "lost": 0.2, "found": None, "gone": 0.3})
+    b = side("b", errors={"fine": 0.6, "lost": None, "found": 0.1, "new": 0.1})
+    told = compare(a, b)
+    assert [row[0] for row in told["errors"]] == ["lost", "fine", "new", "gone", "found"]
+    assert told["errors"][0] == ("lost", 0.2, "NaN")
+    rows = [line.split() for line in text.lines(told)]
+    assert ["lost", "20.00%", "NaN"] in rows
+    assert ["gone", "30.00%", "-"] in rows
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Built, committed, and built again with another calibration."""
@@ -103,6 +115,45 @@ def test_two_toolkits_two_files_and_a_commit(checkout: Checkout, tmp_path: Path)
     page = tmp_path / "diff.html"
     assert checkout.doit("diff", *names, "--html", str(page)).code == 0
     assert "default-src 'none'" in page.read_text()
+
+
+@in_chromium
+@pytest.mark.toolchain
+def test_the_page_in_a_browser(checkout: Checkout, tmp_path: Path) -> None:
+    page = tmp_path / "diff.html"
+    words = ("diff", "HEAD:tiny@rk3588", "tiny@rk3588", "--json", "--html", str(page))
+    ran = checkout.doit(*words)
+    assert ran.code == 0, ran.err
+    layers = json.loads(ran.out)["layers"]
+    told = [(row["tensor"], key) for row in layers["changed"] for key in row["a"]]
+    told += [(row["tensor"], f"only in the {n}") for n, k in (("first", "only_a"),
+             ("second", "only_b")) for row in layers[k]]  # fmt: skip
+    assert len({tensor for tensor, _ in told}) > 1
+    head = "[data-filtered] th:nth-child({}) button"
+    shot = {"do": "screenshot", "width": 400}
+    seen = drive(
+        page,
+        [
+            {"do": "run", "code": COLUMN.format(0)},
+            {"do": "run", "code": COLUMN.format(2)},
+            {"do": "click", "at": head.format(5)},
+            {"do": "run", "code": COLUMN.format(4)},
+            {"do": "fill", "at": "#filter", "text": told[0][0]},
+            {"do": "run", "code": COLUMN.format(0)},
+            {"do": "run", "code": "document.getElementById('shown').textContent"},
+            *({**shot, "scheme": scheme, "file": str(tmp_path / f"{scheme}.png")}
+              for scheme in ("light", "dark")),
+        ],
+    )  # fmt: skip
+    assert [*zip(seen[0]["value"], seen[1]["value"], strict=True)] == told
+    values = [float(cell.replace(",", "")) for cell in seen[3]["value"] if cell]
+    assert values == sorted(values, reverse=True)
+    assert set(seen[5]["value"]) == {
+        tensor for tensor, _ in told if told[0][0].lower() in tensor.lower()
+    }
+    assert seen[6]["value"] == f"{len(seen[5]['value'])} of {len(told)}"
+    assert [one["overflow"] for one in seen[7:]] == [0, 0]
+    assert (tmp_path / "light.png").read_bytes() != (tmp_path / "dark.png").read_bytes()
 
 
 @pytest.mark.toolchain

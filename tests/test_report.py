@@ -14,15 +14,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.made_networks import chain
 from pipelines.report.page import graph_change, layers, node_data, registry
-from tests.browser import CHROMIUM, drive
+from tests.browser import drive, in_chromium
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
-from tests.small_models import samples
+from tests.small_models import recipe, samples
 from tests.vacuous import some
 from tests.workspace import Workspace
 
-in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 ODD = ('a<b>&amp;"q"', "it's</script><b>bold</b>", "<img src=x>", "{{ 7 * 7 }}${1}")
 CLASSES = 4
 LINKS = {"data:,", "../index.html", "odd/report.html", "absent/report.html"}
@@ -213,6 +213,43 @@ def test_the_table_sorts_and_filters_and_targets_change(built: Workspace) -> Non
     assert values[13] > 0
 
 
+REVERSED = """(() => {
+    const page = JSON.parse(document.getElementById("data").textContent);
+    const one = { ...page.targets[0], index: 0 }, other = { ...one, name: "other", index: 1 };
+    other.layers = Object.fromEntries(Object.entries(one.layers).map(
+        ([name, values]) => [name, [...values].reverse()]));
+    const place = document.body.appendChild(document.createElement("div"));
+    charts.errors(place, [one, other, { ...page.targets[1], index: 2 }], page.order);
+    return place.textContent;
+})()"""
+
+
+@in_chromium
+@pytest.mark.toolchain
+def test_targets_that_lie_on_one_another_are_told(built: Workspace) -> None:
+    """Whatever the order of their layers: platforms order them differently."""
+    (seen,) = drive(page_of(built), [{"do": "run", "code": REVERSED}])
+    assert "rk3588, other: the same errors, one drawn over the other" in seen["value"]
+
+
+@in_chromium
+@pytest.mark.toolchain
+def test_500_layers_are_painted_within_a_second_and_are_below_2_mb(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    net = chain(500).SerializeToString()
+    targets = {"int8": RECIPE["targets"]["int8"], "open": {"backend": "qdq"}}  # type: ignore[index]
+    workspace.add("long", recipe(targets=targets), net__onnx=net, samples__npy=samples())
+    ran = workspace.doit()
+    assert ran.code == 0, ran.err
+    assert workspace.doit("report").code == 0
+    page = page_of(workspace, "long")
+    assert 500_000 < page.stat().st_size <= 2_000_000
+    rows = "document.querySelectorAll('#layer-table tbody tr').length"
+    paint, counted = drive(page, [{"do": "paint"}, {"do": "run", "code": rows}])
+    assert 0 < paint["paint"] < 1000
+    assert counted["value"] > 500
+
+
 @in_chromium
 @pytest.mark.toolchain
 @pytest.mark.parametrize("name", ["odd/report.html", "absent/report.html", "index.html"])
@@ -292,7 +329,8 @@ def test_a_neighbour_of_a_change_is_drawn_beside_it() -> None:
 
 def target(name: str, **told: Any) -> dict[str, Any]:
     figures = dict.fromkeys(("artifact_bytes", *registry._FIGURES))
-    return {"name": name, "is_built": True, "is_baseline": False, "stale": [], **figures, **told}
+    known = {"is_built": True, "is_baseline": False, "stale": [], "not_finite": []}
+    return {"name": name, **known, **figures, **told}
 
 
 def test_a_row_of_the_index_has_the_worst_of_each_figure() -> None:
@@ -308,6 +346,13 @@ def test_a_row_of_the_index_has_the_worst_of_each_figure() -> None:
         (2.0, "a"),
     )
     assert row["accuracy"] is None
+
+
+def test_a_row_of_the_index_tells_of_a_target_that_is_not_finite() -> None:
+    """It has no error, and would be hidden by one that has."""
+    targets = [target("a", output_error=0.1), target("b", not_finite=["y"])]
+    row = registry.row({"model": "m", "description": "", "targets": targets}, None)
+    assert (row["not_finite"], row["output_error"]) == (["b"], (0.1, "a"))
 
 
 def test_node_data_adds_up_what_is_one_node() -> None:

@@ -14,6 +14,7 @@ from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 from pipelines.doctor.upgrade import Cell, Choice
 from pipelines.front.commands.models.upgrade import lines
+from tests.browser import COLUMN, drive, in_chromium
 from tests.checkout import Checkout
 from tests.small_models import conv_net, samples
 from tests.test_cures import pooled
@@ -115,6 +116,41 @@ def test_the_registry_is_built_aside_and_in_the_cache_afterwards(
     assert restored.code == 0
     assert json.loads(checkout.built("tiny", "again/build.json").read_text())["toolkit"] == "2.5.0"
     assert {*restored.steps.values()} <= {"restored", "up to date"}, restored.steps
+
+
+@in_chromium
+@pytest.mark.toolchain
+def test_the_page_in_a_browser(checkout: Checkout, tmp_path: Path) -> None:
+    page = tmp_path / "upgrade.html"
+    words = ("--toolchain", OLD, "--toolchain", NEW, "--json", "--html", str(page))
+    ran = checkout.doit("upgrade", *words)
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    cells = [(row["target"], cell) for row in told for cell in row["cells"]]
+    built = [cell["bytes"] for _, cell in cells if cell["bytes"] is not None]
+    shot = {"do": "screenshot", "width": 400}
+    seen = drive(
+        page,
+        [
+            {"do": "run", "code": COLUMN.format(0)},
+            {"do": "click", "at": "[data-filtered] th:nth-child(4) button"},
+            {"do": "run", "code": COLUMN.format(3)},
+            {"do": "fill", "at": "#filter", "text": "pooled fails"},
+            {"do": "run", "code": COLUMN.format(0)},
+            {"do": "run", "code": "document.querySelector('main pre').textContent"},
+            *({**shot, "scheme": scheme, "file": str(tmp_path / f"{scheme}.png")}
+              for scheme in ("light", "dark")),
+        ],
+    )  # fmt: skip
+    assert seen[0]["value"] == [name for name, _ in cells]
+    sorted_bytes = seen[2]["value"]
+    assert sorted_bytes == [f"{size:,}" for size in sorted(built, reverse=True)] + ["–"] * 2
+    assert seen[4]["value"] == ["pooled@rk3588"] * 2
+    assert seen[5]["value"].split() == [
+        word for line in cells[0][1]["cure"]["lines"] for word in line.split()
+    ]
+    assert [one["overflow"] for one in seen[6:]] == [0, 0]
+    assert (tmp_path / "light.png").read_bytes() != (tmp_path / "dark.png").read_bytes()
 
 
 def test_the_table_fits_80_columns() -> None:

@@ -58,6 +58,7 @@ class Crew:
         self._names: dict[str, str] = {}  # address -> what messages call it
         self._proxied = set[str]()  # workers that only the scheduler reaches
         self._refused: dict[str, str] = {}
+        self._greeting = set[str]()  # workers that were asked who they are
         self._waiting: list[_Waiting] = []  # sorted
         self._count = 0
         self._turn = threading.Condition()
@@ -118,10 +119,10 @@ class Crew:
             self._assign()
 
     def lacking(self, address: str, wants: Mapping[str, int]) -> dict[str, int]:
-        """Of some objects, those that the worker is not known to have."""
+        """Of some objects, those that the worker has to be given."""
         with self._turn:
             seat = self._placement.seats.get(address)
-            return {md5: n for md5, n in wants.items() if seat is None or md5 not in seat.has}
+            return {md5: n for md5, n in wants.items() if seat is None or seat.has_to_be_given(md5)}
 
     def has(self, address: str, md5s: Mapping[str, int] | set[str]) -> None:
         """The worker was given these, or has made them."""
@@ -130,9 +131,11 @@ class Crew:
                 self._placement.seats[address].has.update(md5s)
 
     def has_not(self, address: str, md5s: tuple[str, ...]) -> None:
+        """The worker has not, and does not find them either."""
         with self._turn:
             if address in self._placement.seats:
                 self._placement.seats[address].has.difference_update(md5s)
+                self._placement.seats[address].absent.update(md5s)
 
     def refuse(self, address: str, why: str) -> None:
         """Ask a worker for nothing any more, and say so."""
@@ -209,17 +212,25 @@ class Crew:
             self._turn.notify_all()
 
     def _meet(self, there: set[str]) -> None:
-        known = {*self._placement.seats, *self._refused}
-        for address in known - there:
+        with self._turn:
+            known = {*self._placement.seats, *self._refused}
+            gone = (known | self._greeting) - there
+            new = sorted(there - known - self._greeting)
+            self._greeting.update(new)
+        for address in gone:
             self._refused.pop(address, None)
             self.lost(address)
             # What still waits for its answer gets none: a machine may die without a word.
             self._client.loop.add_callback(self._client.rpc.remove, address)
-        if new := sorted(there - known):
-            self._sync(lambda: self._greet(new))
+        for address in new:  # not one after the other: dask tries for long to reach a dead one
+            self._client.loop.add_callback(self._greet, address)
 
-    async def _greet(self, addresses: list[str]) -> None:
-        await asyncio.gather(*(self._hello(address) for address in addresses))
+    async def _greet(self, address: str) -> None:
+        try:
+            await self._hello(address)
+        finally:
+            with self._turn:
+                self._greeting.discard(address)
 
     async def _hello(self, address: str) -> None:
         told = None
@@ -242,7 +253,8 @@ class Crew:
             self._names[address] = f"{held['name']} ({address})"
             why = identity.difference(self._own, held["identity"])
             why = why or identity.other_toolchain(self._manifests, held["manifests"])
-            seat = Seat(int(held["slots"]), int(held["memory"]))
+            fetches = bool(held["fetches"])
+            seat = Seat(int(held["slots"]), int(held["memory"]), fetches=fetches)
         except (ValueError, TypeError, KeyError, AttributeError):
             why = "it is none of npumake's\n  start it by ./doit worker"
         if why is not None:

@@ -17,6 +17,7 @@ from pipelines.building.cluster.crew import Crew, Lost
 from pipelines.building.cluster.dask import ClusterError
 from pipelines.building.cluster.objects import parts
 from pipelines.building.cluster.order import AT_HOME, Files, Order, Reply, read_reply
+from pipelines.building.cluster.tries import Tries
 from pipelines.building.schedule import UNKNOWN, Turns
 from pipelines.dvc.store import Store
 from pipelines.files import console
@@ -27,9 +28,8 @@ from pipelines.run import work_folders
 from pipelines.run.toolchain.toolchain import Environments, ToolchainError
 from pipelines.run.worker import Failed, Result, Stopped, Worker
 
-_MOST_LACKS = 5  # times that a worker may say that it has not what it was sent
-_MOST_DEATHS = 5  # of workers, before it is the step that kills them
 _LOCAL = "local:"
+_ENDING_S = 10.0
 
 
 class ClusterWorker(Worker):
@@ -66,34 +66,33 @@ class ClusterWorker(Worker):
         turns = self.turns
         peak = turns.peaks.get(step.name, UNKNOWN.peak_bytes) if turns else UNKNOWN.peak_bytes
         priority = turns.tails.get(step.name, 0.0) if turns else 0.0
-        died: list[str] = []
-        lacks = 0
-        while len(died) < _MOST_DEATHS and lacks < _MOST_LACKS:
+        tries = Tries()
+        while (why := tries.over) is None:
             try:
                 address = crew.seat(step.name, peak, wants, priority)
             except ClusterError as error:
                 raise self._stopped_or(Failed(str(error))) from error
+            is_running = False
             try:
-                result = self._run_at(crew, address, step, order, sources, log)
+                self._send(crew, address, sources, is_there=not tries.has_lost_any)
+                is_running = True
+                reply = self._answer(crew, address, order)
+                is_running = False
+                if reply.lacks:
+                    crew.has_not(address, reply.lacks)
+                    tries.lacks += 1
+                    continue
+                return self._result(crew, address, step, reply, log)
             except Lost:
                 if self._is_stopped:
                     raise Stopped from None
-                died.append(crew.name(address))
+                tries.note_lost(crew.name(address), while_it_ran=is_running)
                 crew.lost(address)
             except Refused as error:
                 crew.refuse(address, str(error))
-            else:
-                if result is not None:
-                    return result
-                lacks += 1
             finally:
                 crew.leave(address, step.name)
-        if lacks == _MOST_LACKS:
-            raise Failed("workers don't keep what they are sent\n  is their disk full?")
-        raise Failed(
-            f"{len(died)} workers died while they ran it: {', '.join(died)}\n"
-            "  out of memory? look at those machines, or run it here: without --cluster"
-        )
+        raise Failed(why)
 
     def close(self) -> None:
         super().close()
@@ -118,27 +117,18 @@ class ClusterWorker(Worker):
     def _stopped_or(self, error: Failed) -> Exception:
         return Stopped() if self._is_stopped else error
 
-    def _run_at(
-        self,
-        crew: Crew,
-        address: str,
-        step: Step,
-        order: Order,
-        sources: Mapping[str, Path],
-        log: Path,
-    ) -> Result | None:
-        """None where the worker first lacked an object. Raises Failed, Lost, Refused, Stopped."""
-        wants = {md5: sources[md5].stat().st_size for md5 in sources}
-        self._send(crew, address, crew.lacking(address, wants), sources)
+    def _answer(self, crew: Crew, address: str, order: Order) -> Reply:
+        """What the worker says, once the step has ended. Raises Lost, Refused."""
         text = Order(**{**vars(order), "manifests": self._known(order.manifests)}).text
         reply = read_reply(crew.ask(address, "npumake_run", order=text) or "")
-        if reply.lacks:
-            crew.has_not(address, reply.lacks)
-            return None
         if reply.refused is not None:
             raise Refused(reply.refused)
         if reply.is_stopped:
             raise Lost("it was stopped there")
+        return reply
+
+    def _result(self, crew: Crew, address: str, step: Step, reply: Reply, log: Path) -> Result:
+        """Raises Failed, Lost, Refused."""
         self._agree(reply.manifests or {})
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"=== by worker {crew.name(address)}\n{reply.log}", encoding="utf-8")
@@ -147,10 +137,16 @@ class ClusterWorker(Worker):
         return self._brought(crew, address, step, reply)
 
     def _send(
-        self, crew: Crew, address: str, lacking: Mapping[str, int], sources: Mapping[str, Path]
+        self, crew: Crew, address: str, sources: Mapping[str, Path], *, is_there: bool
     ) -> None:
+        """What the worker has to be given. Raises Lost, Failed.
+
+        is_there: where that is nothing, it need not be asked whether it is there.
+        """
+        lacking = crew.lacking(address, {md5: sources[md5].stat().st_size for md5 in sources})
         sender = uuid.uuid4().hex
-        for batch in parts(lacking):
+        batches = [*parts(lacking)]
+        for batch in batches or ([] if is_there else [[]]):
             message = []
             for md5, offset, length in batch:
                 with sources[md5].open("rb") as file:
@@ -289,4 +285,8 @@ class Local:
             worker.terminate()
         self._scheduler.close(timeout=5)
         for worker in self._workers:
-            worker.wait(10)
+            try:
+                worker.wait(_ENDING_S)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()

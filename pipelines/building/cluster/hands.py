@@ -31,17 +31,20 @@ T = TypeVar("T")
 class Hands:
     """root: a checkout of the worker's own. distributed: its version. slots: steps at once.
 
-    name: what the front calls it.
+    name: what the front calls it. fetches: see Objects.
     """
 
-    def __init__(self, root: Path, distributed: str, slots: int, name: str) -> None:
+    def __init__(
+        self, root: Path, distributed: str, slots: int, name: str, *, fetches: bool
+    ) -> None:
         self.root = root
         self.name = name
         self.slots = slots
         self._environments = Environments(root)
         self._identity = identity.own(distributed)
         self._engine = identity.Engine(CODE)
-        self._objects = Objects(root)
+        self._fetches = fetches
+        self._objects = Objects(root, fetches=fetches)
         self._worker = Worker(root)
         self._memory = free_bytes()
         self._making = threading.Lock()
@@ -68,6 +71,7 @@ class Hands:
                 "identity": self._identity,
                 "slots": self.slots,
                 "memory": self._memory,
+                "fetches": self._fetches,
             }
         )
 
@@ -113,6 +117,7 @@ class Hands:
         self._worker.close()
         self._steps.shutdown(wait=False, cancel_futures=True)
         self._files.shutdown(wait=False, cancel_futures=True)
+        self._objects.close()
 
     def _run(self, text: str, is_wanted: threading.Event) -> Reply:
         if not is_wanted.is_set():
@@ -121,7 +126,7 @@ class Hands:
             return Reply(refused="its checkout was changed since it started\n  start it again")
         try:
             order = read_order(text)
-            if lacks := self._objects.lacks(files for _, files in order.inputs.values()):
+            if lacks := self._lacks(order):
                 return Reply(lacks=lacks)
             manifests = self._manifests(order)
             if (why := identity.other_toolchain(order.manifests, manifests)) is not None:
@@ -133,6 +138,14 @@ class Hands:
             return Reply(failed=f"{error.strerror or error}: {error.filename or ''}")
         except Exception as error:  # dask would send it home pickled
             return Reply(failed=f"{type(error).__name__}: {error}\n  a defect of npumake's worker")
+
+    def _lacks(self, order: Order) -> tuple[str, ...]:
+        """What has to be sent: neither here nor in the remote, where that is asked."""
+        files = [files for _, files in order.inputs.values()]
+        if (lacks := self._objects.lacks(files)) and self._fetches:
+            self._objects.fetch(lacks)
+            lacks = self._objects.lacks(files)
+        return lacks
 
     def _made(self, names: Iterable[str]) -> dict[str, str]:
         """Digests of what is made already. What is wrong with one is told when it is used."""

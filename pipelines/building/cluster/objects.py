@@ -1,14 +1,17 @@
-"""Objects by MD5 on a worker: those of its checkout's DVC cache, and those that it was sent."""
+"""Objects by MD5 on a worker: those of its checkout's DVC cache, and those that came since."""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipelines.building.cluster.order import Files
+from pipelines.dvc.remote import PullError, Remote
 from pipelines.dvc.repo import Cache, cache
 from pipelines.dvc.store import Store
+from pipelines.files import console
 from pipelines.files.confined import Refused, require_count, require_md5
 from pipelines.record.digest import Content
 
@@ -17,9 +20,16 @@ Part = tuple[str, int, int]  # MD5, offset, bytes
 
 
 class Objects:
-    """What is sent is kept apart from DVC's cache: it is nobody's but the cluster's."""
+    """What came is kept apart from DVC's cache: it is nobody's but the cluster's.
 
-    def __init__(self, root: Path) -> None:
+    fetches: what is lacking is looked for in the checkout's default DVC remote.
+    """
+
+    def __init__(self, root: Path, *, fetches: bool = False) -> None:
+        self._root = root
+        self._fetches = fetches
+        self._remote: Remote | None = None
+        self._asking = threading.Lock()
         self.store = Store(cache(root))
         home = root / ".npumake" / "cluster"
         self._sent = Store(Cache(home / "cache", ("copy",)))
@@ -36,6 +46,29 @@ class Objects:
     def lacks(self, files: Iterable[Files]) -> tuple[str, ...]:
         wanted = {md5: size for each in files for md5, size in each.values()}
         return tuple(md5 for md5, size in wanted.items() if self.find(md5, size) is None)
+
+    def fetch(self, md5s: Iterable[str]) -> None:
+        """Look for objects in the remote. Where it fails, that is told, and it is asked no more."""
+        with self._asking:
+            if not self._fetches:
+                return
+            try:
+                if self._remote is None:
+                    self._remote = Remote(self._root, self._sent).__enter__()
+                before = self._remote.count
+                self._remote.fetch(md5s)
+            except PullError as error:
+                self._fetches = False
+                console.say(f"{error.what}; what is lacking comes from ./doit --cluster", "yellow")
+                return
+            if found := self._remote.count - before:
+                console.say(f"{found} files fetched from {self._remote.name}", "dim")
+
+    def close(self) -> None:
+        with self._asking:
+            self._fetches = False
+            if self._remote is not None:
+                self._remote.__exit__()
 
     def put(self, sender: str, md5: str, offset: int, size: int, data: bytes) -> None:
         """A part of an object; with the last, what came is kept if it is what its name says.

@@ -13,13 +13,19 @@ from dataclasses import dataclass, field
 class Seat:
     """A worker. memory: bytes for all that it runs at once. running: step -> its peak in bytes.
 
-    has: MD5s of the objects that it was given or made.
+    has: MD5s of the objects that it was given or made. fetches: whether it looks for others in its
+    DVC remote first; absent: those that it did not find there.
     """
 
     slots: int
     memory: int
     running: dict[str, int] = field(default_factory=dict)
     has: set[str] = field(default_factory=set)
+    fetches: bool = False
+    absent: set[str] = field(default_factory=set)
+
+    def has_to_be_given(self, md5: str) -> bool:
+        return md5 not in self.has and (not self.fetches or md5 in self.absent)
 
     def fits(self, peak: int) -> bool:
         """What is larger than the worker's memory runs alone."""

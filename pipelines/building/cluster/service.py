@@ -15,12 +15,22 @@ _AGAIN_S = 5.0
 
 
 def serve(
-    root: Path, address: str, slots: int, host: str | None, name: str, *, is_once: bool
+    root: Path,
+    address: str,
+    slots: int,
+    host: str | None,
+    name: str,
+    *,
+    is_once: bool,
+    fetches: bool,
 ) -> None:
-    """is_once: end with the scheduler, instead of waiting for its next. Raises ClusterError."""
+    """is_once: end with the scheduler, instead of waiting for its next. fetches: see Objects.
+
+    Raises ClusterError.
+    """
     distributed = dask.load(root)
     while True:
-        hands = Hands(root, distributed.__version__, slots, name)
+        hands = Hands(root, distributed.__version__, slots, name, fetches=fetches)
         try:
             asyncio.run(_serve(distributed, hands, address, host))
         except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from pipelines.report.comparison.side import Row, Side
 
 _NUMBERS = ("cycles", "bytes", "entire", "single")
 _WORDS = ("op", "shape", "dtype", "target")
+_LOST = "NaN"  # the error of an output that is not finite
 
 
 def compare(a: Side, b: Side) -> dict[str, Any]:
@@ -16,6 +18,7 @@ def compare(a: Side, b: Side) -> dict[str, Any]:
     [what, in a, in b] of what differs, null where a side lacks it; layers: {changed, only_a,
     only_b, same}; findings: {gone, came}: rows [name, message]}.
 
+    An error is a number, "NaN" of an output that is not finite, or null of one that is not there.
     changed: rows {tensor, op, a, b}, a and b of what differs alone; first where b has the larger
     error, then more cycles, then more bytes.
     """
@@ -26,7 +29,7 @@ def compare(a: Side, b: Side) -> dict[str, Any]:
         "b": _side(b),
         "about": _differing(a.about, b.about),
         "ends": _differing(a.ends, b.ends),
-        "errors": _by_growth(_differing(a.errors, b.errors)),
+        "errors": _by_growth(_differing(_told(a.errors), _told(b.errors))),
         "kinds": _by_growth(_differing(a.kinds, b.kinds)),
         "rules": _by_growth(_differing(a.rules, b.rules)),
         "layers": {
@@ -52,8 +55,16 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, An
     return [(name, a.get(name), b.get(name)) for name in names if a.get(name) != b.get(name)]
 
 
+def _told(errors: Mapping[str, float | None]) -> dict[str, float | str]:
+    return {name: _LOST if error is None else error for name, error in errors.items()}
+
+
 def _by_growth(rows: Sequence[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
-    return sorted(rows, key=lambda row: (row[1] or 0) - (row[2] or 0))
+    return sorted(rows, key=lambda row: _amount(row[1]) - _amount(row[2]))
+
+
+def _amount(value: float | str | None) -> float:
+    return math.inf if value == _LOST else float(value or 0)
 
 
 def _lacking(mine: Mapping[str, str], other: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -24,7 +24,8 @@ class Side:
 
     about: platform and the like. ends: name of an input or output -> what it is. layers: rows
     {tensor, op, shape, dtype, target, cycles, bytes, entire, single}. rules: rule -> how often it
-    fired. findings: name -> message of each cause. errors: output -> error by its range.
+    fired. findings: name -> message of each cause. errors: output -> error by its range,
+    None where it is not finite.
     alone: what the compiled file tells without its network, which is less and other: None where
     this is that already, or the backend's file tells nothing.
     """

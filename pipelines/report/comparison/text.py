@@ -52,10 +52,14 @@ def _more(count: int) -> Iterator[str]:
 def _row(row: Sequence[Any], *, is_share: bool = False) -> list[str]:
     name, a, b = row
     if is_share:
-        return [name, *("NaN" if one is None else f"{one:.2%}" for one in (a, b))]
+        return [name, *map(_share, (a, b))]
     if isinstance(a or b, int):
         return [name, _number(a), _grown(a, b)]
     return [name, *("-" if one in (None, "") else str(one) for one in (a, b))]
+
+
+def _share(error: float | str | None) -> str:
+    return "-" if error is None else error if isinstance(error, str) else f"{error:.2%}"
 
 
 def _number(value: int | None) -> str:

@@ -11,6 +11,7 @@ _FIGURES = ("accuracy_float", "accuracy", "drop", "output_error", "worst_cosine"
 def row(page: Mapping[str, Any], link: str | None) -> dict[str, Any]:
     """A model's row: the worst of each figure over its targets, and which target has it.
 
+    not_finite: targets with an output that is not finite, which has no error to be the worst.
     Targets that are bad on purpose count where there are no others.
     """
     built = [target for target in page["targets"] if target["is_built"]]
@@ -21,6 +22,7 @@ def row(page: Mapping[str, Any], link: str | None) -> dict[str, Any]:
         "link": link,
         "targets": [target["name"] for target in page["targets"]],
         "built": len(built),
+        "not_finite": [target["name"] for target in judged if target["not_finite"]],
         "stale": [target["name"] for target in page["targets"] if target["stale"]],
         "artifact_bytes": _worst(judged, "artifact_bytes"),
         **{name: _worst(judged, name) for name in _FIGURES},

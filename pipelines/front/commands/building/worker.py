@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from pipelines.dvc.repo import has_remote
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import UsageError, jobs_at_once
 
@@ -24,6 +25,11 @@ class Work(OwnCommand):
             "--once", action="store_true", help="end with the scheduler; else wait for its next"
         )
         parser.add_argument(
+            "--remote",
+            action="store_true",
+            help="look for what steps read in this checkout's default DVC remote first",
+        )
+        parser.add_argument(
             "--scheduler", action="store_true", help="be the scheduler, which runs no step"
         )
         parser.add_argument("--port", type=int, default=8786, help="of the scheduler")
@@ -39,8 +45,17 @@ class Work(OwnCommand):
         if arguments.scheduler:
             service.schedule(root, arguments.host or "", arguments.port)
             return 0
+        if arguments.remote and not has_remote(root):
+            advice = "dvc remote add -d NAME URL, or leave out --remote"
+            raise UsageError("DVC's configuration of this checkout names no remote", advice)
         name = arguments.name or f"{os.uname().nodename}-{os.getpid()}"
         service.serve(
-            root, arguments.address, arguments.n, arguments.host, name, is_once=arguments.once
+            root,
+            arguments.address,
+            arguments.n,
+            arguments.host,
+            name,
+            is_once=arguments.once,
+            fetches=arguments.remote,
         )
         return 0

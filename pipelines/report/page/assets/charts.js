@@ -87,9 +87,10 @@ const charts = (() => {
     said.textContent = text;
   }
 
-  // Targets whose points lie on one another, which nobody would see.
+  // Targets whose points lie on one another, which nobody would see, whatever the order of their layers.
   function alike(targets) {
-    const groups = d3.group(targets, (target) => JSON.stringify([target.layers.tensor, target.layers.entire, target.layers.single]));
+    const drawn = ({ tensor, entire, single }) => tensor.map((name, i) => JSON.stringify([name, entire[i], single[i]])).sort().join();
+    const groups = d3.group(targets, (target) => drawn(target.layers));
     return [...groups.values()].filter((group) => group.length > 1).map((group) => `${group.map((target) => target.name).join(", ")}: the same errors, one drawn over the other`);
   }
 
