@@ -51,7 +51,7 @@ def real_networks(checkout: Checkout, folder: Path) -> None:
     if not real_models().is_dir():
         return
     given = real_models() / "ultraface"
-    targets = {name: {} for name in PLATFORMS}
+    targets: dict[str, Any] = {name: {} for name in PLATFORMS}
     files = {"rfb320__onnx": given / "rfb320.onnx", "faces": given / "faces"}
     checkout.add("ultraface", {**ULTRAFACE, "targets": targets}, **files)
     made(checkout, folder, ["mlperf-person", "mlperf-resnet8"])

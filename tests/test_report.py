@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.made_networks import chain
 from pipelines.report.page import graph_change, layers, node_data, registry
+from tests.browser import COLUMN as SHOWN
 from tests.browser import drive, in_chromium
 from tests.conftest import ROOT
 from tests.graph_builder import parsed
@@ -213,6 +214,18 @@ def test_the_table_sorts_and_filters_and_targets_change(built: Workspace) -> Non
     assert values[13] > 0
 
 
+@in_chromium
+@pytest.mark.toolchain
+def test_odd_names_are_text_in_a_comparison_too(built: Workspace, tmp_path: Path) -> None:
+    page = tmp_path / "diff.html"
+    ran = built.doit("diff", "odd@rk3588", "odd@int8", "--html", str(page))
+    assert ran.code == 0, ran.err
+    markup = "document.querySelectorAll('img, .name b, h1 b, script').length"
+    seen = drive(page, [{"do": "run", "code": code} for code in (SHOWN.format(0), markup)])
+    assert set(ODD) <= set(seen[0]["value"])
+    assert seen[1]["value"] == page.read_text().count("<script>") == 1
+
+
 REVERSED = """(() => {
     const page = JSON.parse(document.getElementById("data").textContent);
     const one = { ...page.targets[0], index: 0 }, other = { ...one, name: "other", index: 1 };
@@ -237,8 +250,8 @@ def test_targets_that_lie_on_one_another_are_told(built: Workspace) -> None:
 def test_500_layers_are_painted_within_a_second_and_are_below_2_mb(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     net = chain(500).SerializeToString()
-    targets = {"int8": RECIPE["targets"]["int8"], "open": {"backend": "qdq"}}  # type: ignore[index]
-    workspace.add("long", recipe(targets=targets), net__onnx=net, samples__npy=samples())
+    given = recipe(targets={"open": {"backend": "qdq"}})
+    workspace.add("long", given, net__onnx=net, samples__npy=samples())
     ran = workspace.doit()
     assert ran.code == 0, ran.err
     assert workspace.doit("report").code == 0
