@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -228,10 +229,26 @@ def test_only_workers_that_died_of_a_step_count_against_it(
     ran: int, elsewhere: int, lacks: int, over: str | None
 ) -> None:
     tries = Tries(lacks=lacks)
-    for is_running, count in ((True, ran), (False, elsewhere)):
-        for _ in range(count):
-            tries.note_lost("w", while_it_ran=is_running)
+    for _ in range(ran):
+        with suppress(Lost), tries.running():
+            raise Lost
+        tries.note_lost("w")
+    for _ in range(elsewhere):
+        with tries.running():
+            pass  # it ended, and its worker went before it gave what it made
+        tries.note_lost("w")
     assert tries.over == over or (over is not None and (tries.over or "").startswith(over))
+
+
+def test_a_worker_that_finds_nothing_in_its_remote_has_lost_nothing() -> None:
+    crew = Crew.__new__(Crew)
+    crew._turn, crew._placement = threading.Condition(), Placement({"w": Seat(1, 1, fetches=True)})
+    assert crew.lacking("w", {A: 1}) == {}
+    assert not crew.has_not("w", (A,))
+    assert crew.lacking("w", {A: 1}) == {A: 1}
+    crew.has("w", {A: 1})
+    assert crew.has_not("w", (A,))
+    assert crew.has_not("gone", (A,))
 
 
 class Loop:

@@ -130,12 +130,16 @@ class Crew:
             if address in self._placement.seats:
                 self._placement.seats[address].has.update(md5s)
 
-    def has_not(self, address: str, md5s: tuple[str, ...]) -> None:
-        """The worker has not, and does not find them either."""
+    def has_not(self, address: str, md5s: tuple[str, ...]) -> bool:
+        """The worker has not, and does not find them either. Whether it was said to have one."""
         with self._turn:
-            if address in self._placement.seats:
-                self._placement.seats[address].has.difference_update(md5s)
-                self._placement.seats[address].absent.update(md5s)
+            seat = self._placement.seats.get(address)
+            if seat is None:
+                return True
+            was_told = not seat.has.isdisjoint(md5s)
+            seat.has.difference_update(md5s)
+            seat.absent.update(md5s)
+            return was_told
 
     def refuse(self, address: str, why: str) -> None:
         """Ask a worker for nothing any more, and say so."""

@@ -72,21 +72,14 @@ class ClusterWorker(Worker):
                 address = crew.seat(step.name, peak, wants, priority)
             except ClusterError as error:
                 raise self._stopped_or(Failed(str(error))) from error
-            is_running = False
             try:
-                self._send(crew, address, sources, is_there=not tries.has_lost_any)
-                is_running = True
-                reply = self._answer(crew, address, order)
-                is_running = False
-                if reply.lacks:
-                    crew.has_not(address, reply.lacks)
-                    tries.lacks += 1
-                    continue
-                return self._result(crew, address, step, reply, log)
+                result = self._run_at(crew, address, step, order, sources, log, tries)
+                if result is not None:
+                    return result
             except Lost:
                 if self._is_stopped:
                     raise Stopped from None
-                tries.note_lost(crew.name(address), while_it_ran=is_running)
+                tries.note_lost(crew.name(address))
                 crew.lost(address)
             except Refused as error:
                 crew.refuse(address, str(error))
@@ -116,6 +109,27 @@ class ClusterWorker(Worker):
 
     def _stopped_or(self, error: Failed) -> Exception:
         return Stopped() if self._is_stopped else error
+
+    def _run_at(
+        self,
+        crew: Crew,
+        address: str,
+        step: Step,
+        order: Order,
+        sources: Mapping[str, Path],
+        log: Path,
+        tries: Tries,
+    ) -> Result | None:
+        """None where the worker does not keep what it is sent. Raises Failed, Lost, Refused."""
+        tries.is_running = False
+        while tries.over is None:
+            self._send(crew, address, sources, is_there=not tries.has_lost_any)
+            with tries.running():
+                reply = self._answer(crew, address, order)
+            if not reply.lacks:
+                return self._result(crew, address, step, reply, log)
+            tries.lacks += crew.has_not(address, reply.lacks)
+        return None
 
     def _answer(self, crew: Crew, address: str, order: Order) -> Reply:
         """What the worker says, once the step has ended. Raises Lost, Refused."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 _MOST_DEATHS = 5  # of workers that ran it
@@ -11,7 +13,8 @@ _MOST_LACKS = 5  # times that a worker may say that it has not what it was sent
 
 @dataclass
 class Tries:
-    """died: names of the workers that went while they ran it. lost: those that went otherwise.
+    """died: names of the workers that went while they ran it. lost: how many went otherwise. lacks:
+    how often one had not what it was given.
 
     Only the first are held against the step: where machines come and go, the step that is the
     first in turn meets many that are about to go, and none because of it.
@@ -20,16 +23,25 @@ class Tries:
     died: list[str] = field(default_factory=list)
     lost: int = 0
     lacks: int = 0
+    is_running: bool = False
 
     @property
     def has_lost_any(self) -> bool:
         return bool(self.died or self.lost)
 
-    def note_lost(self, worker: str, *, while_it_ran: bool) -> None:
-        if while_it_ran:
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While a worker has it; it stays so where the worker is lost meanwhile."""
+        self.is_running = True
+        yield
+        self.is_running = False
+
+    def note_lost(self, worker: str) -> None:
+        if self.is_running:
             self.died.append(worker)
         else:
             self.lost += 1
+        self.is_running = False
 
     @property
     def over(self) -> str | None:
