@@ -7,7 +7,6 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,15 +228,21 @@ def test_only_workers_that_died_of_a_step_count_against_it(
     ran: int, elsewhere: int, lacks: int, over: str | None
 ) -> None:
     tries = Tries(lacks=lacks)
-    for _ in range(ran):
-        with suppress(Lost), tries.running():
-            raise Lost
-        tries.note_lost("w")
-    for _ in range(elsewhere):
-        with tries.running():
-            pass  # it ended, and its worker went before it gave what it made
+    for is_running in (True,) * ran + (False,) * elsewhere:
+        tries.is_running = is_running
         tries.note_lost("w")
     assert tries.over == over or (over is not None and (tries.over or "").startswith(over))
+
+
+def test_a_worker_died_of_a_step_that_it_ran_and_not_of_one_that_had_ended() -> None:
+    tries = Tries()
+    with pytest.raises(Lost), tries.running():
+        raise Lost
+    tries.note_lost("w")
+    with tries.running():
+        pass
+    tries.note_lost("v")
+    assert (tries.died, tries.lost) == (["w"], 1)
 
 
 def test_a_worker_that_finds_nothing_in_its_remote_has_lost_nothing() -> None:
