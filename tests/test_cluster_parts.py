@@ -143,6 +143,18 @@ def test_an_object_is_kept_where_it_is_what_its_name_says(tmp_path: Path) -> Non
     assert (tmp_path / "in/0/d/x/y").read_bytes() == data
 
 
+def test_a_remote_that_fails_is_told_once_and_asked_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objects = Objects(tmp_path, fetches=True)  # no DVC repository at all
+    for _ in range(2):
+        objects.fetch([A])
+    objects.close()
+    said = capsys.readouterr().err
+    assert said.count("nothing to pull from") == 1
+    assert said.count("what is lacking comes from ./doit --cluster") == 1
+
+
 class Answers:
     """Stands in for a crew whose worker gives these bytes."""
 
