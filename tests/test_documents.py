@@ -77,3 +77,14 @@ def test_the_help_of_run_tells_of_pull() -> None:
     told = warm.doit(ROOT, ["help", "run"], os.environ, timeout_s=60).out
     assert "--always-execute" in told
     assert "--pull\n" in told
+
+
+def test_the_tables_of_what_is_kept_have_the_rows_of_their_file() -> None:
+    """Sizes change with every commit; what stands there and why does not by itself."""
+    told = yaml.safe_load((ROOT / "benchmarks/kept.yaml").read_text())
+    text = (ROOT / "docs/contributing.md").read_text()
+    rows = [*told["kept"], *told["written"]]
+    assert [row["for"] for row in rows if f"| {row['for']}" not in text] == []
+    assert [row["why"] for row in rows if f"| {row['why']} |" not in text] == []
+    paths = [path for row in told["written"] for path in row["paths"]]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
