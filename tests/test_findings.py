@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +246,7 @@ def test_causes_come_first_then_by_bytes() -> None:
 def test_words() -> None:
     assert [megabytes(n) for n in (39_214_240, 62_720, 12)] == ["39.2 MB", "62.7 KB", "12 bytes"]
     assert listed(["a", "b", "c"], 2) == "`a`, `b` and 1 more"
-    assert Report(replace(NO_BYTES, file_bytes=1000), BuildReport()).is_notable(50)
+    assert Report(NO_BYTES._replace(file_bytes=1000), BuildReport()).is_notable(50)
 
 
 def test_every_module_of_a_cause_is_in_the_table() -> None:

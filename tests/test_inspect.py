@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.backends.rknn.file.inspection import inspect
+from pipelines.report import inspection_text
 from quant.fault import Fault
 from tests import warm
 from tests.conftest import ROOT
@@ -34,6 +35,38 @@ def test_every_byte_of_a_small_file(tmp_path: Path) -> None:
     plain = run("m.rknn", cwd=tmp_path)
     assert "[1, 3, 8, 8]" in plain.out
     assert "m.rknn" in run("m.rknn", "m.rknn", cwd=tmp_path).out.splitlines()[0]
+
+
+def test_what_is_told_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a detector of ten quantized outputs, whose rows took 86 columns, and of two files."""
+    monkeypatch.setenv("COLUMNS", "80")
+    end = {"name": "score", "shape": [1, 9, 48, 80], "dtype": "INT8", "layout": "NC1HWC2"}
+    scale = {"scale": 0.00389151857, "zero_point": -128}
+    long = "/backbone/bottom_up/res5/res5.0/shortcut/Conv_ConvAddRelu/and/more"
+    told = {
+        "file": "m.rknn",
+        "file_bytes": 100,
+        "container": "rknn 6",
+        "source": "ONNX",
+        "toolkit": "2.3.1-source_code",
+        "compiler": "compiler version: 2.3.2 (c978047055)",
+        "platform": "rk3588",
+        "custom_string": "",
+        "findings": [],
+        "kinds": {"payload": 100},
+        "digest": "b4" * 32,
+        "layers": [{"op": "Conv", "target": "NPU"}],
+        "runtime": "librknnrt 1.5.2 or later; 1.3.0 to 1.5.0 refuse container version 6",
+        "inputs": [{**end, **scale}],
+        "outputs": [{**end, **scale, "name": f"score_{i}"} for i in range(9)]
+        + [{**end, **scale, "name": long}],
+        "nodes": [{"node": long, "op": "ConvAddRelu", "bytes": 100}],
+    }
+    lines = [*inspection_text.lines(told, "m.rknn"), *inspection_text.beside([told] * 2, ["m"] * 2)]
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    assert f"output {long} [1, 9, 48, 80] INT8 NC1HWC2 0.00389151857 -128" in text
+    assert "see ./doit which m.rknn" in text
 
 
 @pytest.mark.parametrize(

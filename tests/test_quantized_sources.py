@@ -222,3 +222,22 @@ def test_what_the_sdk_keeps(toolchain: str, tmp_path: Path) -> None:
         (found,) = [one for one in layers["causes"] if one["name"] == "source_scales"]
         changed[name] = found["nodes"]
     assert changed == {"other": [], "zero": ["c"] if toolchain == "rknn-2.5.0" else []}
+
+
+def test_infer_says_that_there_is_no_float_network(tmp_path: Path) -> None:
+    """Before it looks for what is built: the float network never is."""
+    workspace = Workspace(tmp_path)
+    recipe = {
+        "source": {"tflite": "net.tflite"},
+        "inputs": {"x": {"shape": [1, 8, 8, 3]}},
+        "quantize": {"dtype": "prequantized"},
+        "rknn": {"load": "direct"},
+        "targets": {"rv1106": {"toolchain": "rknn-2.5.0-tensorflow"}},
+    }
+    workspace.add("m", recipe, net__tflite=b"TFL3")
+    sample = tmp_path / "x.npy"
+    np.save(sample, np.zeros((8, 8, 3), np.float32))
+    ran = workspace.doit("infer", "m@rv1106", str(sample))
+    assert ran.code == 3
+    assert "m@rv1106 has no float network to run beside it: its source is quantized" in ran.err
+    assert "is not built" not in ran.err

@@ -224,7 +224,22 @@ def test_names_that_are_none(built: Workspace) -> None:
     assert "no file" in built.doit("runtime", "no.rknn").err
 
 
-MINIMAL = ROOT / "tests" / "data" / "board" / "minimal_runtime.c"
+BOARD = ROOT / "tests" / "data" / "board"
+
+
+@needs_emulator
+def test_copies_into_the_devices_memory_are_whole(tmp_path: Path) -> None:
+    home = ROOT / ".npumake" / "runtime"
+    home.mkdir(exist_ok=True, parents=True)
+    machine = emulator.prepare(home)
+    program = tmp_path / "copied"
+    compiler = emulator.compiler(home, AARCH64, "cc")
+    subprocess.run(
+        [*compiler, "-O0", "-o", str(program), str(BOARD / "copied.c")],
+        check=True,
+        env={"ZIG_GLOBAL_CACHE_DIR": str(home / "zig-cache"), "PATH": "/usr/bin:/bin"},
+    )
+    assert machine.run_program([str(program)], {}).returncode == 0
 
 
 @pytest.mark.toolchain
@@ -262,7 +277,8 @@ def test_what_a_32_bit_runtime_asks_is_answered(built: Workspace, tmp_path: Path
     home = ROOT / ".npumake" / "runtime"
     device = emulator.prepare(home, ARM).device  # stands for libc.so.0
     compiler = emulator.compiler(home, ARM, "cc")
-    words = ["-shared", "-fPIC", "-O1", "-o", str(library), str(MINIMAL), str(device)]
+    source = BOARD / "minimal_runtime.c"
+    words = ["-shared", "-fPIC", "-O1", "-o", str(library), str(source), str(device)]
     subprocess.run(
         [*compiler, *words],
         check=True,

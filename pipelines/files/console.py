@@ -117,6 +117,9 @@ def _parts(row: Sequence[str], room: int) -> list[Sequence[str]]:
     return [row] if len(row[0]) <= room else [row[:1], ["", *row[1:]]]
 
 
-def wrap(sentence: str, indent: str = "") -> list[str]:
-    """A sentence in lines of the terminal's width, 100 at most; `indent`: before further lines."""
-    return textwrap.wrap(sentence, min(width(), 100), subsequent_indent=indent)
+def wrap(sentence: str, indent: str = "", most: int | None = None) -> list[str]:
+    """A sentence in lines of the terminal's width, 100 at most; `indent`: before further lines.
+
+    most: the lines' length, where one is wished.
+    """
+    return textwrap.wrap(sentence, most or min(width(), 100), subsequent_indent=indent)

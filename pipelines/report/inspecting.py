@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipelines.backends.rknn.file import inspection
 from pipelines.files import console
@@ -31,18 +32,20 @@ def main(arguments: Sequence[str]) -> int | None:
 
 def inspect(paths: Sequence[Path], is_json: bool) -> int:
     """Tell of each file, or of several side by side. What can't be read is told and left out."""
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     for path in paths:
         try:
-            found.append(inspection.inspect(path))
+            found.append((str(path), inspection.inspect(path)))
         except Fault as fault:
             console.say(f"{path}: {fault}", "red")
         except OSError as error:
             console.say(f"{path}: {error.strerror}", "red")
+    all_told = [told for _, told in found]
     if is_json and found:
-        console.tell(json.dumps(found[0] if len(paths) == 1 else found, indent=1))
+        console.tell(json.dumps(all_told[0] if len(paths) == 1 else all_told, indent=1))
     elif found:
-        told = inspection_text.lines(found[0]) if len(paths) == 1 else inspection_text.beside(found)
-        for line in told:
+        names = [name for name, _ in found]
+        one = inspection_text.lines(all_told[0], names[0])
+        for line in one if len(paths) == 1 else inspection_text.beside(all_told, names):
             console.tell(line)
     return 0 if len(found) == len(paths) else WRONG

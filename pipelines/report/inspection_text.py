@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.files.console import quantity, table, wrap
+from pipelines.files.console import quantity, table, width, wrap
+from pipelines.report import ends
 
 _MOST_NODES = 8
+_LEAST_COLUMN = 16  # characters: of many files no terminal has the room
 _FILES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "bytes": lambda told: f"{told['file_bytes']:,}",
     "platform": lambda told: told["platform"],
@@ -16,31 +19,31 @@ _FILES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "container": lambda told: told["container"],
     "network": lambda told: told["source"],
     "custom string": lambda told: told["custom_string"] or "-",
-    "inputs": lambda told: _ends(told["inputs"]),
-    "outputs": lambda told: _ends(told["outputs"]),
+    "inputs": lambda told: _named(told["inputs"]),
+    "outputs": lambda told: _named(told["outputs"]),
     "layers": lambda told: _layers(told["layers"]),
 }
 
 
-def lines(told: Mapping[str, Any]) -> Iterator[str]:
-    """One file."""
+def lines(told: Mapping[str, Any], path: str) -> Iterator[str]:
+    """One file. path: as the user names it."""
     yield f"{told['file']}  {told['file_bytes']:,} bytes"
     yield ""
-    yield from table(
-        [
-            ["platform", told["platform"]],
-            ["toolkit", f"{told['toolkit']} ({told['compiler']})"],
-            ["container", told["container"]],
-            ["network", told["source"]],
-            *_said(told),
-            ["runtime", told["runtime"]],
-            ["layers", _layers(told["layers"])],
-        ]
+    yield from _told_by_name(
+        {
+            "platform": told["platform"],
+            "toolkit": f"{told['toolkit']} ({told['compiler']})",
+            "container": told["container"],
+            "network": told["source"],
+            **_said(told),
+            "runtime": told["runtime"],
+            "layers": _layers(told["layers"]),
+        }
     )
+    if told["digest"]:
+        yield f"           see ./doit which {path}"
     yield ""
-    yield from table(
-        [*_tensor_rows("input", told["inputs"]), *_tensor_rows("output", told["outputs"])]
-    )
+    yield from ends.lines(told["inputs"], told["outputs"])
     yield ""
     kinds = [(kind, size) for kind, size in told["kinds"].items() if size]
     rows = [[kind, f"{size:,}", f"{size / told['file_bytes']:.1%}"] for kind, size in kinds]
@@ -50,7 +53,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     largest = [
         [row["node"] or "(no layer's)", row["op"] or "", quantity(row["bytes"])] for row in nodes
     ]
-    yield from table([["largest", "", ""], *largest], right=(2,))
+    yield from table([["largest", "", ""], *largest], right=(2,), most=width())
     for found in told["findings"]:
         yield ""
         yield from wrap(f"{found['name']}: {found['message']}", "  ")
@@ -58,40 +61,43 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             yield from wrap(f"  {found['remedy']}", "  ")
 
 
-def _said(told: Mapping[str, Any]) -> list[list[str]]:
+def _said(told: Mapping[str, Any]) -> dict[str, str]:
     if told["digest"]:
-        return [["made from", told["digest"]], ["", f"see ./doit which {told['file']}"]]
-    return [["custom string", told["custom_string"] or "-"]]
+        return {"made from": told["digest"]}
+    return {"custom string": told["custom_string"] or "-"}
 
 
-def beside(all_told: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Several files, a column each."""
-    rows = [["", *(told["file"] for told in all_told)]]
+def _told_by_name(told: Mapping[str, str]) -> Iterator[str]:
+    """A line each, or more where one is too short."""
+    room = max(map(len, told)) + 2
+    for name, text in told.items():
+        yield from wrap(f"{name:<{room}}{text}", " " * room)
+
+
+def beside(all_told: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> Iterator[str]:
+    """Several files, a column each. paths: as the user names them."""
+    rows = [["", *paths]]
     rows += [[name, *(of(told) for told in all_told)] for name, of in _FILES.items()]
     for kind in all_told[0]["kinds"]:
         if any(told["kinds"][kind] for told in all_told):
             rows.append([kind, *(f"{told['kinds'][kind]:,}" for told in all_told)])
     causes = [{one["name"] for one in told["findings"] if one["is_cause"]} for told in all_told]
     rows.append(["causes", *(", ".join(sorted(names)) or "-" for names in causes)])
-    yield from table(rows)
+    yield from table(list(_in_columns(rows)))
 
 
-def _tensor_rows(side: str, ends: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    for end in ends:
-        yield [side, end["name"], str(end["shape"]), end["dtype"], end["layout"], _scale(end)]
+def _in_columns(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Each row as so many that all columns have their share of the terminal's width."""
+    names = max(len(row[0]) for row in rows)
+    room = max((width() - names) // (len(rows[0]) - 1) - 2, _LEAST_COLUMN)
+    for name, *cells in rows:
+        parts = itertools.zip_longest(*(wrap(cell, most=room) for cell in cells), fillvalue="")
+        for number, part in enumerate(parts):
+            yield ["" if number else name, *part]
 
 
-def _scale(end: Mapping[str, Any]) -> str:
-    scale, zero_point = end["scale"], end["zero_point"]
-    if scale is None:
-        return ""
-    if isinstance(scale, list):
-        return f"{len(scale)} scales"
-    return f"scale {scale:.9g}, zero point {zero_point or 0}"
-
-
-def _ends(ends: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{one['name']} {one['shape']} {one['dtype']}" for one in ends)
+def _named(rows: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{one['name']} {one['shape']} {one['dtype']}" for one in rows)
 
 
 def _layers(layers: Sequence[Mapping[str, Any]]) -> str:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.files.console import table, wrap
+from pipelines.files.console import wrap
+from pipelines.report import ends
 from quant.report.build_json import BuildReport
 
 _COLUMNS = 80
@@ -19,23 +20,18 @@ def lines(name: str, told: Mapping[str, Any], build: BuildReport | None) -> Iter
     yield f"{name}: {told['verdict']} ({runtime['name']} {runtime['version'] or '?'}, {whose})"
     if told["because"]:
         yield from wrap(f"  {told['because']}", "  ")
-    rows = [
-        [side, one["name"], str(one["shape"]), one["layout"], one["dtype"], _scale(one)]
-        for side in ("inputs", "outputs")
-        for one in told[side]
-    ]
-    if rows:
+    if told["inputs"] or told["outputs"]:
         yield ""
-        yield from table(rows)
+        yield from ends.lines(told["inputs"], told["outputs"])
     yield ""
     yield from _memory(told["memory"], build)
     if told["layers"]:
-        yield _layers(told["layers"])
+        yield from wrap(_layers(told["layers"]), "  ")
     if told["custom_string"]:
         yield from _custom_string(told["custom_string"])
     yield f"needs {told['least_runtime']}"
     for difference in told["differences"]:
-        yield f"differs: {difference}"
+        yield from wrap(f"differs: {difference}", "  ")
     yield told["not_told"]
 
 
@@ -43,12 +39,6 @@ def _custom_string(text: str) -> Iterator[str]:
     """npumake's own, of 72 characters, stands on a line of its own."""
     line = f"custom string: {text}"
     yield from [line] if len(line) <= _COLUMNS else ["custom string:", f"  {text}"]
-
-
-def _scale(one: Mapping[str, Any]) -> str:
-    if one["scale"] is None:
-        return ""
-    return f"scale {one['scale']:.9g}, zero point {one['zero_point']}"
 
 
 def _memory(memory: Mapping[str, Any], build: BuildReport | None) -> Iterator[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from quant.fault import Fault
 
 Row = Mapping[str, Any]
+_NOTHING: Row = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuildReport:
+class BuildReport(NamedTuple):
     """Fields stand in the file in this order; a file alone tells of its layers and outputs.
 
     toolkit, platform: versions and names of what built it. size_bytes: of model.rknn; `bytes` in
@@ -43,11 +41,11 @@ class BuildReport:
     outputs: Sequence[Sequence[str]] = ()
     rules: Sequence[Row] = ()
     left_out: Sequence[Row] = ()
-    hybrid: Mapping[str, str] = field(default_factory=dict)
+    hybrid: Mapping[str, str] = _NOTHING
     warnings: Sequence[str] = ()
     errors: Sequence[str] = ()
-    config: Row = field(default_factory=dict)
-    load: Row = field(default_factory=dict)
+    config: Row = _NOTHING
+    load: Row = _NOTHING
     origin: Row | None = None
 
     @property
@@ -57,7 +55,7 @@ class BuildReport:
 
 
 _NAMES = {"size_bytes": "bytes"}  # field -> key, where they differ
-_KEYS = {one.name: _NAMES.get(one.name, one.name) for one in dataclasses.fields(BuildReport)}
+_KEYS = {one: _NAMES.get(one, one) for one in BuildReport._fields}
 
 
 def to_json(report: BuildReport) -> str:

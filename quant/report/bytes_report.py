@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from quant.fault import Fault
 
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class BytesReport:
+class BytesReport(NamedTuple):
     """Fields stand in the file in this order; `files` only where there are several.
 
     file_bytes, source_bytes: of the artifact, and of the network in ONNX before quantization.
@@ -51,7 +49,7 @@ class BytesReport:
 
 def to_json(report: BytesReport) -> str:
     """bytes.json."""
-    data = {key: value for key, value in vars(report).items() if value is not None}
+    data = {key: value for key, value in report._asdict().items() if value is not None}
     return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -87,10 +86,10 @@ def _node(name: str | None, entries: Sequence[LedgerEntry]) -> dict[str, Any]:
 
 def _counted(entries: Sequence[LedgerEntry]) -> dict[str, int]:
     """Kind -> bytes, in the order of KINDS, kinds of no bytes left out."""
-    counted: Counter[str] = Counter()
+    counted = dict.fromkeys(KINDS, 0)
     for entry in entries:
         counted[entry.kind] += entry.size_bytes
-    return {kind: counted[kind] for kind in KINDS if counted[kind]}
+    return {kind: size for kind, size in counted.items() if size}
 
 
 def split(needs: Mapping[str, int], room: int, rest: str) -> dict[str, int]:

@@ -63,12 +63,14 @@ class RknnFile(NamedTuple):
     """graphs, tensors: of each subgraph (dynamic_input has several). data: the whole file.
 
     inputs, outputs: names in the order of the network that was loaded.
-    parts: where the FlatBuffer and the data stand; trailer: where the u64 before the JSON does.
+    root: of the FlatBuffer. parts: where that and the data stand; trailer: where the u64 before the
+    JSON does.
     """
 
     name: str
     data: Bytes
     version: int
+    root: Table
     parts: BlobParts | ListParts
     trailer: int
     end: int
@@ -81,16 +83,12 @@ class RknnFile(NamedTuple):
     def container(self) -> str:
         return CONTAINERS[self.version]
 
-    @property
-    def root(self) -> Table:
-        return Table.root(self.data, self.parts.flatbuffer)
-
     def zero_bytes(self, tensor: Tensor) -> int:
         """How many bytes of a tensor's data are 0."""
         end = tensor.offset + tensor.size_bytes
         starts = range(tensor.offset, end, _CHUNK)
         found = sum(self.data[one : min(one + _CHUNK, end)].count(0) for one in starts)
-        if isinstance(self.data, mmap.mmap):
+        if isinstance(self.data, mmap.mmap) and tensor.size_bytes >= _CHUNK:
             self.data.madvise(mmap.MADV_DONTNEED)  # what was counted need not stay in memory
         return found
 
@@ -158,7 +156,8 @@ def _parse(data: Bytes, name: str) -> RknnFile:
     told = _told(data[trailer + 8 : end], trailer + 8)
     parts = find(data, version, trailer)
     graphs, tensors = [], []
-    for subgraph in Table.root(data, parts.flatbuffer).tables(2):
+    root = Table.root(data, parts.flatbuffer)
+    for subgraph in root.tables(2):
         held = subgraph.tables(0)
         tensors.append(tuple(map(_tensor, held, parts.places(held))))
         names = [tensor.name for tensor in tensors[-1]]
@@ -167,6 +166,7 @@ def _parse(data: Bytes, name: str) -> RknnFile:
         name=name,
         data=data,
         version=version,
+        root=root,
         parts=parts,
         trailer=trailer,
         end=end,

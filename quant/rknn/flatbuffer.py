@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 Bytes: TypeAlias = "bytes | mmap.mmap"
@@ -26,7 +26,7 @@ class Damaged(ValueError):
 class Table:
     """`place` is the table's offset in `data`; every offset here is one in `data`."""
 
-    __slots__ = ("_offsets", "data", "place", "vtable")
+    __slots__ = ("_lists", "_offsets", "data", "place", "vtable")
 
     def __init__(self, data: Bytes, place: int) -> None:
         """Raises Damaged. vtable: where it stands, and its length."""
@@ -40,6 +40,7 @@ class Table:
             raise Damaged(f"a vtable of {length} bytes at {start} goes beyond the end, {len(data)}")
         self.vtable = start, length
         self._offsets: tuple[int, ...] = struct.unpack_from(f"<{length // 2}H", data, start)
+        self._lists: dict[int, Sequence[Table]] | None = None
 
     @classmethod
     def root(cls, data: Bytes, start: int) -> Table:
@@ -65,10 +66,8 @@ class Table:
     def vector(self, index: int, width: int = 1) -> tuple[int, int]:
         """Where the first element stands, and how many there are of `width` bytes."""
         field = self.field(index)
-        return (0, 0) if field is None else self.vector_at(field, width)
-
-    def vector_at(self, field: int, width: int) -> tuple[int, int]:
-        """`vector` of a field that stands there."""
+        if field is None:
+            return 0, 0
         try:  # not `number`: most of a file's reading is done here
             start = field + _u32(self.data, field)[0]
             count = _u32(self.data, start)[0]
@@ -77,6 +76,25 @@ class Table:
         if start + 4 + count * width > len(self.data):
             raise Damaged(f"{count} elements at {start} go beyond the end, {len(self.data)}")
         return start + 4, count
+
+    def vectors(self, forms: Mapping[int, int]) -> Iterator[tuple[int, int, int]]:
+        """`vector` of those of several fields that are there, and what `forms` has for each: the
+        width of an element, which is one byte where that is 0 or less.
+        """
+        data, place, offsets = self.data, self.place, self._offsets
+        last, size = len(offsets) - 2, len(data)
+        for index, form in forms.items():
+            if index >= last or not offsets[index + 2]:
+                continue
+            field = place + offsets[index + 2]
+            try:  # not `number`: most of a file's reading is done here
+                start = field + _u32(data, field)[0]
+                count = _u32(data, start)[0]
+            except struct.error:
+                raise Damaged(f"the list at {field} goes beyond the end, {size}") from None
+            if start + 4 + count * (form if form > 0 else 1) > size:
+                raise Damaged(f"{count} elements at {start} go beyond the end, {size}")
+            yield start + 4, count, form
 
     def text(self, index: int) -> str:
         start, length = self.vector(index)
@@ -91,9 +109,13 @@ class Table:
         return struct.unpack_from(f"<{count}i", self.data, start)
 
     def tables(self, index: int) -> Sequence[Table]:
-        """A vector of tables."""
-        start, count = self.vector(index, 4)
-        return [self._at(start + 4 * i) for i in range(count)]
+        """A vector of tables, read once."""
+        if self._lists is None:
+            self._lists = {}
+        if index not in self._lists:
+            start, count = self.vector(index, 4)
+            self._lists[index] = [self._at(start + 4 * i) for i in range(count)]
+        return self._lists[index]
 
     def table(self, index: int) -> Table | None:
         """A single table."""

@@ -16,24 +16,25 @@ from quant.rknn.parts import VERSION_6, VERSION_1004
 
 # FlatBuffers align tables and lists to at most 8 bytes; blobs stand at multiples of 64.
 LARGEST_PADDING = 63
+_ZEROS = bytes(LARGEST_PADDING)
 
 Form: TypeAlias = "int | Many | One | Chosen"
 """Bytes of an element of a list, 0 for text, or what stands in tables."""
 
 
-Owner: TypeAlias = "tuple[int, tuple[str, int | str] | None]"
-"""A subgraph, and the operator ("operator", its index there) or tensor ("tensor", name) in it that
-bytes describe, if any."""
+Owner: TypeAlias = "tuple[str, int | str]"
+"""The operator ("operator", its index) or tensor ("tensor", name) of a subgraph that bytes
+describe."""
 
 
 class Span(NamedTuple):
-    """Bytes start to end. what: metadata, alignment or unexplained. graph, owner: see Owner."""
+    """Bytes start to end. what: metadata, alignment or unexplained. graph: a subgraph."""
 
     start: int
     end: int
     what: str
     graph: int = 0
-    owner: tuple[str, int | str] | None = None
+    owner: Owner | None = None
 
 
 class Many(NamedTuple):
@@ -95,6 +96,7 @@ SUBGRAPH_1004: Mapping[int, Form] = {
 ROOT_1004: Mapping[int, Form] = {
     1: TEXT, 2: Many(SUBGRAPH_1004, "subgraph"), 3: TEXT, 5: TEXT, 6: TEXT, 7: TEXT, 8: TEXT,
 }  # fmt: skip
+_UNKNOWN: Mapping[int, Form] = {}
 FORMS = {VERSION_6: ROOT, VERSION_1004: ROOT_1004}
 
 
@@ -129,47 +131,58 @@ class _Walk:
     def __init__(self, found: list[Span]) -> None:
         self._found = found
         self._seen: set[int] = set()
+        self._lists: dict[int, dict[int, int]] = {}
 
     def table(self, table: Table, fields: Mapping[int, Form], owned: Span) -> None:
         vtable, length = table.vtable
-        self._add(owned, table.place, table.size_bytes)
+        self._add(owned, table.place, table.place + table.size_bytes)
         if vtable not in self._seen:
             self._seen.add(vtable)
-            self._add(owned, vtable, length)
+            self._add(owned, vtable, vtable + length)
+        first = end = 0
+        for start, count, form in table.vectors(self._lists_of(fields)):
+            last = start + (count * form if form > 0 else _held(table.data, start, count, form))
+            if last != first:  # most lists stand before the one before: all are one part
+                self._add(owned, first, end)
+                end = last
+            first = start - 4
+        self._add(owned, first, end)
         for index, form in fields.items():
-            field = table.field(index)
-            if field is None:
-                continue
-            if isinstance(form, int):
-                self._list(table, field, form, owned)
-            else:
+            if not isinstance(form, int):
                 self._tables(table, index, form, owned)
 
+    def _lists_of(self, fields: Mapping[int, Form]) -> dict[int, int]:
+        """Those of the fields that are lists."""
+        if id(fields) not in self._lists:
+            held = {index: form for index, form in fields.items() if isinstance(form, int)}
+            self._lists[id(fields)] = held
+        return self._lists[id(fields)]
+
     def _tables(self, table: Table, index: int, form: Many | One | Chosen, owned: Span) -> None:
+        if table.field(index) is None:
+            return
         if not isinstance(form, Many):
             inner = table.table(index)
             if inner:
                 self.table(inner, _fields(table, form), owned)
             return
         start, count = table.vector(index, 4)
-        self._add(owned, start - 4, 4 + 4 * count)
+        self._add(owned, start - 4, start + 4 * count)
         for i, inner in enumerate(table.tables(index)):
             self.table(inner, form.fields, _owned(form.owner, i, inner, owned))
 
-    def _list(self, table: Table, field: int, form: int, owned: Span) -> None:
-        start, count = table.vector_at(field, form if form > 0 else 1)
-        if form > 0:
-            held = count * form
-        elif form == RANGES:
-            held = _ranges(table.data, start, count)
-        else:
-            held = count + 1 if form == TEXT and count else 0
-        self._add(owned, start - 4, 4 + held)
+    def _add(self, owned: Span, start: int, end: int) -> None:
+        if start < end:
+            _, _, what, graph, owner = owned
+            # As Span(...), in half the time: a file may have tens of thousands.
+            self._found.append(tuple.__new__(Span, (start, end, what, graph, owner)))
 
-    def _add(self, owned: Span, start: int, length: int) -> None:
-        _, _, what, graph, owner = owned
-        # As Span(...), in half the time: a file may have tens of thousands.
-        self._found.append(tuple.__new__(Span, (start, start + length, what, graph, owner)))
+
+def _held(data: Bytes, start: int, count: int, form: int) -> int:
+    """Bytes of a list of a form that is no width, without its count."""
+    if form == RANGES:
+        return _ranges(data, start, count)
+    return count + 1 if form == TEXT and count else 0
 
 
 def _ranges(data: Bytes, start: int, count: int) -> int:
@@ -184,7 +197,7 @@ def _ranges(data: Bytes, start: int, count: int) -> int:
 def _fields(table: Table, form: One | Chosen) -> Mapping[int, Form]:
     if isinstance(form, One):
         return form.fields
-    return form.fields.get(table.scalar(form.by, "<B"), {})
+    return form.fields.get(table.scalar(form.by, "<B"), _UNKNOWN)
 
 
 def _owned(owner: str, index: int, table: Table, outer: Span) -> Span:
@@ -212,15 +225,16 @@ def _without_overlaps(found: list[Span]) -> list[Span]:
 
 def _between(file: RknnFile, kept: list[Span]) -> Iterator[Span]:
     """What lies between the parts and the tensors' data."""
-    data = {(t.offset, t.offset + t.size_bytes) for ts in file.tensors for t in ts if t.size_bytes}
-    taken = sorted([*data, *((span.start, span.end) for span in kept)])
+    held = {(t.offset, t.offset + t.size_bytes) for ts in file.tensors for t in ts if t.size_bytes}
+    data, size = file.data, len(file.data)
+    taken = [*kept, *(Span(*one, "data") for one in sorted(held)), Span(size, size, "end")]
     place = 0
-    for start, end in [*taken, (len(file.data), len(file.data))]:
+    for start, end, *_ in sorted(taken, key=_START):
         if start < place:
             raise Damaged(f"two parts share the bytes from {start} to {min(place, end)}")
         if start > place:
-            held = file.data[place:start]
-            is_padding = len(held) <= LARGEST_PADDING and not any(held)
+            length = start - place
+            is_padding = length <= LARGEST_PADDING and data[place:start] == _ZEROS[:length]
             yield Span(place, start, "alignment" if is_padding else "unexplained")
         if end > place:
             place = end

@@ -29,6 +29,7 @@ from pipelines.stages.stage import (
     step_of,
     target_sections,
 )
+from quant.fault import Fault
 from quant.rewrites.names import CUTS
 from quant.rknn import leaks as rknn_leaks
 
@@ -322,8 +323,14 @@ def infer_step(
     """A step outside the plan: the files that `listing` names through float and simulator.
 
     listing and files: paths relative to the project. device: a board, as adb names it, in the
-    simulator's place.
+    simulator's place. Raises Fault for a network that there is no float one of.
     """
+    if is_direct(target) and options(target).quantize.dtype == PREQUANTIZED:
+        raise Fault(
+            f"{recipe.model}@{target.name} has no float network to run beside it: "
+            "its source is quantized, and the SDK reads it itself",
+            "give the float network as the source to see the two side by side",
+        )
     from pipelines.backends.rknn.params import BoardParams, RknnParams
 
     listed = Samples(list=listing)

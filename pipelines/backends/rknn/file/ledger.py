@@ -22,7 +22,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -249,23 +249,20 @@ def _bytes(elements: int, bits: int) -> int:
 
 def _outside(file: RknnFile, origin: Provenance) -> Iterator[LedgerEntry]:
     """Header, tables and padding: thousands of parts, added up by kind and node."""
-    nodes: dict[rknn_layout.Owner, str | None] = {}
-    held: Counter[tuple[str, str | None]] = Counter()
+    held: dict[str, Counter[str | None]] = defaultdict(Counter)
+    last, node = None, None
     for start, end, what, graph, owner in rknn_layout.spans(file):
-        key = graph, owner
-        if key not in nodes:
-            nodes[key] = _owner(key, origin)
-        held[what, nodes[key]] += end - start
-    for (what, node), size in held.items():
-        yield LedgerEntry(what, size, node)
+        if owner and owner is not last:  # else of the same as the part before, as most are
+            last, node = owner, _owner(graph, owner, origin)
+        held[what][node if owner else None] += end - start
+    for what, sizes in held.items():
+        for name, size in sizes.items():
+            yield LedgerEntry(what, size, name)
 
 
-def _owner(owner: rknn_layout.Owner, origin: Provenance) -> str | None:
+def _owner(graph: int, owner: rknn_layout.Owner, origin: Provenance) -> str | None:
     """The node that a part of the tables is there for."""
-    graph, described = owner
-    if described is None:
-        return None
-    of_what, which = described
+    of_what, which = owner
     if of_what == "operator":
         node = origin.of_operator(graph, int(which))
     else:

@@ -32,6 +32,7 @@ class Provenance:
             for name in rule["added"]:
                 self._parents.setdefault(name, []).extend(_parents(rule))
         self._operators = [[self._of_operator(one) for one in graph] for graph in graphs]
+        self._asked: dict[str, Node | None] = {}
         self._tensors: dict[str, Node] = {}
         for graph, nodes in zip(graphs, self._operators, strict=True):
             self._tensors |= _makers_and_readers(graph, nodes)
@@ -41,12 +42,9 @@ class Provenance:
 
     def of_tensor(self, name: str) -> Node | None:
         """The node of the layer that makes or uses it, else that its name stands for."""
-        shorter = name
-        while shorter:
-            if shorter in self._tensors:
-                return self._tensors[shorter]
-            shorter = _shortened(shorter)
-        return self.of_name(name)
+        if name not in self._asked:
+            self._asked[name] = self._of_tensor(name)
+        return self._asked[name]
 
     def of_name(self, name: str, seen: frozenset[str] = frozenset()) -> Node | None:
         """The node whose name it is, that a rule made it from, or that makes a tensor of that name;
@@ -63,6 +61,14 @@ class Provenance:
             return self._network.readers(name)[0]
         shorter = _shortened(name)
         return self.of_name(shorter, seen | {name}) if shorter else None
+
+    def _of_tensor(self, name: str) -> Node | None:
+        shorter = name
+        while shorter:
+            if shorter in self._tensors:
+                return self._tensors[shorter]
+            shorter = _shortened(shorter)
+        return self.of_name(name)
 
     def _of_operator(self, operator: Operator) -> Node | None:
         name = operator.name.partition(":")[2]
@@ -93,5 +99,5 @@ def _parents(rule: Mapping[str, Any]) -> Sequence[str]:
 
 def _shortened(name: str) -> str:
     """The name up to its last mark: `/2/Conv#1_tile0` -> `/2/Conv#1`."""
-    place = max(name.rfind(mark) for mark in "#_-")
+    place = max(name.rfind("#"), name.rfind("_"), name.rfind("-"))
     return name[:place] if place > 0 else ""

@@ -205,4 +205,4 @@ def _bytes_report(job: Job[AnalyzeParams], build: BuildReport, source_bytes: int
     if job.params.source_kind == "onnx":
         source = source_network_onnx.read(graph_file.parse(job.inputs["model"], "model"))
     held = ledger.make(rknn_file.read(job.inputs["artifact.rknn"]), source, told)
-    return replace(held, findings=findings_of(held, build))
+    return held._replace(findings=findings_of(held, build))

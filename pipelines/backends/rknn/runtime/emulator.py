@@ -93,7 +93,7 @@ class _Program(NamedTuple):
 def _programs(processor: Processor) -> dict[str, _Program]:
     """What is compiled: by its file's name."""
     is_arm = processor == ARM
-    device = [_HERE / "device.c", *([_HERE / "uclibc.c"] if is_arm else [])]
+    device = [_HERE / "device.c", _HERE / ("uclibc.c" if is_arm else "copies.c")]
     shared = ["-shared", "-fPIC", *(["-Wl,-soname,libc.so.0"] if is_arm else [])]
     # As a fixed-address program of Zig's for 32 bits, qemu 7.2 left its variables unmapped.
     return {
