@@ -63,7 +63,7 @@ def found(
             kinds[kind] += size
     told = [{**one, "id": i} for i, one in enumerate(layers)]
     report = {
-        **vars(NO_BYTES),
+        **NO_BYTES._asdict(),
         "file_bytes": 1000,
         "kinds": kinds,
         "nodes": nodes,

@@ -12,26 +12,24 @@
 
 #define LARGE 65536u /* bytes; a call of the kernel costs more than a short copy */
 
-static struct { /* the largest memory */
-    char *at;
-    size_t size;
-    int file;
+static struct { /* the largest memory: its addresses, and where in which file it is */
+    uintptr_t start, end;
     off_t offset;
-} largest = {NULL, 0, -1, 0};
+    int file;
+} largest = {0, 0, 0, -1};
 
 static void forget(void) {
     close(largest.file);
-    largest.at = NULL;
-    largest.size = 0;
+    largest.start = largest.end = 0;
     largest.file = -1;
 }
 
 static void remember(void *at, size_t size, int file, off_t offset) {
     forget();
-    largest.at = at;
-    largest.size = size;
-    largest.file = dup(file);
+    largest.start = (uintptr_t)at;
+    largest.end = (uintptr_t)at + size;
     largest.offset = offset;
+    largest.file = dup(file);
 }
 
 void *mmap64(void *where, size_t size, int access, int flags, int file, off_t offset) {
@@ -39,7 +37,7 @@ void *mmap64(void *where, size_t size, int access, int flags, int file, off_t of
     if (!real)
         real = (void *(*)(void *, size_t, int, int, int, off_t))dlsym(RTLD_NEXT, "mmap64");
     void *at = real(where, size, access, flags, file, offset);
-    if (at != MAP_FAILED && file >= 0 && flags & MAP_SHARED && size > largest.size)
+    if (at != MAP_FAILED && file >= 0 && flags & MAP_SHARED && size > largest.end - largest.start)
         remember(at, size, file, offset);
     return at;
 }
@@ -52,18 +50,18 @@ int munmap(void *at, size_t size) {
     static int (*real)(void *, size_t);
     if (!real)
         real = (int (*)(void *, size_t))dlsym(RTLD_NEXT, "munmap");
-    if ((char *)at < largest.at + largest.size && largest.at < (char *)at + size)
+    if ((uintptr_t)at < largest.end && largest.start < (uintptr_t)at + size)
         forget();
     return real(at, size);
 }
 
-static int is_written(char *to, const void *from, size_t size) {
-    if (to < largest.at || to + size > largest.at + largest.size)
+static int is_written(uintptr_t to, const void *from, size_t size) {
+    if (to < largest.start || to + size > largest.end)
         return 0;
-    off_t offset = largest.offset + (to - largest.at);
+    off_t offset = largest.offset + (off_t)(to - largest.start);
     return pwrite(largest.file, from, size, offset) == (ssize_t)size;
 }
 
 void *memcpy(void *to, const void *from, size_t size) {
-    return size >= LARGE && is_written(to, from, size) ? to : memmove(to, from, size);
+    return size >= LARGE && is_written((uintptr_t)to, from, size) ? to : memmove(to, from, size);
 }
