@@ -35,9 +35,9 @@ def lines(told: Mapping[str, Any], path: str) -> Iterator[str]:
             "toolkit": f"{told['toolkit']} ({told['compiler']})",
             "container": told["container"],
             "network": told["source"],
-            **_said(told),
             "runtime": told["runtime"],
             "layers": _layers(told["layers"]),
+            **_said(told),
         }
     )
     if told["digest"]:
