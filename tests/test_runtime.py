@@ -239,7 +239,9 @@ def test_copies_into_the_devices_memory_are_whole(tmp_path: Path) -> None:
         check=True,
         env={"ZIG_GLOBAL_CACHE_DIR": str(home / "zig-cache"), "PATH": "/usr/bin:/bin"},
     )
-    assert machine.run_program([str(program)], {}).returncode == 0
+    (tmp_path / "weights").write_bytes(bytes(range(256)) * (3 << 8))
+    ran = machine.run_program([str(program), str(tmp_path / "weights")], {})
+    assert ran.returncode == 0, ran.stdout
 
 
 @pytest.mark.toolchain

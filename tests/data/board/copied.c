@@ -34,7 +34,22 @@ static int has(const unsigned char *at, const unsigned char *wanted, size_t from
     return 1;
 }
 
-int main(void) {
+/* Of a file that is mapped, as it is there, and after something was written to the mapping. */
+static int copies_of(const char *path, unsigned char *to) {
+    int file = open(path, O_RDONLY);
+    unsigned char *from = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    if (file < 0 || from == MAP_FAILED)
+        return 0;
+    memset(to, 0, SIZE);
+    memcpy(to + 11, from + 1, LARGE - 1);
+    if (!has(to, from + 1, 11, LARGE - 1) || from[1] == 9)
+        return 0;
+    from[1] = 9;
+    memcpy(to + 11, from + 1, LARGE - 1);
+    return to[11] == 9 && has(to, from + 1, 11, LARGE - 1);
+}
+
+int main(int count, char **words) {
     static unsigned char weights[LARGE];
     uint64_t small_offset, offset;
     for (size_t i = 0; i < LARGE; i++)
@@ -48,6 +63,10 @@ int main(void) {
     unsigned char *again = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, device, (off_t)offset);
     if (again == MAP_FAILED || !has(again, weights, 4099, LARGE) || first[0])
         return 3;
+    if (count != 2 || !copies_of(words[1], at))
+        return 6;
+    memset(at, 0, SIZE);
+    memcpy(at + 4099, weights, LARGE);
     munmap(at, SIZE); /* what stands there now is no memory of the device */
     unsigned char *other = mmap(at, SIZE, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);

@@ -48,7 +48,7 @@ class Emulator:
         """The same with another program for the board's processor."""
         given = {"LD_PRELOAD": str(self.device), **environment}
         words = [word for name, value in given.items() for word in ("-E", f"{name}={value}")]
-        start = [self.processor.qemu, "-L", str(self.processor.root)]
+        start = [self.processor.qemu, "-cpu", self.processor.cpu, "-L", str(self.processor.root)]
         try:
             return subprocess.run(
                 # A crash of the runtime leaves no core file.

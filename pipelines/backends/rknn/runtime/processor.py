@@ -14,12 +14,14 @@ _MACHINE = slice(18, 20)  # of an ELF header: e_machine
 
 @dataclass(frozen=True)
 class Processor:
-    """machine: its number in an ELF file. qemu: the emulator. root: where its C library is, with
-    `libraries`. gnu: what its compilers' names begin with. zig: its name for Zig's compiler.
+    """machine: its number in an ELF file. qemu: the emulator; cpu: what it is to be, with nothing
+    that boards do not have. root: where its C library is, with `libraries`. gnu: what its
+    compilers' names begin with. zig: its name for Zig's compiler.
     """
 
     machine: int
     qemu: str
+    cpu: str
     root: Path
     libraries: tuple[str, ...]
     gnu: str
@@ -41,6 +43,7 @@ class Processor:
 AARCH64 = Processor(
     machine=183,
     qemu="qemu-aarch64-static",
+    cpu="cortex-a76",  # of rk3588
     root=Path("/usr/aarch64-linux-gnu"),
     libraries=("ld-linux-aarch64.so.1", "libstdc++.so.6"),
     gnu="aarch64-linux-gnu-",
@@ -50,6 +53,7 @@ AARCH64 = Processor(
 ARM = Processor(
     machine=40,
     qemu="qemu-arm-static",
+    cpu="cortex-a7",  # of rv1106
     root=Path("/usr/arm-linux-gnueabihf"),
     libraries=("ld-linux-armhf.so.3", "libstdc++.so.6"),
     gnu="arm-linux-gnueabihf-",
