@@ -140,8 +140,9 @@ class _Walk:
             self._seen.add(vtable)
             self._add(owned, vtable, vtable + length)
         first = end = 0
-        for start, count, form in table.vectors(self._lists_of(fields)):
-            last = start + (count * form if form > 0 else _held(table.data, start, count, form))
+        for start, count, width in table.vectors(self._lists_of(fields)):
+            held = count * width if width > 0 else _held(table.data, start, count, width)
+            last = start + held
             if last != first:  # most lists stand before the one before: all are one part
                 self._add(owned, first, end)
                 end = last

@@ -45,7 +45,8 @@ def _lines(sheet: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"The file has {len(shapes)} sets of shapes, {', '.join(map(str, shapes))}: before its "
             "first run the program chooses one by `rknn_set_input_shapes`. Without, the runtime "
-            "ended in `rknn_run` (librknnrt 1.5.2)."
+            "ended in `rknn_run` (librknnrt 1.5.2). rknn-toolkit-lite2 chooses by the arrays that "
+            "it is given, as its own example does."
         )
     yield from ("", "## Outputs, in this order", "")
     yield "| | name | layout | shape | type | scale, zero point | tolerance |"
