@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from pipelines.doctor import accuracy
 from pipelines.doctor.accuracy import Bench, try_all
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Foretold, Result
+from pipelines.files.where import Where
+from pipelines.recipe.define.model import Analyze, Target
 from quant.report.target_metrics import Metrics
 from quant.samples.input import Input
 from tests.conftest import ROOT
@@ -486,7 +489,9 @@ def test_the_doctor_cures_it(workspace: Workspace, ran: Ran, name: str, tmp_path
 
 
 def bench(
-    errors: Mapping[str, float | None], sets: list[dict[str, Any]]
+    errors: Mapping[str, float | None],
+    sets: list[dict[str, Any]],
+    wide: Sequence[str] = ("float16",),
 ) -> tuple[Bench, list[str]]:
     """Simulates from a table by name, where it is in it; and the names of what was built."""
     built: list[str] = []
@@ -498,7 +503,7 @@ def bench(
         built.append(remedy.name)
         return Result(remedy, error=errors.get(remedy.name, 0.5))
 
-    return Bench(foretell, build, 1), built
+    return Bench(foretell, build, 1, wide), built
 
 
 SETS = [
@@ -529,6 +534,37 @@ def test_few_are_built_of_what_was_simulated() -> None:
     chosen = accuracy.best(found.results, ["cut"])
     assert chosen is not None
     assert chosen.remedy.name == "float16: t0 ... t5 (6)"
+
+
+@pytest.mark.parametrize(
+    ("wide", "types"),
+    [(["float16"], {"float16": 2}), (["int16"], {"int16": 2}),
+     (["int16", "float16"], {"float16": 2, "int16": 1})],
+)  # fmt: skip
+def test_layers_are_built_in_the_types_that_the_platform_has(
+    wide: list[str], types: dict[str, int]
+) -> None:
+    """int16 is not simulated: beside float16 the first set is built in it too."""
+    errors = {"as it is": 0.5}
+    stand, built = bench(errors, SETS, wide)
+    found = try_all(stand, Result(Remedy(), error=0.5), [], [], has_layers=True)
+    assert Counter(name.partition(":")[0] for name in built) == types
+    assert len({name.partition(":")[2] for name in built}) == 2
+    assert len(found.results) == 1 + len(built)
+
+
+@pytest.mark.parametrize(
+    ("platform", "types"),
+    [
+        *((name, {"int16", "float16"}) for name in ("rk3588", "rk3588s", "rk3562", "rv1126b")),
+        *((name, {"int16"}) for name in ("rv1103", "rv1106")),
+        ("rk2118", {"float16"}),
+    ],
+)
+def test_types_of_a_platform_s_layers(platform: str, types: set[str]) -> None:
+    analyze, where = Analyze(), Where("recipe.yaml")
+    target = Target("t", "t", "rknn", platform, "rknn-2.5.0", None, analyze, where, None)
+    assert set(accuracy.wide_types(target)) == types
 
 
 def test_a_named_cut_is_joined_with_the_others() -> None:

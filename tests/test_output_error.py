@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.stages.compare.jobs.comparison import compare, worst_output
+from pipelines.stages.compare.jobs.comparison import UNCOMPARED, compare, worst_output
 from quant.report.output_error import OutputError
 
 Array = np.ndarray[Any, Any]
@@ -94,3 +94,30 @@ def test_what_is_not_finite_is_worst() -> None:
     worst = worst_output(outputs)
     assert (worst["worst_output_cosine"], worst["worst_cosine_output"]) == (None, "b")
     assert (worst["worst_output_error"], worst["worst_error_output"]) == (None, "b")
+
+
+@pytest.mark.parametrize(
+    ("renamed", "shape", "finding"),
+    [
+        ("other", (1, 3, 4, 4), "output `other` is none of the float network's: not compared"),
+        (
+            "b",
+            (1, 3, 4),
+            "output `b` is [1, 3, 4], in the float network [1, 3, 4, 4]: not compared",
+        ),
+    ],
+)
+def test_an_output_that_is_not_compared_is_no_good_one(
+    renamed: str, shape: tuple[int, ...], finding: str
+) -> None:
+    """The other output is right in every bit, which says nothing of this one."""
+    good = np.arange(48.0).reshape(1, 3, 4, 4)
+    outputs, findings = compare(
+        [({"a": good, "b": good}, {"a": good, renamed: np.zeros(shape)})] * 2
+    )
+    assert findings == [finding]
+    assert outputs[renamed] == UNCOMPARED
+    assert worst_output(outputs) == {
+        "worst_output_cosine": None, "worst_cosine_output": renamed,
+        "worst_output_error": None, "worst_error_output": renamed,
+    }  # fmt: skip

@@ -56,6 +56,10 @@ CASES = {
         ],
     ),
     "single numbers have no cosine": (Outputs(None, None, 0.04, "z", (), None), []),
+    "no output was compared": (
+        Outputs(None, None, None, None, (), None),
+        [(name, gates._UNCOMPARED) for name in ("min_output_cosine", "max_output_error")],
+    ),
     "nothing to say of an error": (
         Outputs(0.999, "y", None, "z", (), None),
         [

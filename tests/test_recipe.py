@@ -542,6 +542,7 @@ def yaml_12(tiny: Path, text: str) -> Any:
 BEYOND_A_SCHEMA = set(
     """
     calibration-count-only calibration-missing direct-onnx direct-torchscript
+    divide-nothing divide-unread
     duplicate-keys images-two-inputs images-without-color images-without-inputs
     images-small-units images-without-shape merge-of-a-word model-name npy-names npy-two-inputs
     old-toolchains options-platforms options-versions prequantized prequantized-tflite

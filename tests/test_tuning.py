@@ -133,6 +133,26 @@ def test_tunes_applies_and_costs_nothing_again(tmp_path: Path) -> None:
     assert "`build.layers` chooses float layers" in refused.err
 
 
+@pytest.mark.toolchain
+def test_a_platform_without_float16_layers_is_tuned_in_int16(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    told = recipe(targets={"rv1106": {}})
+    workspace.add("m", told, net__onnx=conv_net(), samples__npy=samples())
+    ran = workspace.doit("tune", "m", "--max-output-error", "0.005", "--apply")
+    assert ran.code == 0, ran.err
+    assert "failed: every layer: " in ran.out
+    with workspace.built("m", "trials/tune-rv1106.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    own = [row for name, row in rows.items() if name.endswith(" in int16")]
+    assert len(own) > 1 and not any(row["failure"] for row in own)
+    written = yaml.safe_load((tmp_path / "models/m/recipe.yaml").read_text())
+    layers = written["targets"]["rv1106"]["build"]["layers"]
+    assert set(layers.values()) == {"int16"}
+    assert workspace.doit().code == 0
+    metrics = json.loads(workspace.built("m", "rv1106/report/metrics.json").read_text())
+    assert metrics["worst_output_error"] <= 0.005
+
+
 WIDE = (1, 3, 96, 96)  # so large that int8 takes fewer cycles than float16
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.backends.rknn.recipe.options import options
-from pipelines.doctor.applicable import Applicable
+from pipelines.backends.rknn.recipe.vendor import (
+    FLOAT16_LAYERS,
+    INT16_LAYERS,
+    PLATFORM_ALIASES,
+)
+from pipelines.doctor.applicable import DIVIDE, Applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Foretold, Result
 from pipelines.recipe.define.model import Target
 
 ALGORITHMS = ("normal", "kl_divergence", "mmse")
 METHODS = ("channel", "layer")
+HALF, INT16 = "float16", "int16"
 SAMPLES = 100  # that calibration is asked to have; the SDK's maker says 20 to 100
 WORTH = 0.1  # share of the error that a remedy has to take away
 BUILT = 5  # remedies that are built, of those that the simulation knows
@@ -33,7 +39,11 @@ def remedies(
     rewrites = found.for_accuracy()
     together = found.firing(rewrites) if len(rewrites) > 1 else ()
     stacks = [(name,) for name in (*rewrites, *found.cuts)] + ([together] if together else [])
-    return [*(Remedy(names) for names in stacks), *_calibrations(target, left_out, available)]
+    return [
+        *(Remedy(names) for names in stacks if names != (DIVIDE,)),
+        *([Remedy((DIVIDE,), divide=found.divide)] if found.divide else []),
+        *_calibrations(target, left_out, available),
+    ]
 
 
 def _calibrations(
@@ -62,11 +72,15 @@ def are_layers_open(target: Target, left_out: Collection[str]) -> bool:
 
 @dataclass(frozen=True)
 class Bench:
-    """foretell: simulates a remedy; with True, sets of float16 layers too. build: for real."""
+    """foretell: simulates a remedy; with True, sets of float16 layers too. build: for real.
+
+    wide: the types of 16 bits in which the SDK takes layers for the target's platform.
+    """
 
     foretell: Callable[[Remedy, bool], Foretold]
     build: Callable[[Remedy], Result]
     jobs: int
+    wide: Sequence[str] = (HALF,)
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,8 @@ def try_all(
             simulated += _with_layers(bench, before, simulated, cuts, named)
         known = [one for one in simulated if one.error is not None]
         chosen = [one.remedy for one in simulated if one.error is None]
-        chosen += [one.remedy for one in _worth_building(before, known, cuts, named)]
+        worth = [one.remedy for one in _worth_building(before, known, cuts, named)]
+        chosen += _in_types(worth, bench.wide)
         results = [as_it_is, *pool.map(bench.build, chosen)]
     return Tried(results, [one for one in known if one.remedy not in chosen])
 
@@ -147,7 +162,7 @@ def _with_layers(
     for base in filter(None, (best, before)):
         searched = bench.foretell(base.remedy, True)
         for one in _sets(base.error or 0, searched.sets):
-            layers = dict.fromkeys(one["tensors"], "float16")
+            layers = dict.fromkeys(one["tensors"], HALF)
             yield Foretold(base.remedy + Remedy(layers=layers), one["error"])
 
 
@@ -178,6 +193,27 @@ def _worth_building(
     chosen = [*plain[:2], *[one for one in usable if one.remedy.parts == 1][:1], *usable]
     few = list({one.remedy.name: one for one in chosen}.values())[:BUILT]
     return [*few, *[one for one in better if _is_cut(one.remedy, cuts, named)][:1]]
+
+
+def _in_types(worth: Sequence[Remedy], wide: Sequence[str]) -> list[Remedy]:
+    """Sets of layers in the types that the platform has; beside float16 the first in int16 too.
+
+    Our simulation does not know int16: both have 16 bits, and their errors are of one size.
+    """
+    in_int16 = [
+        replace(one, layers=dict.fromkeys(one.layers, INT16)) for one in worth if one.layers
+    ]
+    if INT16 not in wide:
+        return [*worth]
+    if HALF in wide:
+        return [*worth, *in_int16[:1]]
+    return [*(one for one in worth if not one.layers), *in_int16]
+
+
+def wide_types(target: Target) -> list[str]:
+    """In which the SDK takes layers of an int8 network for the target's platform."""
+    chip = PLATFORM_ALIASES.get(target.platform or "", target.platform or "")
+    return [INT16] * (chip in INT16_LAYERS) + [HALF] * (chip not in INT16_LAYERS - FLOAT16_LAYERS)
 
 
 def _is_cut(remedy: Remedy, cuts: Collection[str], named: Collection[str]) -> bool:

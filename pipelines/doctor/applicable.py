@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.recipe.define.model import Recipe
 from pipelines.stages.stage import built
 from quant.rewrites.names import CUTS
 
+DIVIDE = "divide_outputs"
+
 
 @dataclass(frozen=True)
 class Applicable:
-    """Rules not in the recipe that have something to do. cuts: those that change the outputs."""
+    """Rules not in the recipe that have something to do. cuts: those that change the outputs.
+
+    divide: tensor -> factor for `divide_outputs`, one of the cuts where it is not empty.
+    """
 
     model: Path
     rewrites: tuple[str, ...]
     cuts: tuple[str, ...]
+    divide: Mapping[str, float] = field(default_factory=dict)
+
+    def dividing(self, factors: Mapping[str, float]) -> Applicable:
+        """With `divide_outputs` where there is something to divide."""
+        return replace(self, cuts=(*self.cuts, DIVIDE), divide=factors) if factors else self
 
     def has(self, rule: str) -> bool:
         """Whether that rule has something to do."""

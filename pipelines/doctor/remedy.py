@@ -25,7 +25,8 @@ SIDE_EFFECTS: Mapping[str, str] = {
     "dtype": "numbers have two bytes, so that weights take twice as many and layers more time",
     "method": "all weights of a layer have one scale",
     "samples": "calibration takes as much longer",
-    "layers": "layers in float16 take more bytes and cycles",
+    "layers": "layers of 16 bits take more bytes and cycles",
+    "divide": "the program multiplies these parts of the outputs again",
     "disable_rules": "layers that these rules would have joined stay apart, which may cost time",
 }
 
@@ -35,7 +36,8 @@ class Remedy:
     """rewrites: names for `simplify.rewrite`. options: of the SDK's config, by their own names.
 
     dtype, algorithm, method: of the target's `quantize`; empty where they stay. samples: of the
-    calibration data, 0 where that stays. layers: tensor -> dtype, of `build`.
+    calibration data, 0 where that stays. layers: tensor -> dtype, of `build`. divide: tensor ->
+    factor, of the rewrite `divide_outputs`.
     """
 
     rewrites: tuple[str, ...] = ()
@@ -45,12 +47,14 @@ class Remedy:
     method: str = ""
     samples: int = 0
     layers: Mapping[str, str] = field(default_factory=dict)
+    divide: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """`merge_groups + single_core_mode`; `as it is` for none."""
         told = [_told(name, value) for name, value in self.options.items()]
         told += [_told(key, value) for key, value in self._own.items()]
+        told += [f"{name} by {factor:g}" for name, factor in self.divide.items()]
         told += [f"{self.samples} samples"] if self.samples else []
         told += [_layers(self.layers)] if self.layers else []
         return " + ".join([*self.rewrites, *told]) or "as it is"
@@ -69,7 +73,7 @@ class Remedy:
     @property
     def side_effects(self) -> list[str]:
         """`single_core_mode: ...`, a sentence for each option."""
-        named = [*self.options, *self._own, *self._more]
+        named = [*self.options, *self._own, *self._more, *(["divide"] if self.divide else [])]
         return [f"{name}: {SIDE_EFFECTS[name]}" for name in named if name in SIDE_EFFECTS]
 
     @property
@@ -81,6 +85,8 @@ class Remedy:
         where = [target.name, target.platform, target.toolchain]
         parts = [where, self.rewrites, dict(self.options)]
         text = json.dumps([*parts, *self._own.values(), *self._more.values()], sort_keys=True)
+        if self.divide:
+            text += json.dumps(dict(self.divide), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def __add__(self, other: Remedy) -> Remedy:
@@ -94,6 +100,7 @@ class Remedy:
             other.method or self.method,
             other.samples or self.samples,
             {**self.layers, **other.layers},
+            {**self.divide, **other.divide},
         )
 
     def varied(self, target: Target) -> Target:
@@ -111,6 +118,8 @@ class Remedy:
         changes: list[tuple[tuple[str, ...], Any]] = []
         if self.rewrites:
             changes.append((("simplify", "rewrite"), rewrites_of(recipe, self.rewrites)))
+        if self.divide:
+            changes.append((("simplify", "divide"), {**recipe.simplify.divide, **self.divide}))
         place = ("targets", target.name, "quantize")
         changes += [((*place, "rknn", name), value) for name, value in self.options.items()]
         changes += [((*place, key), value) for key, value in self._own.items()]

@@ -211,7 +211,11 @@ def vary(recipe: Recipe, target: Target, remedy: Remedy) -> tuple[Recipe, Target
         recipe,
         model=name_of(recipe, key),
         build=f"{_TRIALS}/{key}",
-        simplify=replace(recipe.simplify, rewrite=rewrites),
+        simplify=replace(
+            recipe.simplify,
+            rewrite=rewrites,
+            divide={**recipe.simplify.divide, **remedy.divide},
+        ),
         targets={target.name: varied_target},
         raw=_raw(recipe, target, remedy),
     )

@@ -18,6 +18,7 @@ _ACCURACY = (
     "min_cosine", "min_output_cosine", "max_output_error", "min_accuracy", "min_metrics",
     "max_metrics", "finite",
 )  # fmt: skip
+_UNCOMPARED = "no output was compared with the float network's: the findings say why"
 _MOST_CAUSES = 2  # told of one gate
 _FINDINGS = {"max_cpu_layers": "cpu_layers", "max_float_layers": "float_fallback"}
 
@@ -83,11 +84,13 @@ def _judge(target: Target, found: Summary) -> Iterator[tuple[str, str]]:
     )
     for name, limit, value, what in least:
         if limit is not None and not (value is not None and value >= limit):
-            yield name, f"{what} has {_number(value)}, below {name} {limit}"
+            said = f"{what} has {_number(value)}, below {name} {limit}"
+            yield name, said if what else _UNCOMPARED
     error = gates.max_output_error
     if error is not None and not (outputs.error is not None and outputs.error <= error):
         what = f"output {outputs.error_of} is off by {_number(outputs.error)} of its range"
-        yield "max_output_error", f"{what}, above max_output_error {error}"
+        said = f"{what}, above max_output_error {error}"
+        yield "max_output_error", said if outputs.error_of else _UNCOMPARED
     yield from _judge_metrics(target, found)
     most = (
         ("max_size_ratio", gates.max_size_ratio, found.size_ratio, "artifact / ONNX bytes"),
@@ -132,7 +135,12 @@ def _judge_runtime(target: Target, report: Path) -> Iterator[tuple[str, str]]:
 
 
 def _cosine(limit: float | None, outputs: Outputs) -> tuple[float | None, float | None, str]:
-    """Limit, value and name; no limit where every output is a single number: it has no angle."""
+    """Limit, value and name; no limit where every output is a single number: it has no angle.
+
+    No name where no output was compared: such a gate holds nothing.
+    """
+    if outputs.error_of is None:
+        return limit, None, ""
     is_said = outputs.cosine_of is not None
     return limit if is_said else None, outputs.cosine, f"output {outputs.cosine_of}"
 

@@ -13,6 +13,7 @@ import yaml
 
 from pipelines.recipe.define.model import Evaluate, Recipe, Samples
 from pipelines.record.step import Step, Work
+from quant.rewrites.names import CUTS
 from quant.samples.dataset import list_entries
 
 if TYPE_CHECKING:
@@ -144,6 +145,18 @@ def report_outputs(recipe: Recipe, target: str, files: Sequence[str]) -> dict[st
     return {f"report/{file}": built(recipe, f"{target}/report/{file}") for file in files}
 
 
+def cut_inputs(recipe: Recipe) -> dict[str, str]:
+    """`cut`: what the outputs of a cut network are held against, itself in float; and its `tail`.
+
+    They may be named like a tensor of the source that has other values: onnxsim takes a factor into
+    the convolution before it, and calls what comes out by the name of what came out before.
+    """
+    if set(CUTS).isdisjoint(recipe.simplify.rewrite):
+        return {}
+    files = {"cut": "model.onnx", "tail": "tail.onnx"}
+    return {name: built(recipe, f"simplify/{file}") for name, file in files.items()}
+
+
 def evaluate_inputs(recipe: Recipe, evaluate: Evaluate | None) -> dict[str, str]:
     """The labelled data's files, by the names that stages.samples knows."""
     if evaluate is None:
@@ -202,6 +215,7 @@ __all__ = [
     "Work",
     "built",
     "completed",
+    "cut_inputs",
     "data_inputs",
     "defaults",
     "evaluate_inputs",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quant.report.layer_error import Distance
+from quant.report.sums import product
 
 Array = npt.NDArray[np.generic]
 Float64 = npt.NDArray[np.float64]
@@ -32,9 +33,9 @@ def cosine(expected: Array, actual: Array) -> float:
     one_length, other_length = _scaled(one), _scaled(other)
     if not one_length.any() or not other_length.any():
         return float(not one_length.any() and not other_length.any())
-    product = float(one_length @ other_length)
-    lengths = math.sqrt(float(one_length @ one_length) * float(other_length @ other_length))
-    return min(1.0, max(-1.0, product / lengths))
+    both = product(one_length, other_length)
+    lengths = math.sqrt(product(one_length, one_length) * product(other_length, other_length))
+    return min(1.0, max(-1.0, both / lengths))
 
 
 def _scaled(vector: Float64) -> Float64:
@@ -49,7 +50,8 @@ def euclidean(expected: Array, actual: Array) -> float:
     Raises ValueError where shapes differ or are empty, NotFinite.
     """
     one, other = _pair(expected, actual)
-    return float(np.linalg.norm(one - other))
+    apart = one - other
+    return math.sqrt(product(apart, apart))
 
 
 def max_abs_difference(expected: Array, actual: Array) -> float:

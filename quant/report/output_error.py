@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quant.report.sums import product
+
 Array = npt.NDArray[Any]
 # Positions that a channel needs in one sample before "constant" says anything.
 _POSITIONS = 4
@@ -55,8 +57,8 @@ class OutputError:
         self.values = one.size
         self.largest = max(self.largest, float(np.abs(one - other).max()))
         self._whole.add(one.reshape(1, -1))
-        self._square += float(one.ravel() @ one.ravel())
-        self._product += float(one.ravel() @ other.ravel())
+        self._square += product(one.ravel(), one.ravel())
+        self._product += product(one.ravel(), other.ravel())
         for axis in {1, one.ndim - 1} if one.ndim > 2 else ():
             if one.size >= _POSITIONS * one.shape[axis]:
                 pair = self._channels.setdefault(axis, (_Extent(), _Extent()))

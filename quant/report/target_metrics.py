@@ -34,6 +34,7 @@ class Metrics:
     compared_values: integers of the files, compared on the samples, all equal.
     accuracy: {NETWORK: number, samples}, for labelled data; evaluation: in its place, {samples,
     metrics: {NAME: {NETWORK: number}}}, where the recipe names a function.
+    divided: see quant.rewrites.divided, where `divide_outputs` left something to multiply.
     """
 
     samples: int
@@ -59,6 +60,7 @@ class Metrics:
     size_ratio: float
     accuracy: Mapping[str, Any] | None = None
     evaluation: Mapping[str, Any] | None = None
+    divided: Mapping[str, Any] | None = None
 
 
 _SIMULATED = ("compared_layers", "cpu_layers", "cycles", "simulation", "overflow")

@@ -81,7 +81,7 @@ class Copies:
         """Raises Unknown where the operator or the type of its output is."""
         require_known(node)
         for tensor in node.output:
-            grid = self._grid(tensor)
+            grid = self.grid(tensor)
             if grid and not can_round(grid):
                 raise Unknown(f"`{tensor}` is {grid.dtype}")
         for copy in self._copies:
@@ -139,7 +139,7 @@ class Copies:
     def _constant_name(self, name: str, copy: str, values: Array) -> str:
         return named("constant" if copy == FLOAT else "held", name)
 
-    def _grid(self, tensor: str) -> Parameters | None:
+    def grid(self, tensor: str) -> Parameters | None:
         """What a tensor is rounded to; None for one that is not."""
         held = self._parameters.get(tensor)
         is_rounded = held is not None and (held.is_integer or held.dtype == "float16")
@@ -153,15 +153,15 @@ class Copies:
             return named(FLOAT, tensor)
         is_one_layer = tensor in self.hidden and reader in rounding.CUTS
         if copy == SINGLE and not is_one_layer:
-            return named(FED if self._grid(tensor) else FLOAT, tensor)
+            return named(FED if self.grid(tensor) else FLOAT, tensor)
         return named(copy, tensor)
 
     def _raw(self, copy: str, tensor: str) -> str:
-        is_rounded = copy != FLOAT and self._grid(tensor)
+        is_rounded = copy != FLOAT and self.grid(tensor)
         return named(copy, tensor) + (":raw" if is_rounded else "")
 
     def _round(self, copy: str, tensor: str) -> None:
-        grid = self._grid(tensor)
+        grid = self.grid(tensor)
         if grid is None:
             return
         if copy != FLOAT:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quant.report.sums import BLOCK
+
 Array = npt.NDArray[Any]
-# Elements. What is read twice is then still in the cache, and OpenBLAS computes a product of up to
-# 10,000 in one thread: on a busy machine, waiting for its threads took 55 times as long as the
-# sums.
-_BLOCK = 1 << 13
+_BLOCK = BLOCK  # what is read twice is then still in the cache
 
 
 def distances(expected: Array, *found: Array) -> list[tuple[float, float]]:

@@ -66,6 +66,11 @@ class Layers(_Run):
         }
         self._schedule = self.schedule([self._group(tensor) for tensor in self._made])
 
+    def is_int8(self, tensor: str) -> bool:
+        """Whether the quantized network rounds a tensor to an int8 grid."""
+        grid = self._copies.grid(tensor)
+        return grid is not None and grid.is_integer
+
     def _group(self, tensor: str) -> tuple[str, ...]:
         copies = (FLOAT,) if tensor in self._copies.hidden else (FLOAT, ENTIRE, SINGLE)
         return tuple(named(copy, tensor) for copy in copies)

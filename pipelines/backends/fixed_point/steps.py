@@ -18,6 +18,7 @@ from pipelines.stages.stage import (
     Step,
     Work,
     built,
+    cut_inputs,
     data_inputs,
     evaluate_inputs,
     job,
@@ -161,6 +162,7 @@ def _built_inputs(recipe: Recipe, target: Target) -> dict[str, str]:
         "build.json": built(recipe, f"{target.name}/build.json"),
         "float": built(recipe, "export/model.onnx"),
         "model": built(recipe, "simplify/model.onnx"),
+        **cut_inputs(recipe),
         **files,
     }
 

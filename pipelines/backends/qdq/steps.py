@@ -15,6 +15,7 @@ from pipelines.stages.stage import (
     Step,
     Work,
     built,
+    cut_inputs,
     data_inputs,
     evaluate_inputs,
     job,
@@ -138,6 +139,7 @@ def _built_inputs(recipe: Recipe, target: Target) -> dict[str, str]:
         "artifact.onnx": built(recipe, f"{target.name}/{file}"),
         "float": built(recipe, "export/model.onnx"),
         "model": built(recipe, "simplify/model.onnx"),
+        **cut_inputs(recipe),
     }
 
 

@@ -19,6 +19,7 @@ from pipelines.stages.stage import (
     Step,
     Work,
     built,
+    cut_inputs,
     data_inputs,
     evaluate_inputs,
     in_folder,
@@ -30,7 +31,6 @@ from pipelines.stages.stage import (
     target_sections,
 )
 from quant.fault import Fault
-from quant.rewrites.names import CUTS
 from quant.rknn import leaks as rknn_leaks
 
 if TYPE_CHECKING:
@@ -298,19 +298,9 @@ def compiled_inputs(recipe: Recipe, target: Target) -> dict[str, str]:
         "build.json": built(recipe, f"{target.name}/build.json"),
         "artifact.rknn": built(recipe, f"{target.name}/model.rknn"),
         "float": built(recipe, "export/model.onnx"),
-        **_cut_input(recipe, target),
+        **({} if is_direct(target) else cut_inputs(recipe)),
         **_control_input(recipe, target),
     }
-
-
-def _cut_input(recipe: Recipe, target: Target) -> dict[str, str]:
-    """What a cut network's outputs are held against: itself in float.
-
-    They may be named like a tensor of the source that has other values: onnxsim takes a factor into
-    the convolution before it, and calls what comes out by the name of what came out before.
-    """
-    is_cut = not is_direct(target) and not set(CUTS).isdisjoint(recipe.simplify.rewrite)
-    return {"cut": built(recipe, "simplify/model.onnx")} if is_cut else {}
 
 
 # Of the user's environment, what adb needs to find its server and keys.

@@ -81,27 +81,37 @@ class Found:
 
 
 def tune(experiment: Experiment, every: Sequence[str], goal: Goal) -> Found:
-    """every: the tensors that may be float16. Raises Failed."""
+    """every: the tensors that may be float16. Raises Failed.
+
+    Where the platform takes no float16 layers (rv1103, rv1106), all sets are of int16: the search
+    still simulates float16, of as many bits.
+    """
     half = Variant(label="every layer", layers=dict.fromkeys(every, HALF))
     wide = Variant(label="every layer in int16", layers=dict.fromkeys(every, WIDE))
     vendors = [Variant(label=name, vendor=name) for name in (AUTO, PROPOSAL)]
     console.say("the SDK's own choices, and every layer in float16 and in int16:")
     *chosen, in_half, in_wide = [experiment.measured(one) for one in (*vendors, half, wide)]
     first = [*chosen, in_half, in_wide]
-    if in_half.failure:
+    if in_half.failure and in_wide.failure:
         return Found([experiment.as_it_is(), *first], {})
     console.say("searching in simulation")
     seeds = [one.variant for one in chosen if not one.failure]
-    found = experiment.search(goal.by, half, None if in_wide.failure else wide, seeds)
+    every_layer = wide if in_half.failure else half
+    found = experiment.search(goal.by, every_layer, None if in_wide.failure else wide, seeds)
     console.say(f"  {found['tried']} sets of {len(found['layers'])} layers tried")
-    variants = list(_variants(found, goal))
+    variants = list(_variants(found, goal, is_wide=bool(in_half.failure)))
     console.say(f"building the best {len(variants)}:")
     built = [experiment.measured(variant, error) for variant, error in variants]
     return Found([experiment.as_it_is(), *first, *built], found)
 
 
-def _variants(found: Mapping[str, Any], goal: Goal) -> Iterator[tuple[Variant, float | None]]:
-    """The sets to build with their simulated errors: spread over the front, and near the goal."""
+def _variants(
+    found: Mapping[str, Any], goal: Goal, *, is_wide: bool
+) -> Iterator[tuple[Variant, float | None]]:
+    """The sets to build with their simulated errors: spread over the front, and near the goal.
+
+    is_wide: all in int16.
+    """
     points = [
         Point(frozenset(one["layers"]), one["cycles"], _known(one["error"]))
         for one in found["front"]
@@ -117,7 +127,7 @@ def _variants(found: Mapping[str, Any], goal: Goal) -> Iterator[tuple[Variant, f
         plural = "layer" if len(one.layers) == 1 else "layers"
         label = f"{len(one.layers)} {plural}, {_ends(found, sorted(one.layers))}"
         error = one.error if math.isfinite(one.error) else None
-        if _is_cheaper_wide(layers):
+        if is_wide or _is_cheaper_wide(layers):
             layers_in = dict.fromkeys(names, WIDE)
             yield Variant(label=f"{label} in int16", layers=layers_in), None
         else:

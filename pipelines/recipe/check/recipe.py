@@ -12,8 +12,10 @@ from pipelines.recipe.check.data import check_files
 from pipelines.recipe.define.view import Values
 from pipelines.recipe.yaml.reading import BAD, count
 from pipelines.recipe.yaml.tree import Tree
+from quant.rewrites.names import CUTS
 from quant.samples.images.image_names import CHANNELS, DEFAULT_COLORS
 
+_DIVIDE = "divide_outputs"
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
@@ -23,6 +25,7 @@ def check(tree: Tree, recipe: Values, folder: str) -> None:
     check_target_names(tree, recipe)
     check_source(tree, recipe)
     check_inputs(tree, recipe)
+    check_divide(tree, recipe)
     check_evaluate(tree, recipe)
     check_gates(tree, recipe)
 
@@ -90,6 +93,27 @@ def check_inputs(tree: Tree, recipe: Values) -> None:
         if given is not BAD:
             _check_image(tree, name, given)
             _check_channels(tree, name, given)
+
+
+def check_divide(tree: Tree, recipe: Values) -> None:
+    """divide_outputs and its factors go together, and nothing else cuts the network then."""
+    told: Any = recipe.get("simplify")
+    rewrites = told.get("rewrite") if isinstance(told, Mapping) else None
+    if rewrites is BAD or rewrites is None:
+        return
+    if _DIVIDE not in rewrites:
+        if "divide" in told:
+            what = f"only the rewrite `{_DIVIDE}` reads `divide`"
+            tree.add(tree.marks["simplify.divide"], what, f"add `{_DIVIDE}` to `rewrite`")
+        return
+    where = _value(tree, "simplify", "rewrite")
+    if "divide" not in told:
+        what = f"`{_DIVIDE}` is told nothing to divide"
+        tree.add(where, what, "add `divide: {TENSOR: 256}`, of an output or what its Concat joins")
+    for name in CUTS:
+        if name != _DIVIDE and name in rewrites:
+            what = f"`{_DIVIDE}` and `{name}` both end the network before its outputs"
+            tree.add(where, what, "keep one of them")
 
 
 def channels(given: Values) -> int | None:

@@ -60,6 +60,7 @@ class Simplify:
     # Largest output difference, relative to the output's largest magnitude. Left out: 1e-4 for
     # float32, 1e-2 for float16.
     tolerance: float | None = None
+    divide: Mapping[str, float] = field(default_factory=dict)  # of the rewrite divide_outputs
 
 
 @dataclass(frozen=True)

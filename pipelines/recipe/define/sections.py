@@ -20,6 +20,7 @@ from pipelines.recipe.kinds.scalars import (
     PathTo,
     Scalar,
 )
+from pipelines.recipe.kinds.scale import PowerOfTwo
 from pipelines.recipe.kinds.section import Key, Section
 from quant.rewrites.names import REWRITES
 from quant.samples.images.image_names import COLORS, RESIZES
@@ -286,6 +287,13 @@ SIMPLIFY = Section(
         ),
         "rewrite": Key(
             ListOf(Choice("rewrite", REWRITES), unique=True), "Exact graph rewrites, in order."
+        ),
+        "divide": Key(
+            MapOf("tensor", PowerOfTwo(), at_least=1, example="{boxes: 256}"),
+            "What `divide_outputs` divides by: an output, or a tensor that the Concat of an output "
+            "joins. The program multiplies again.",
+            only_with=("rewrite",),
+            reason="only the rewrite `divide_outputs` reads it",
         ),
         "tolerance": Key(
             Number(0),

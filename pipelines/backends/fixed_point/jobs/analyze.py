@@ -2,7 +2,7 @@
 
 params: as for build, and evaluate. inputs: quantize, build.json, artifact.onnx and
 artifact.tflite (what build made; the latter not where operators stay in float), float (the network
-before any change) and model (the simplified one).
+before any change), model (the simplified one), and of a cut network cut and tail, see cut_inputs.
 Data: samples/, as stages.samples leaves it, with the labelled data if the recipe has some; random
 samples where it names none.
 
@@ -16,7 +16,7 @@ samples with the same class in both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,6 +29,7 @@ from pipelines.stages.compare.jobs.accuracy import Network, accuracy, agreement,
 from pipelines.stages.compare.jobs.comparison import compare
 from pipelines.stages.compare.jobs.evaluation import evaluation
 from pipelines.stages.compare.jobs.float_network import Outputs
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 from pipelines.stages.samples.jobs.prepared_samples import LabelledSamples
 from quant.fixed_point.calibration.ranges import data_free_samples
@@ -57,6 +58,7 @@ def run(job: Job[ModelParams]) -> None:
     )
     operations = opened.files.network.operations
     labelled = prepared_samples.read_labelled(job, opened.inputs)
+    tail = Tail(job.inputs)
     floats = sum(isinstance(one, FloatNode) for one in operations)
     sizes = _bytes(job)
     metrics = Metrics(
@@ -64,7 +66,8 @@ def run(job: Job[ModelParams]) -> None:
         layers=len(operations),
         float_layers=floats,
         compared_values=prove(opened.files, feeds),
-        **(_evaluation(job, labelled, opened) if labelled else {}),
+        **(_evaluation(job, labelled, opened, tail) if labelled else {}),
+        divided=tail.divided or None,
     )
     held = _bytes_report(job, opened.files, not floats)
     reports.write(job.out / "report", report, metrics, held)
@@ -106,20 +109,21 @@ def _bytes_report(job: Job[ModelParams], files: Files, is_integer: bool) -> Byte
     )
 
 
-def _evaluation(job: Job[ModelParams], labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
+def _evaluation(
+    job: Job[ModelParams], labelled: LabelledSamples, opened: Opened, tail: Tail
+) -> dict[str, Any]:
     """`accuracy` with the networks' agreement, or `evaluation` by the user's function."""
     networks: dict[str, Network] = {
-        "float": lambda one: opened.float_run(opened.feeds(one)),
-        "integer": lambda one: opened.built_run(opened.feeds(one)),
+        "float": tail.behind(lambda one: opened.float_run(opened.feeds(one))),
+        "integer": tail.behind(lambda one: opened.built_run(opened.feeds(one))),
     }
     if job.params.evaluate is not None and job.params.evaluate.function:
         return evaluation(job, labelled, networks)
-    return {"accuracy": _accuracy(labelled, opened)}
+    return {"accuracy": _accuracy(labelled, networks)}
 
 
-def _accuracy(labelled: LabelledSamples, opened: Opened) -> dict[str, Any]:
-    real = scores(labelled, lambda one: opened.float_run(opened.feeds(one)))
-    integer = scores(labelled, lambda one: opened.built_run(opened.feeds(one)))
+def _accuracy(labelled: LabelledSamples, networks: Mapping[str, Network]) -> dict[str, Any]:
+    real, integer = (scores(labelled, networks[name]) for name in ("float", "integer"))
     found = accuracy(labelled, {"float": real, "integer": integer})
     same = agreement(real, integer)
     own = found.get("outputs") or dict.fromkeys(same, found)

@@ -12,6 +12,7 @@ from pipelines.backends.fixed_point.jobs.opened import Opened
 from pipelines.backends.fixed_point.jobs.params import ModelParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.comparison import save
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 
 
@@ -20,4 +21,4 @@ def run(job: Job[ModelParams]) -> None:
     samples = prepared_samples.read(job, opened.inputs)
     feeds = [opened.feeds(arrays) for arrays in samples.arrays()]
     pairs = [(opened.float_run(one), opened.built_run(one)) for one in feeds]
-    save(job.out, pairs, "integer")
+    save(job.out, pairs, "integer", Tail(job.inputs).divided)

@@ -37,5 +37,5 @@ class Opened(OpenedPair):
             tflite.read_bytes() if tflite else None,
         )
         names = [output.name for output in network.outputs]
-        real = FloatNetwork(job.inputs["float"], job.params, names)
+        real = FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, names)
         return cls(real, FloatRun(files.model()), prepared, files)

@@ -1,7 +1,7 @@
 """analyze for the backend qdq: every operator, and the whole network (toolchain core).
 
 params: as for build, and evaluate. inputs: artifact.onnx (NAME_qdq.onnx), float (the network before
-any change) and model (the simplified one).
+any change), model (the simplified one), and of a cut network cut and tail, see cut_inputs.
 Data: samples/, as stages.samples leaves it, with the labelled data if the recipe has some.
 
 Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; against the simplified
@@ -22,6 +22,7 @@ from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.comparison import compare
 from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 from quant.report import file_bytes, layer_error
 from quant.report.layer_error import LayerReport
@@ -54,9 +55,10 @@ def run(job: Job[QdqParams]) -> None:
     sizes = {key: job.inputs[name].stat().st_size
              for key, name in (("onnx", "float"), ("artifact", "artifact.onnx"))}  # fmt: skip
     labelled = prepared_samples.read_labelled(job, opened.inputs)
+    tail = Tail(job.inputs)
     networks = {
-        "float": lambda one: opened.float_run(opened.feeds(one)),
-        "qdq": lambda one: opened.built_run(opened.feeds(one)),
+        "float": tail.behind(lambda one: opened.float_run(opened.feeds(one))),
+        "qdq": tail.behind(lambda one: opened.built_run(opened.feeds(one))),
     }
     floats = sum((row.dtype or "").startswith("float") for row in report.layers)
     metrics = Metrics(
@@ -64,6 +66,7 @@ def run(job: Job[QdqParams]) -> None:
         layers=len(report.layers),
         float_layers=floats,
         **(evaluation(job, labelled, networks) if labelled else {}),
+        divided=tail.divided or None,
     )
     own = file_bytes.of_onnx(job.inputs["artifact.onnx"].read_bytes())
     held = file_bytes.onnx_report(own, sizes["onnx"], is_integer=not floats)

@@ -12,6 +12,7 @@ from pipelines.backends.qdq.jobs.opened import Opened
 from pipelines.backends.qdq.jobs.params import QdqParams
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.comparison import save
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 
 
@@ -19,4 +20,5 @@ def run(job: Job[QdqParams]) -> None:
     opened = Opened.of(job)
     samples = prepared_samples.read(job, opened.inputs)
     feeds = (opened.feeds(arrays) for arrays in samples.arrays())
-    save(job.out, [(opened.float_run(one), opened.built_run(one)) for one in feeds], "qdq")
+    pairs = [(opened.float_run(one), opened.built_run(one)) for one in feeds]
+    save(job.out, pairs, "qdq", Tail(job.inputs).divided)

@@ -31,5 +31,5 @@ class Opened(OpenedPair):
         """From the step's inputs."""
         model = read(job.inputs["artifact.onnx"])
         names = [output.name for output in model.graph.output]
-        network = FloatNetwork(job.inputs["float"], job.params, names)
+        network = FloatNetwork(job.inputs.get("cut", job.inputs["float"]), job.params, names)
         return cls(network, FloatRun(model), model, read(job.inputs["model"]))

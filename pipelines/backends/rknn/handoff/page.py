@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from quant.rewrites.divided import sentences
+
 _RUN = """\
 ## Test a port
 
@@ -119,6 +121,8 @@ def _about_outputs(sheet: Mapping[str, Any]) -> Iterator[str]:
                 f"{_code(row['name'])} was evaluated by {told['metric']} with the classes of "
                 f"`{told['labels']}`: a class is a place along its last axis."
             )
+    for sentence in sentences(sheet["divided"]):
+        yield f"**{sentence}.**"
     if tail := sheet["tail"]:
         yield (
             f"`{tail['file']}` (ONNX, for the CPU) follows: it takes "

@@ -8,6 +8,8 @@ outputs          as the runtime tells them, and tolerance, unit: see references;
                  metric} where the recipe has labelled data for it
 dynamic_input    the shapes that the file has, a list an input each, or null for one of its own
 tail             {file, inputs, outputs} of the network that follows on the CPU, or null
+divided          output -> {output, axis, factors}: what the program has to multiply again, see
+                 quant.rewrites.divided; empty where nothing was divided
 memory           {weights_bytes, internal_bytes} by the build's log
 custom_string, runtime, driver
 references       {samples, is_random}
@@ -55,6 +57,7 @@ def make(recipe: Recipe, target: Target, model: Path, references: Path) -> dict[
         "outputs": _outputs(recipe, held, made["outputs"]),
         "dynamic_input": options(target).quantize.rknn.get("dynamic_input"),
         "tail": None,
+        "divided": {},
         "memory": {
             "weights_bytes": totals.get("weight_bytes"),
             "internal_bytes": totals.get("internal_bytes"),

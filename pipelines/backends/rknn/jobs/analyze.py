@@ -3,7 +3,8 @@
 params: AnalyzeParams.
 inputs: build.json and artifact.rknn (what build made), model (what the SDK loaded, at step 1 where
 there was one), quantize (where build had it), and float (the ONNX model before quantization), which
-a prequantized source does not have; cut (the network that simplify has cut).
+a prequantized source does not have; cut and tail (the network that simplify has cut, and what it
+cut off, which evaluate runs behind it).
 Data: samples/, as stages.samples leaves it, with the labelled data if the recipe has some; for a
 model that one call quantizes, calibration/ in the same form where that is other data.
 
@@ -26,6 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,7 @@ from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network
 from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 from pipelines.stages.samples.jobs.prepared_samples import PreparedSamples
 from quant.graph import file as graph_file
@@ -78,19 +81,18 @@ def run(job: Job[AnalyzeParams]) -> None:
         findings = [*findings, _RANDOM]
     labelled = prepared_samples.read_labelled(job, compiled.inputs)
     measured: dict[str, Any] = {}
+    tail = Tail(job.inputs)
     if labelled:
-        whole = None
-        if "float" in job.inputs:
-            whole = FloatNetwork(job.inputs["float"], job.params, file.outputs)
-        networks: dict[str, Network] = {"simulator": found.run}
-        if whole is not None:
-            reference = whole
-            networks = {"float": lambda one: reference(labelled.inputs, one), **networks}
+        networks: dict[str, Network] = {"simulator": tail.behind(found.run)}
+        if network is not None and "float" in job.inputs:
+            whole = tail.behind(partial(network, labelled.inputs))
+            networks = {"float": whole, **networks}
         measured = evaluation(job, labelled, networks)
     metrics = replace(
         _metrics(report, len(samples), outputs, _bytes(job)),
         simulation=found.simulation,
         overflow=_overflow(job, samples) if _is_bad(outputs) else None,
+        divided=tail.divided or None,
         **measured,
     )
     seen = accuracy_evidence.gather(

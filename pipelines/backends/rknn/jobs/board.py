@@ -17,6 +17,7 @@ from pipelines.backends.rknn.sdk.api import Sdk
 from pipelines.backends.rknn.sdk.compile import input_names
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.comparison import save
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 
 
@@ -33,4 +34,4 @@ def run(job: Job[BoardParams]) -> None:
         sdk.connect(job.params.platform, job.params.device)
         on_board = Runner(sdk, file.outputs, job.params)
         pairs = [(network(samples.inputs, one), on_board(one)) for one in samples.arrays()]
-    save(job.out, pairs, "board")
+    save(job.out, pairs, "board", Tail(job.inputs).divided)

@@ -1,6 +1,7 @@
 """infer for the rknn backend: samples through float network and simulator (an rknn toolchain).
 
-params: RknnParams. inputs: quantize or model as build had it, artifact.rknn, float.
+params: RknnParams. inputs: quantize or model as build had it, artifact.rknn, float; of a
+cut network cut and tail.
 Data: samples/, as stages.samples leaves it; for a model that one call quantizes, calibration/ too.
 
 Writes out/float.npz and out/simulator.npz (output name -> [samples, *shape]) and
@@ -15,6 +16,7 @@ from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk.compile import compile_network
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.comparison import save
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 
 
@@ -25,4 +27,4 @@ def run(job: Job[RknnParams]) -> None:
     network = reference(job, file.outputs)
     samples = prepared_samples.read(job, compiled.inputs)
     pairs = [(network(samples.inputs, one), simulator(one)) for one in samples.arrays()]
-    save(job.out, pairs, "simulator")
+    save(job.out, pairs, "simulator", Tail(job.inputs).divided)

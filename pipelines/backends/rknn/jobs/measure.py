@@ -1,7 +1,7 @@
 """measure for the rknn backend: a trial's outputs in the SDK's simulator (an rknn toolchain).
 
 params: AnalyzeParams. inputs: quantize or model as build had it, build.json, artifact.rknn,
-float, cut (see analyze). Data: samples/, and calibration/ for what one call quantizes.
+float, cut, tail (see analyze). Data: samples/, and calibration/ for what one call quantizes.
 
 Writes out/measured.json: {bytes, cycles, float_layers, samples, outputs, worst_output_cosine,
 worst_cosine_output, worst_output_error, worst_error_output, accuracy, evaluation}, as metrics.json
@@ -11,6 +11,7 @@ has them, but no layer is compared.
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from pipelines.backends.rknn.analysis import layer_report
 from pipelines.backends.rknn.analysis.end_to_end import Simulator, compare, reference
@@ -21,6 +22,7 @@ from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.accuracy import Network
 from pipelines.stages.compare.jobs.comparison import worst_output
 from pipelines.stages.compare.jobs.evaluation import evaluation
+from pipelines.stages.compare.jobs.tail import Tail
 from pipelines.stages.samples.jobs import prepared_samples
 from quant.report import build_json
 from quant.report.sums import total
@@ -48,9 +50,10 @@ def run(job: Job[AnalyzeParams]) -> None:
     }
     labelled = prepared_samples.read_labelled(job, compiled.inputs)
     if labelled:
+        tail = Tail(job.inputs)
         networks: dict[str, Network] = {
-            "float": lambda one: network(labelled.inputs, one),
-            "simulator": simulator,
+            "float": tail.behind(partial(network, labelled.inputs)),
+            "simulator": tail.behind(simulator),
         }
         measured |= evaluation(job, labelled, networks)
     job.out.mkdir(exist_ok=True)

@@ -2,8 +2,8 @@
 
 params: TuneParams; a cosine is taken from 1. inputs: quantize, float, cut (see analyze),
 int8.json, half.json and wide.json (build.json of the network as it is, with every layer that can
-be in float16, and in int16, where that builds), and seed/NAME (build.json of others, whose float
-layers are tried too). Data: samples/.
+be in float16, and in int16, where that builds; half is int16 on a platform without float16), and
+seed/NAME (build.json of others, whose float layers are tried too). Data: samples/.
 
 Sets of layers are tried in our own simulation, see quant.report.tuning; their cycles are summed
 from the two builds. Writes out/tune.json: {samples, tried, exhaustive, layers: [{tensors,

@@ -109,6 +109,9 @@ LATE_VERSIONS = ("2.5.0", "2.3.2")
 LATE = frozenset((*METHODS, "gdq", "auto_hybrid")) - {"channel", "layer"}
 
 HYBRID_DTYPES = ("float16", "int16", "int8")  # values of custom_quantize_layers
+# Whose int8 networks compile with float16 and int16 layers (SDK 2.5.0); others were not tried.
+FLOAT16_LAYERS = frozenset(("rk3562", "rk3566", "rk3568", "rk3576", "rk3588", "rv1126b"))
+INT16_LAYERS = FLOAT16_LAYERS | {"rv1103", "rv1106"}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pipelines.backends.table import BACKENDS
 from pipelines.building.project import Project
-from pipelines.doctor import accuracy, count, explanation, search, trial
+from pipelines.doctor import accuracy, count, explanation, factors, search, trial
 from pipelines.doctor.applicable import applicable
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.search import KNOWN, PRUNING, Search, options_for, plainer_for, pruning_for
@@ -116,10 +116,11 @@ def _require_known(left_out: Sequence[str]) -> None:
 def _apply(project: Project, recipe: Recipe, best: Mapping[str, Remedy]) -> None:
     """Write the targets' remedies into the recipe, which has one list of rewrites for them all."""
     rewrites = tuple(dict.fromkeys(name for remedy in best.values() for name in remedy.rewrites))
+    divide = {tensor: by for remedy in best.values() for tensor, by in remedy.divide.items()}
     place = project.root / recipe.file
     text = place.read_text(encoding="utf-8")
     for name, remedy in best.items():
-        together = replace(remedy, rewrites=rewrites)
+        together = replace(remedy, rewrites=rewrites, divide=divide)
         text = together.applied_to(text, recipe, recipe.targets[name])
     atomic.write(place, text.encode())
     console.say(f"wrote {recipe.file}; ./doit {recipe.model} takes what was tried from the cache")
@@ -199,12 +200,19 @@ def _improve(
     for line in explanation.accuracy(project.root, recipe, target):
         console.tell(line)
     console.tell()
-    found = applicable(project.root, recipe, left_out)
+    found = applicable(project.root, recipe, left_out).dividing(
+        factors.proposed(project.root, recipe, target, left_out)
+    )
     run = _runner(project, recipe, target)
     as_it_is = trial.as_it_is(project.root, recipe, target)
     available = count.available(project.root, recipe, target)
     alone = accuracy.remedies(found, target, left_out, available)
-    bench = accuracy.Bench(_foreteller(project, recipe, target), run, steps_at_once(project))
+    bench = accuracy.Bench(
+        _foreteller(project, recipe, target),
+        run,
+        steps_at_once(project),
+        accuracy.wide_types(target),
+    )
     has_layers = accuracy.are_layers_open(target, left_out)
     tried = accuracy.try_all(bench, as_it_is, alone, found.cuts, named, has_layers)
     results = tried.results

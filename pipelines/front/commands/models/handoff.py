@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pipelines.backends.rknn import steps
 from pipelines.backends.rknn.handoff import page, sheet
@@ -23,6 +24,8 @@ from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.stage import built
 from quant.graph.file import parse
 from quant.graph.types import input_types, output_types
+from quant.rewrites import divided
+from quant.rewrites.names import CUTS
 
 _PROGRAMS = ("run_references.cc", "run_references.py")
 
@@ -86,7 +89,7 @@ def _write(project: Project, recipe: Recipe, target: Target, made: Path, folder:
         aside = Path(place, "new")
         shutil.copytree(made / "references", aside / "references")
         shutil.copyfile(model, aside / model.name)
-        told["tail"] = _tail(project, recipe, aside)
+        told["tail"], told["divided"] = _tail(project, recipe, target, aside)
         for program in _PROGRAMS:
             shutil.copyfile(Path(sheet.__file__).with_name(program), aside / program)
         text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
@@ -97,12 +100,15 @@ def _write(project: Project, recipe: Recipe, target: Target, made: Path, folder:
         os.replace(aside, folder)
 
 
-def _tail(project: Project, recipe: Recipe, folder: Path) -> dict[str, object] | None:
-    """The network behind a cut, copied into the folder."""
+def _tail(
+    project: Project, recipe: Recipe, target: Target, folder: Path
+) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
+    """The network behind a cut, copied into the folder; and what it only multiplies again."""
     file = project.root / built(recipe, "simplify/tail.onnx")
-    if "cut_postprocessing" not in recipe.simplify.rewrite or not file.is_file():
-        return None
+    if steps.is_direct(target) or set(CUTS).isdisjoint(recipe.simplify.rewrite):
+        return None, {}
     shutil.copyfile(file, folder / "tail.onnx")
     network = parse(file, file.name)
     ends = list(input_types(network)), list(output_types(network))
-    return {"file": "tail.onnx", "inputs": ends[0], "outputs": ends[1]}
+    told = {"file": "tail.onnx", "inputs": ends[0], "outputs": ends[1]}
+    return told, divided.read(network)

@@ -125,7 +125,7 @@ def _tell_outputs(folder: Path, runs: str) -> None:
     import numpy as np
 
     with np.load(folder / "float.npz") as real, np.load(folder / f"{runs}.npz") as simulated:
-        for name in real.files:
+        for name in (one for one in real.files if one in simulated.files):
             for number, pair in enumerate(zip(real[name], simulated[name], strict=True)):
                 console.tell(f"sample {number}, {name} {list(pair[0].shape)}")
                 for who, values in zip(("float", runs), pair, strict=True):
@@ -152,6 +152,8 @@ def _tell(comparison: dict[str, Any]) -> None:
 def _numbers(error: dict[str, Any]) -> list[str]:
     if not error["finite"]:
         return ["NaN", "", ""]
+    if error["cosine"]["worst"] is None:
+        return ["not compared", "", ""]
     return [
         f"{error['cosine']['worst']:.6f}",
         f"{error['euclidean']['worst']:.4f}",

@@ -15,19 +15,27 @@ from quant.graph.types import shape_text
 from quant.report.layer_error import Distance, over_samples
 from quant.report.metrics import distance, max_abs_difference
 from quant.report.output_error import NOT_FINITE, OutputError
+from quant.rewrites.divided import sentences
 
 
-def save(folder: Path, pairs: Sequence[tuple[Outputs, Outputs]], runs: str) -> None:
+def save(
+    folder: Path,
+    pairs: Sequence[tuple[Outputs, Outputs]],
+    runs: str,
+    divided: Mapping[str, Any] | None = None,
+) -> None:
     """FOLDER/float.npz and RUNS.npz (output -> [samples, *shape]), and comparison.json.
 
     comparison.json: {"samples": [{output: {cosine, ...} of this one sample}, ...],
-    "outputs": {output: the same over all}, "findings": [sentences]}.
+    "outputs": {output: the same over all}, "findings": [sentences], "divided": see
+    quant.rewrites.divided}.
     """
     outputs, findings = compare(pairs)
     comparison = {
         "samples": [compare([pair])[0] for pair in pairs],
         "outputs": outputs,
-        "findings": findings,
+        "findings": [*findings, *sentences(divided or {})],
+        "divided": divided or {},
     }
     folder.mkdir(exist_ok=True)
     for number, name in enumerate(("float", runs)):
@@ -36,6 +44,16 @@ def save(folder: Path, pairs: Sequence[tuple[Outputs, Outputs]], runs: str) -> N
         np.savez(folder / f"{name}.npz", **stacked)
     text = json.dumps(comparison, indent=1, allow_nan=False)
     (folder / "comparison.json").write_text(text + "\n")
+
+
+# The keys of an output that is none of the float network's, or has another shape than its.
+UNCOMPARED: dict[str, Any] = {
+    "finite": True,
+    "cosine": {"worst": None, "mean": None},
+    "euclidean": {"worst": None, "mean": None},
+    "max_abs_difference": None,
+    **NOT_FINITE,
+}
 
 
 @dataclass
@@ -70,15 +88,18 @@ class Comparison:
 def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> tuple[dict[str, Any], list[str]]:
     """Summaries by output name, and findings on what can't be compared or isn't finite.
 
+    An output that can't be compared with the float network's has UNCOMPARED: no gate holds for it.
+
     pairs: for each sample what the float network and the built one made of it. Where the SDK
     renamed every output, as it does with TorchScript, they are compared in order.
     """
-    found: dict[str, Comparison] = {}
+    found: dict[str, Comparison | None] = {}
     findings: dict[str, None] = {}
     for expected, renamed in pairs:
         for name, array in _by_name(expected, renamed).items():
             if name not in expected:
                 findings[f"output `{name}` is none of the float network's: not compared"] = None
+                found[name] = None
                 continue
             aligned = _aligned(array, expected[name].shape)
             if aligned is None:
@@ -86,13 +107,14 @@ def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> tuple[dict[str, Any], l
                     f"output `{name}` is {shape_text(array.shape)}, in the float network "
                     f"{shape_text(expected[name].shape)}: not compared"
                 ] = None
-                continue
-            found.setdefault(name, Comparison()).add(expected[name], aligned)
-    summaries = {name: one.summary() for name, one in found.items()}
+                found[name] = None
+            elif (comparison := found.setdefault(name, Comparison())) is not None:
+                comparison.add(expected[name], aligned)
+    summaries = {name: one.summary() if one else UNCOMPARED for name, one in found.items()}
     for name, summary in summaries.items():
         if not summary["finite"]:
             findings[f"output `{name}` holds NaN or infinities"] = None
-        elif summary["constant_channels"]["count"]:
+        elif (summary["constant_channels"] or {}).get("count"):
             findings[_constant(name, summary["constant_channels"])] = None
     return summaries, list(findings)
 
@@ -107,13 +129,14 @@ def _constant(name: str, channels: Mapping[str, int]) -> str:
 def worst_output(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The lowest cosine and the largest relative error of all outputs, with their names.
 
-    A single number has no angle: its cosine is left out. null where an output is not finite, or
-    nothing can be said.
+    A single number has no angle: its cosine is left out. null where an output is not finite, was
+    not compared, or nothing can be said.
     """
     bad = [name for name, one in outputs.items() if not one["finite"]]
     cosines = {name: one["cosine"]["worst"] for name, one in outputs.items() if one["values"] != 1}
     errors = {name: one["relative_error"] for name, one in outputs.items()}
     unknown = [name for name, value in errors.items() if value is None]
+    bad += [name for name, value in cosines.items() if value is None and name not in bad]
     lowest = bad[0] if bad else min(cosines, key=lambda name: cosines[name], default=None)
     largest = unknown[0] if unknown else max(errors, key=lambda name: errors[name], default=None)
     return {

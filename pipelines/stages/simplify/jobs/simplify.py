@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 
+from pipelines.recipe.define.model import Simplify
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.simplify.jobs.params import SimplifyParams
@@ -21,7 +22,9 @@ from quant.graph.file import read, save
 from quant.graph.graph import Graph
 from quant.graph.types import TensorType, input_types, input_values, output_types
 from quant.nearest import did_you_mean
+from quant.rewrites import divided
 from quant.rewrites.apply import Applied, apply
+from quant.rewrites.cuts.divide_outputs import DivideOutputs
 from quant.rewrites.names import CUTS
 from quant.rewrites.table import ADAPTATIONS, RULES
 
@@ -60,7 +63,7 @@ def _made(
         told.tool,
         lambda model: proof.first(_finished(Step(None, model, None), original)).model,
     )
-    steps, applied = _rewritten(chosen.model, told.rewrite)
+    steps, applied = _rewritten(chosen.model, told)
     for step in steps[1:]:
         proof.next(_finished(step, original))
     cuts = [name for name in told.rewrite if name in CUTS]
@@ -72,6 +75,7 @@ def _made(
         "rewrites": _rewrites(applied),
         "difference": proof.difference(),
         "difference_by_rewrite": proof.by_rule,
+        **({"divided": divided.read(tail)} if tail is not None and told.divide else {}),
     }
     return proof.last.model, tail, changes
 
@@ -88,15 +92,17 @@ def _with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _rewritten(model: onnx.ModelProto, names: Sequence[str]) -> tuple[list[Step], list[Applied]]:
+def _rewritten(model: onnx.ModelProto, told: Simplify) -> tuple[list[Step], list[Applied]]:
     """Apply the rules in order, those that apply by themselves first.
 
     The steps: the model as it is, and after each rule that fired.
     """
     graph = Graph(model)
     steps, applied = [Step(None, model, None)], []
-    for name in (*ADAPTATIONS, *names):
+    for name in (*ADAPTATIONS, *told.rewrite):
         rule = ADAPTATIONS.get(name) or RULES.get(name)
+        if isinstance(rule, DivideOutputs):
+            rule = DivideOutputs(told.divide)
         if rule is None:
             raise Refusal(f"no rewrite `{name}`", did_you_mean(name, RULES, "known ones"))
         applied.append(apply(rule, graph))
@@ -125,6 +131,7 @@ def _tail(last: Step, applied: Sequence[Applied], cuts: Sequence[str]) -> onnx.M
 _NOTHING_TO_CUT = {
     "cut_postprocessing": "nothing follows its last layer with weights but changes of shape",
     "split_concat": "no output is made by a Concat of computed tensors",
+    "divide_outputs": "`simplify.divide` names no tensor",
 }
 
 

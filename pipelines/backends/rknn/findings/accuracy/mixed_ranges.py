@@ -7,8 +7,8 @@ Why: a tensor has one scale. What the Concat's largest part needs for a step is 
 range of its smallest.
 
 Do: put the parts out one by one, `simplify: {rewrite: [split_concat]}`, or cut earlier
-(`cut_postprocessing`): the program then reads other outputs. Or divide the large part by a factor
-in the network, and multiply in the program.
+(`cut_postprocessing`): the program then reads other outputs. Or divide the large part in the
+network, `simplify: {rewrite: [divide_outputs], divide: {boxes: 256}}`, and multiply in the program.
 """
 
 from __future__ import annotations
