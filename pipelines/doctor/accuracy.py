@@ -198,7 +198,8 @@ def _worth_building(
 def _in_types(worth: Sequence[Remedy], wide: Sequence[str]) -> list[Remedy]:
     """Sets of layers in the types that the platform has; beside float16 the first in int16 too.
 
-    Our simulation does not know int16: both have 16 bits, and their errors are of one size.
+    Our simulation does not know int16, whose error shows when it is built: mostly float16's, more
+    where one tensor joins ranges that differ by far.
     """
     in_int16 = [
         replace(one, layers=dict.fromkeys(one.layers, INT16)) for one in worth if one.layers
