@@ -189,7 +189,7 @@ def _roots(node: ast.expr) -> list[str]:
     while isinstance(node, ast.Call):
         if isinstance(node.func, ast.Attribute) and not node.args:
             node = node.func.value
-        elif name_of(node) == "zip":
+        elif name_of(node) in ("zip", "range", "len"):
             return [root for one in node.args for root in _roots(one)]
         elif name_of(node) in _SAME and node.args:
             node = node.args[0]
