@@ -93,7 +93,7 @@ def test_network_and_tail_are_the_whole(name: str) -> None:
                 by[part["first"] : None if part["last"] is None else part["last"] + 1] = part[
                     "factor"
                 ]
-            assert (cut[new] * by == expected[one["output"]]).all()
+            assert (np.asarray(cut[new], np.float32) * by == expected[one["output"]]).all()
             assert (cut[new] != expected[one["output"]]).any()
 
 
