@@ -117,6 +117,18 @@ def test_an_lstm_without_bias_has_zeros() -> None:
     assert list(bias.dims) == [1, 2 * 4 * HIDDEN]
 
 
+@pytest.mark.parametrize(("channels", "lengths"), [(6, [2, 2, 2]), (5, [2, 2, 1])])
+def test_a_split_says_its_lengths(channels: int, lengths: list[int]) -> None:
+    b = Builder(4)
+    parts = ["p", "q", "r"]
+    b.nodes.append(helper.make_node("Split", ["x"], parts, "split", axis=-3, num_outputs=3))
+    after = adapted("written_split", b.model({"x": (1, channels, 4, 4)}, parts, 18)).graph
+    (node,) = after.node
+    held = next(t for t in after.initializer if t.name == node.input[1])
+    assert onnx.numpy_helper.to_array(held).tolist() == lengths
+    assert [one.name for one in node.attribute] == ["axis"]
+
+
 def layer_norm(shape: tuple[int, ...], axis: int | None, **attributes: Any) -> onnx.ModelProto:
     b = Builder(1)
     over = shape[-1:] if axis is None else shape[axis:]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from quant.conversion.erfc import write_out_erfc
+from quant.conversion.opset_conversion import lower_opset
 from quant.execution.run import FloatRun
 from quant.graph.check import check_graph
 from quant.graph.operators import operator_counts, opset
 from quant.graph.types import input_types, output_types
 from tests.exporting import X, export, exported
-from tests.graph_builder import parsed
+from tests.graph_builder import Builder, parsed
 from tests.job_runner import Told, recipe_input
 
 # `a` is made in both branches and outside; the inner If asks for a shape.
@@ -189,6 +193,59 @@ NEWER: dict[str, tuple[int, str, str]] = {
     ),
     "Mish as before": (22, "float[1,3,8,8]", "y = Mish(x)"),
 }  # fmt: skip
+
+
+def attention_of(
+    shapes: Sequence[Sequence[int]], mask: type | None, attributes: Mapping[str, Any]
+) -> onnx.ModelProto:
+    """One Attention over inputs q, k, v and perhaps m, a mask of every query and key."""
+    b = Builder(0)
+    inputs = dict(zip("qkv", shapes, strict=True))
+    if mask is not None:
+        inputs["m"] = (6, 6)
+    b.nodes.append(helper.make_node("Attention", [*inputs], ["y"], "attention", **attributes))
+    made = b.model(inputs, ["y"], 23)
+    if mask is bool:
+        made.graph.input[3].type.tensor_type.elem_type = onnx.TensorProto.BOOL
+    return made
+
+
+THREE, FOUR = [(2, 6, 32)] * 3, [(1, 4, 6, 8)] * 3
+FEWER = [(1, 4, 6, 8), (1, 2, 9, 8), (1, 2, 9, 5)]
+FEWER_THREE = [(1, 6, 32), (1, 9, 16), (1, 9, 10)]
+ATTENTION: dict[str, tuple[Sequence[Sequence[int]], type | None, dict[str, Any]]] = {
+    "heads of three axes": (THREE, None, {"q_num_heads": 4, "kv_num_heads": 4}),
+    "four axes": (FOUR, None, {"scale": 0.5}),
+    "fewer heads of keys, causal": (FEWER, None, {"is_causal": 1}),
+    "the same of three axes": (
+        FEWER_THREE,
+        None,
+        {"q_num_heads": 4, "kv_num_heads": 2, "softcap": 2.0},
+    ),
+    "a mask that is added": (FOUR, float, {"softcap": 2.0}),
+    "a mask of what counts": (FOUR, bool, {}),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_is_written_out(name: str) -> None:
+    """onnx 1.18's own body gives others than onnxruntime for every one of these."""
+    shapes, mask, attributes = ATTENTION[name]
+    model = attention_of(shapes, mask, attributes)
+    lowered = lower_opset(model).model
+    assert opset(lowered) == 19
+    assert "Attention" not in operator_counts(lowered)
+    random = np.random.default_rng(1)
+    values: dict[str, Any] = {
+        key: random.normal(0, 3, shape).astype(np.float32)
+        for key, shape in zip("qkv", shapes, strict=True)
+    }
+    if mask is float:
+        values["m"] = random.normal(0, 3, (6, 6)).astype(np.float32)
+    if mask is bool:
+        values["m"] = (random.random((6, 6)) > 0.5) | np.eye(6, dtype=bool)
+    expected, actual = (FloatRun(one)(values)["y"] for one in (model, lowered))
+    np.testing.assert_allclose(actual, expected, atol=2.0**-18 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", NEWER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from quant.execution.run import FloatRun
+from quant.graph.operators import operator_counts
 from quant.graph.types import input_types, output_types
 from tests.exporting import CHECK, EXPORT, X, export, exported
 from tests.graph_builder import Builder, parsed
@@ -199,6 +201,92 @@ def test_operators_of_others_are_noted(tmp_path: Path) -> None:
     assert told == Told()
     (warning,) = work.json("export.json")["warnings"]
     assert "com.microsoft.Gelu (Gelu(y))" in warning
+
+
+def test_functions_of_the_file_are_written_out(tmp_path: Path) -> None:
+    """One that calls another, from a branch too. The SDK reads none."""
+    made = parsed(
+        "g (float[1,3,8,8] x) => (float[1,3,8,8] y) { t = Relu(x) y = Relu(t) }", opset=17
+    )
+    made.graph.node[1].op_type, made.graph.node[1].domain = "Twice", "mine"
+    made.opset_import.append(helper.make_opsetid("mine", 1))
+    bodies = {"Once": ("Neg", ""), "Twice": ("Once", "mine")}
+    for name, (inner, domain) in bodies.items():
+        nodes = [
+            helper.make_node(inner, ["a"], ["b"], domain=domain),
+            helper.make_node("Add", ["a", "b"], ["c"]),
+        ]
+        opsets = [helper.make_opsetid(one, 17 if not one else 1) for one in ("", "mine")]
+        made.functions.append(helper.make_function("mine", name, ["a"], ["c"], nodes, opsets))
+    told, work = export(tmp_path, made, X)
+    assert told == Told()
+    after = exported(work)
+    assert operator_counts(after) == {"Add": 2, "Neg": 1, "Relu": 1}
+    assert not after.functions
+    assert [entry.domain for entry in after.opset_import] == [""]
+    record = json.loads((work.out / "export.json").read_text())
+    assert record["changes"] == ["functions of the file written out: Once, Twice"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "operators"),
+    [
+        ("Gelu", 1, {"Add": 1, "Div": 1, "Erf": 1, "Mul": 2}),
+        ("BiasGelu", 2, {"Add": 2, "Div": 1, "Erf": 1, "Mul": 2}),
+        ("FastGelu", 1, {"Add": 2, "Mul": 6, "Tanh": 1}),
+        ("FastGelu", 2, {"Add": 3, "Mul": 6, "Tanh": 1}),
+    ],
+)
+def test_what_onnxruntime_s_optimizer_left_is_written_out(
+    tmp_path: Path, kind: str, count: int, operators: dict[str, int]
+) -> None:
+    """Held against onnxruntime's own kernel."""
+    bias = (
+        ""
+        if count == 1
+        else "b = Constant<value_floats = [0.5, -1.0, 2.0, 0.0, 1.0, 3.0, -0.5, 0.1]>()"
+    )
+    made = parsed(
+        f"g (float[1,3,8,8] x) => (float[1,3,8,8] y) {{ {bias} r = Relu(x) y = Gelu(r) }}", opset=13
+    )
+    node = made.graph.node[-1]
+    node.op_type, node.domain = kind, "com.microsoft"
+    node.input[:] = ["r", "b"][:count]
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    told, work = export(tmp_path, made, X)
+    assert told == Told()
+    counts = operator_counts(exported(work))
+    counts.pop("Constant")
+    assert counts == {**operators, "Relu": 1}
+    record = json.loads((work.out / "export.json").read_text())
+    assert record["maximum_difference"]["y"] <= 1e-5
+    assert record["warnings"] == []
+
+
+BYTES = "g (uint8[1,8,8,3] x) => (float[1,3,8,8] y) {{ {} }}"
+MOVED = "t = Transpose<perm = [0, 3, 1, 2]>(x) y = Cast<to = 1>(t)"
+
+
+def test_an_input_of_bytes_that_is_cast_is_float(tmp_path: Path) -> None:
+    told, work = export(tmp_path, parsed(BYTES.format(MOVED)), {"x": recipe_input([1, 8, 8, 3])})
+    assert told == Told()
+    after = exported(work)
+    assert str(input_types(after)["x"]) == "float32 [1, 8, 8, 3]"
+    codes = np.arange(192, dtype=np.float32).reshape(1, 8, 8, 3)
+    np.testing.assert_array_equal(FloatRun(after)({"x": codes})["y"], codes.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "d = Add(x, x) t = Transpose<perm = [0, 3, 1, 2]>(d) y = Cast<to = 1>(t)",
+        f"{MOVED} z = Identity(x) s = Shape(z)",
+    ],
+)
+def test_bytes_that_something_else_reads_stay_bytes(tmp_path: Path, body: str) -> None:
+    """256 of them is 0 again."""
+    told, _ = export(tmp_path, parsed(BYTES.format(body)), {"x": recipe_input([1, 8, 8, 3])})
+    assert told.what == "input `x`: the recipe says float32, the model takes uint8"
 
 
 def test_infinities_as_bounds_are_fine(tmp_path: Path) -> None:

@@ -128,6 +128,21 @@ TWICE = parsed(
     }""",
     WEIGHTS,
 )
+LIST = parsed(
+    """g (float[1,3,8,8] x) => (float[1,4,8,8] y) {
+      [conv] c = Conv<pads=[1,1,1,1]>(x, w)
+      [parts] s = SplitToSequence<axis = 1>(c, four)
+      [second] y = SequenceAt(s, one)
+    }""",
+    {"w": WEIGHTS["w"], "four": np.array(4), "one": np.array(1)},
+)
+TRAINING = parsed(
+    """g (float[1,3,8,8] x) => (float[1,8,8,8] y) {
+      [conv] c = Conv<pads=[1,1,1,1]>(x, w)
+      [norm] y, m, v = BatchNormalization<training_mode = 1>(c, e, e, e, e)
+    }""",
+    {"w": WEIGHTS["w"], "e": np.ones(8, np.float32)},
+)
 # network -> what the refusal says, and its advice
 TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
     "an input that changes nothing": (
@@ -150,6 +165,16 @@ TOLD: dict[str, tuple[onnx.ModelProto, str, str]] = {
         TWICE,
         "the output `z` is `y` again, and the SDK can't name both (KeyError: 'y')",
         "`outputs: [y]`",
+    ),
+    "a list of tensors": (
+        LIST,
+        "the SDK knows no sequences of tensors, which SplitToSequence `parts` is for",
+        "with Split and Concat in their place",
+    ),
+    "a network in training": (
+        TRAINING,
+        "with Training mode disabled! (at BatchNormalization `norm`)",
+        "`model.eval()` before torch.onnx.export",
     ),
 }
 # What one call, which calibrates nothing, makes of them and returns 0.

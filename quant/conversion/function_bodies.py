@@ -1,18 +1,20 @@
 """Operators newer than a wanted opset, written out in older ones.
 
 By the function bodies that onnx ships with them, but for those of which rknn-toolkit2 knows another
-form: Gelu and GroupNormalization in torch's run on the NPU, in onnx's on the CPU.
+form (Gelu and GroupNormalization in torch's run on the NPU, in onnx's on the CPU), and Attention.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import defs, helper, inliner, numpy_helper, parser, shape_inference
 
+from quant.conversion.attention_body import attention
 from quant.fault import Fault
 from quant.graph.graph import attribute, constant_value
 from quant.graph.operators import OWN_DOMAINS, nodes, opset
@@ -40,6 +42,8 @@ def inline_newer(model: onnx.ModelProto, newest: int) -> tuple[onnx.ModelProto, 
 def _inlined(model: onnx.ModelProto, newest: int) -> tuple[onnx.ModelProto, set[str]] | None:
     """One pass; None where there is nothing to do."""
     newer = [node for node in nodes(model.graph) if _is_newer(node, newest, opset(model))]
+    for node in newer:
+        _drop_absent_ends(node)
     types = _types(model) if newer else {}
     # Own forms first: they need shapes, and onnx infers none through some of the others.
     bodies = [(node, _own_body(node, types)) for node in newer]
@@ -64,6 +68,13 @@ def _inlined(model: onnx.ModelProto, newest: int) -> tuple[onnx.ModelProto, set[
     made.opset_import.extend(kept)
     _settle_casts(made)
     return made, inlined
+
+
+def _drop_absent_ends(node: onnx.NodeProto) -> None:
+    """Optional inputs and outputs may be left out by name, at the end as well."""
+    for names in (node.input, node.output):
+        while names and not names[-1]:
+            del names[-1]
 
 
 def _is_newer(node: onnx.NodeProto, newest: int, version: int) -> bool:
@@ -182,6 +193,7 @@ def _group_norm(node: onnx.NodeProto, types: Types) -> onnx.FunctionProto | None
 
 
 _OWN: Mapping[str, Callable[[onnx.NodeProto, Types], onnx.FunctionProto | None]] = {
+    "Attention": partial(attention, domain=_DOMAIN),
     "Gelu": _gelu,
     "GroupNormalization": _group_norm,
 }

@@ -15,8 +15,10 @@ from pipelines.stages.export.jobs.notes import ExportNotes, bounds
 from pipelines.stages.export.jobs.params import ExportParams
 from pipelines.stages.export.jobs.recipe_inputs import bind
 from pipelines.stages.export.jobs.source_file import source_file
+from quant.conversion.byte_inputs import widen_bytes
 from quant.conversion.constant_branches import take_known_branches
 from quant.conversion.constant_inputs import constant, make_constant
+from quant.conversion.local_functions import write_out_functions
 from quant.conversion.narrowing import narrow
 from quant.conversion.opset_conversion import NEWEST_OPSET, TOLERANCE, lower_opset
 from quant.execution.compare import differences, require_close
@@ -45,9 +47,11 @@ def run(job: Job[ExportParams]) -> None:
         changes.append(f"{count} weights moved from side files into the model")
     check_graph(original)
     changes += narrow(original)
+    changes += widen_bytes(original)
     constants = _constants(original, job)
     model = onnx.ModelProto()
     model.CopyFrom(original)
+    changes += write_out_functions(model)
     changes += _make_constant(model, constants)
     changes += _choose_outputs(model, job.params.outputs, job.params.inputs)
     changes += _drop_wrong_shapes(model)

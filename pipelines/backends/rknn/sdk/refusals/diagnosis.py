@@ -198,7 +198,43 @@ def _twin(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
     return None
 
 
-_CAUSES = (_rule, _register, _input_count, _dynamic, _twin, _operator, _named)
+_SEQUENCES = (
+    *("ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase"),
+    *("SequenceInsert", "SequenceLength", "SequenceMap", "SplitToSequence"),
+)
+
+
+def _sequence(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
+    """A list of tensors, of which the SDK has no word: it fails by Python's errors alone."""
+    if "Error: " not in refusal.sentence:
+        return None
+    nodes = [node for node in patient.network.nodes.values() if node.op in _SEQUENCES]
+    if not nodes:
+        return None
+    return Refusal(
+        f"{refusal.what}: the SDK knows no sequences of tensors, which {_called(nodes[0])} is for",
+        "export the network with Split and Concat in their place, or cut it before them",
+    )
+
+
+def _training(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
+    """A normalization by the mean of what is fed."""
+    if "Training mode" not in refusal.sentence:
+        return None
+    kinds = ("BatchNormalization", "Dropout")
+    nodes = [node for node in patient.network.nodes.values() if node.op in kinds]
+    at = f" (at {_called(nodes[0])})" if nodes else ""
+    return Refusal(
+        f"{refusal.what}{at}",
+        "export the network as it is used: `model.eval()` before torch.onnx.export, which has "
+        "`training=TrainingMode.EVAL`",
+    )
+
+
+_CAUSES = (
+    *(_rule, _register, _input_count, _dynamic, _twin, _training),
+    *(_operator, _named, _sequence),
+)
 
 
 def names_of(rules: Sequence[Mapping[str, Any]], compiled: Iterable[str]) -> SourceNetwork:
