@@ -244,7 +244,7 @@ def test_attention_is_written_out(name: str) -> None:
         values["m"] = random.normal(0, 3, (6, 6)).astype(np.float32)
     if mask is bool:
         values["m"] = (random.random((6, 6)) > 0.5) | np.eye(6, dtype=bool)
-    expected, actual = (FloatRun(one)(values)["y"] for one in (model, lowered))
+    expected, actual = (FloatRun(one)(values)["y"].astype(np.float64) for one in (model, lowered))
     np.testing.assert_allclose(actual, expected, atol=2.0**-18 * np.abs(expected).max())
 
 
