@@ -14,6 +14,7 @@ from quant.fixed_point.calibration.ranges import Range
 from quant.fixed_point.lower import lower
 from quant.fixed_point.lowering.weights import quantize_weights
 from quant.fixed_point.network import network as net
+from quant.fixed_point.network import reference
 from quant.fixed_point.network.network import Tensor
 from quant.fixed_point.network.options import Options
 from quant.fixed_point.network.scales import exponent, fitting, odd_part, power_of_two
@@ -200,3 +201,11 @@ def test_a_mean_is_within_one_code_of_the_exact_one(count: int) -> None:
         exact = Fraction(int(row.sum()), count) * scale / 16
         assert abs(acc - exact) <= Fraction(1, 2) + Fraction(abs(exact), 256) + Fraction(1, 10)
     assert scale == 8
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_no_code(bad: float) -> None:
+    given = np.array([0.5, bad], np.float32)
+    with pytest.raises(Fault, match="`image` holds NaN or infinities"):
+        reference.quantize(given, Fraction(16), "image")
+    assert reference.quantize(given[:1], Fraction(16), "image").tolist() == [8]
