@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from pipelines.backends.rknn.steps import is_direct, is_one_call
+from pipelines.backends.table import BACKENDS
 from pipelines.doctor.applicable import DIVIDE
 from pipelines.recipe.define.model import Recipe, Target
 from pipelines.stages.stage import built
@@ -25,7 +25,8 @@ def proposed(
     cuts the network already.
     """
     is_open = set(CUTS).isdisjoint(recipe.simplify.rewrite) and DIVIDE not in left_out
-    if not is_open or is_direct(target) or is_one_call(target):
+    trials = BACKENDS[target.backend].trials
+    if not is_open or trials is None or trials.is_one_call(target):
         return {}
     # onnx takes half a second to import, and only the doctor needs it here.
     from quant.graph.file import read
