@@ -193,7 +193,6 @@ def test_each_big_package_is_known_in_one_place(package: str, allowed: set[str])
 BY_NAME = {
     "pipelines.backends.table": "the list of all",
     "pipelines.doctor.accuracy": "its remedies are options of the SDK",
-    "pipelines.doctor.factors": "asks which networks the SDK loads itself",
     "pipelines.doctor.remedy": "a remedy is options of the SDK",
     "pipelines.doctor.search": "tries options of the SDK",
     "pipelines.doctor.tune.variant": "a variant is options of the SDK",
