@@ -129,6 +129,37 @@ def test_a_split_says_its_lengths(channels: int, lengths: list[int]) -> None:
     assert [one.name for one in node.attribute] == ["axis"]
 
 
+def with_empty(lengths: list[int], *, is_output: bool = False) -> onnx.ModelProto:
+    """Parts of 8 columns, joined again in turn, those without elements among them."""
+    b = Builder(5)
+    parts = [f"p{number}" for number in range(len(lengths))]
+    b.weights["lengths"] = np.array(lengths)
+    b.nodes.append(helper.make_node("Split", ["x", "lengths"], parts, "split", axis=3))
+    outputs = [b.op("Concat", *reversed(parts), axis=-1), *(parts[-1:] if is_output else [])]
+    return b.model({"x": (1, 2, 3, 8)}, outputs, 18)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "made", "kept"),
+    [([8, 0], "Identity", []), ([3, 0, 5], "Split", [3, 5]), ([0, 2, 0, 6], "Split", [2, 6])],
+)
+def test_parts_without_elements_are_left_out(
+    lengths: list[int], made: str, kept: list[int]
+) -> None:
+    after = adapted("no_empty_parts", with_empty(lengths)).graph
+    assert [node.op_type for node in after.node] == [made, "Concat"]
+    assert len(after.node[1].input) == max(1, len(kept))
+    held = [onnx.numpy_helper.to_array(t).tolist() for t in after.initializer]
+    assert held == ([kept] if kept else [])
+
+
+def test_a_part_without_elements_that_is_an_output_stays() -> None:
+    applied = apply(ADAPTATIONS["no_empty_parts"], Graph(with_empty([8, 0], is_output=True)))
+    assert [no.reason for no in applied.refused] == [
+        "a part without elements is an output of the graph"
+    ]
+
+
 def layer_norm(shape: tuple[int, ...], axis: int | None, **attributes: Any) -> onnx.ModelProto:
     b = Builder(1)
     over = shape[-1:] if axis is None else shape[axis:]

@@ -217,6 +217,21 @@ def _sequence(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
     )
 
 
+_CONSTANT = re.compile(r"All outputs (\[.*?\]) of model are constants")
+
+
+def _constant(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
+    """All that hangs on a tensor without elements is one for the SDK."""
+    match = _CONSTANT.search(refusal.printed)
+    if match is None:
+        return None
+    return Refusal(
+        f"{refusal.what}: the SDK takes the outputs {match[1]} for constants",
+        "it does so where a part has no elements, as a Split of lengths [8, 0] makes one: export "
+        "the network without that part",
+    )
+
+
 def _training(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
     """A normalization by the mean of what is fed."""
     if "Training mode" not in refusal.sentence:
@@ -232,7 +247,7 @@ def _training(refusal: SdkRefusal, patient: Patient) -> Refusal | None:
 
 
 _CAUSES = (
-    *(_rule, _register, _input_count, _dynamic, _twin, _training),
+    *(_rule, _register, _input_count, _dynamic, _twin, _training, _constant),
     *(_operator, _named, _sequence),
 )
 
