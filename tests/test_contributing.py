@@ -38,7 +38,8 @@ def rows() -> dict[str, list[str]]:
     """What is new -> the files that the page names for it."""
     told = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", PAGE, re.MULTILINE)
     return {
-        new: re.findall(r"`(\.{0,3}[\w./]+(?:/|\.py|\.toml|\.yaml))`", files) for new, files in told
+        new: re.findall(r"`(\.{0,3}[\w./-]+(?:/|\.py|\.toml|\.yaml|\.txt))`", files)
+        for new, files in told
     }
 
 
@@ -108,6 +109,12 @@ def backend(root: Path) -> None:
     insert(root, "pipelines/stages/versions.yaml", "export: ", "plain_copy: {build: 1}\n")
 
 
+def toolkit(root: Path) -> None:
+    """Made up; its packages are another's."""
+    pins = root / "toolchains/rknn-2.5.0.txt"
+    shutil.copyfile(pins, root / "toolchains/rknn-2.5.1.txt")
+
+
 # Row of the page -> how its example is added, and how many files it may touch at most.
 NEW: dict[str, tuple[Callable[[Path], None], int]] = {
     "rewrite of a recipe": (rewrite, 1),
@@ -116,6 +123,7 @@ NEW: dict[str, tuple[Callable[[Path], None], int]] = {
     "key of one backend": (key_of_a_backend, 3),
     "subcommand": (subcommand, 2),
     "backend": (backend, 2),
+    "version of rknn-toolkit2": (toolkit, 1),
 }
 
 
@@ -127,7 +135,8 @@ USES = {
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    files = (*root.glob("*.toml"), *root.glob("pipelines/**/*"), *root.glob("quant/**/*"))
+    rooms = ("pipelines", "quant", "toolchains")
+    files = (*root.glob("*.toml"), *(file for room in rooms for file in root.glob(f"{room}/**/*")))
     kept = (file for file in files if file.is_file() and "__pycache__" not in file.parts)
     return {file.relative_to(root).as_posix(): file.read_bytes() for file in kept}
 
@@ -153,11 +162,12 @@ def _new_folder(file: str, known: set[str]) -> str | None:
 
 
 def is_named(file: str, patterns: list[str]) -> bool:
-    """Whether the page names the file: itself, its folder, or with NAME in place of a name."""
-    return any(
-        re.fullmatch(pattern.replace("NAME", "[a-z_]+") + r"[a-z_/]*(\.py)?", file)
-        for pattern in patterns
-    )
+    """Whether the page names the file: itself, its folder, or with NAME or VERSION in it."""
+    return any(re.fullmatch(_of(pattern) + r"[a-z_/]*(\.py)?", file) for pattern in patterns)
+
+
+def _of(pattern: str) -> str:
+    return pattern.replace("NAME", "[a-z_]+").replace("VERSION", r"\d+\.\d+\.\d+")
 
 
 class Copy(NamedTuple):
@@ -245,6 +255,36 @@ def test_the_command_is_told_of_and_runs(copy: Copy) -> None:
     assert "  ./doit greet            say how many models there are\n" in workspace.doit("help").out
     ran, count = workspace.doit("greet"), len([*workspace.root.glob("models/*/recipe.yaml")])
     assert (ran.code, ran.out) == (0, f"hello, {count} models\n")
+
+
+def test_the_toolkit_is_known_by_its_pins(copy: Copy) -> None:
+    """What it takes, and what its server imports, is what is known of the version before it."""
+    assert "\nrknn-2.5.1 " in copy.workspace.doit("toolchains").out
+    told = run(
+        copy,
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from pipelines.backends.rknn.recipe.vendor import TOOLCHAINS\n"
+        "from pipelines.run.toolchain.toolchain import load\n"
+        "new, old = (load(Path('.'), f'rknn-2.5.{n}') for n in (1, 0))\n"
+        "print(replace(old, name=new.name, file=new.file) == new, new.file, new.crashed)\n"
+        "print(TOOLCHAINS['rknn-2.5.1'])",
+    )
+    assert told.splitlines() == [
+        "True toolchains/rknn-2.5.1.txt the vendor's SDK",
+        "Toolchain(version='2.5.1', extras=(), measured='2.5.0')",
+    ]
+    recipe = {
+        "source": {"onnx": "net.onnx"},
+        "inputs": {"x": {"shape": [1, 4]}},
+        "quantize": {"calibration": {"npy": "x.npy"}},
+        "targets": {"rk3588": {"toolchain": "rknn-2.5.1"}},
+    }
+    model = copy.workspace.add("n", recipe, net__onnx=b"", x__npy=b"")  # no step runs
+    planned = copy.workspace.doit("plan", "n")
+    assert planned.code == 0, planned.err
+    assert "toolchains/rknn-2.5.1.txt" in (model / "dvc.yaml").read_text()
+    shutil.rmtree(model)
 
 
 @pytest.mark.toolchain

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.run.toolchain.toolchain import Environments, ToolchainError, known, load
+from pipelines.run.toolchain.versions import nearest, relative
 from tests.conftest import ROOT, lay_out
 from tests.vacuous import some
 
@@ -133,6 +135,33 @@ def test_what_is_not_on_any_index_is_told_and_leaves_nothing(project: Path) -> N
 def test_unknown_names_the_nearest() -> None:
     with pytest.raises(ToolchainError, match=r"did you mean `rknn-2\.5\.0`"):
         load(ROOT, "rknn-2.5")
+
+
+def test_another_version_needs_pins_alone(project: Path) -> None:
+    (project / "toolchains/fake-1.10.0.txt").write_text("")
+    with pytest.raises(ToolchainError, match="does not say what") as told:
+        load(project, "fake-1.10.0")
+    assert "add an entry `fake-1.10.0:`" in str(told.value)
+    table = project / "toolchains/toolchains.yaml"
+    entries = {
+        f"fake-1.{n}.0": {"download": f"{n} MB", "disk": "-", "preload": []} for n in (9, 11)
+    }
+    table.write_text(yaml.safe_dump(yaml.safe_load(table.read_text()) | entries))
+    assert load(project, "fake-1.10.0").download == "9 MB"
+
+
+def test_of_versions_the_newest_that_is_not_newer_is_nearest() -> None:
+    known = ("2.5.0", "2.3.2", "2.10.0")
+    given = ("2.3.1", "2.3.2", "2.4.9", "2.5.1", "2.9", "2.10.0", "3.0.0")
+    found = [nearest(version, known) for version in given]
+    assert found == ["2.3.2", "2.3.2", "2.3.2", "2.5.0", "2.5.0", "2.10.0", "2.10.0"]
+
+
+def test_a_relative_differs_in_its_version_alone() -> None:
+    known = ("core", "rknn-2.5.0", "rknn-2.3.2", "rknn-2.5.0-torch", "other-2.6.0")
+    given = ("rknn-2.6.0", "rknn-2.4.0", "rknn-2.4.0-torch", "rknn-2.6.0-jax", "core", "new-1.0")
+    found = [relative(name, known) for name in given]
+    assert found == ["rknn-2.5.0", "rknn-2.3.2", "rknn-2.5.0-torch", None, None, None]
 
 
 def test_every_toolchain_loads() -> None:

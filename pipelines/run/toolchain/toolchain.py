@@ -22,6 +22,7 @@ from pipelines.files.where import did_you_mean
 from pipelines.run.toolchain import users as toolchain_users
 from pipelines.run.toolchain.installed import Change, Installed
 from pipelines.run.toolchain.pip_config import install_environment, read, uv_environment
+from pipelines.run.toolchain.versions import relative
 from quant.fault import Fault
 
 PYTHONS = ("3.11", "3.12", "3.10")
@@ -42,7 +43,10 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Toolchain:
-    """`toolchains/NAME.txt` holds exact pins; `toolchains.yaml` the rest of what is known."""
+    """`toolchains/NAME.txt` holds exact pins; `toolchains.yaml` the rest of what is known.
+
+    Another version of what stands there needs pins alone: it is taken for what the nearest is.
+    """
 
     name: str
     file: Path
@@ -68,8 +72,7 @@ def load(root: Path, name: str) -> Toolchain:
     if name not in known(root):
         advice = did_you_mean(name, known(root), "toolchains")
         raise ToolchainError(f"no toolchain `{name}`", advice)
-    table = (root / TOOLCHAINS / "toolchains.yaml").read_text(encoding="utf-8")
-    told = _table(table)[name]
+    told = _told_of(root, name)
     return Toolchain(
         name,
         root / TOOLCHAINS / f"{name}.txt",
@@ -79,6 +82,15 @@ def load(root: Path, name: str) -> Toolchain:
         tuple(told.get("path", ())),  # most toolchains need none
         told.get("crashed", f"a library of toolchain {name}"),
     )
+
+
+def _told_of(root: Path, name: str) -> dict[str, Any]:
+    table = _table((root / TOOLCHAINS / "toolchains.yaml").read_text(encoding="utf-8"))
+    like = name if name in table else relative(name, table)
+    if like is None:
+        what = f"{TOOLCHAINS}/toolchains.yaml does not say what {TOOLCHAINS}/{name}.txt is for"
+        raise ToolchainError(what, f"add an entry `{name}:`, copied from another's")
+    return dict(table[like])
 
 
 _HOME = "NPUMAKE_HOME"

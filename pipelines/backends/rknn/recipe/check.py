@@ -82,7 +82,7 @@ def _check_platform_version(view: View) -> None:
     """The toolkit's version knows the platform."""
     chip, tools = platform_of(view), toolchain_of(view)
     since = vendor.PLATFORM_SINCE.get(chip or "")
-    if tools is None or since is None or tools.version in vendor.since(since):
+    if tools is None or since is None or tools.measured in vendor.since(since):
         return
     what = f"rknn-{tools.version} has no platform `{chip}`; rknn-{since} and later ones have"
     advice = f"set `toolchain: rknn-{vendor.VERSIONS[0]}` for target `{view.name}`"
@@ -97,7 +97,7 @@ def check_dtype(view: View) -> None:
     dtype, tools, chip = view.get("quantize", "dtype"), toolchain_of(view), platform_of(view)
     if dtype is BAD or tools is None:
         return
-    known = vendor.DTYPES[tools.version]
+    known = vendor.DTYPES[tools.measured]
     path = ("quantize", "dtype")
     if dtype not in known:
         others = [v for v in vendor.VERSIONS if dtype in vendor.DTYPES[v]]
@@ -148,7 +148,7 @@ def _is_late(view: View, path: tuple[str, ...], value: str) -> bool:
     value: an algorithm, a method, or auto_hybrid.
     """
     tools = toolchain_of(view)
-    if tools is None or value not in vendor.LATE or tools.version in vendor.LATE_VERSIONS:
+    if tools is None or value not in vendor.LATE or tools.measured in vendor.LATE_VERSIONS:
         return False
     has = f"rknn-{vendor.LATE_VERSIONS[-1]} and later ones have"
     kind = "option" if value == path[-1] else path[-1]

@@ -31,10 +31,10 @@ def check_versions(view: View) -> None:
         if value is BAD or value is None:
             continue
         option = vendor.CONFIG[name]
-        if tools.version not in option.versions:
+        if tools.measured not in option.versions:
             _refuse_version(view, name, tools.version, option)
         else:
-            _check_platform_of(view, name, value, vendor.takes(option, tools.version))
+            _check_platform_of(view, name, value, vendor.takes(option, tools.measured))
 
 
 def _refuse_version(view: View, name: str, version: str, option: Option) -> None:
@@ -63,7 +63,7 @@ def check_rules(view: View) -> None:
         return
     for item, name in zip(node.value, names, strict=True):
         versions = vendor.rules()[name]
-        if tools.version not in versions:
+        if tools.measured not in versions:
             has = f"rknn-{versions[0]}"
             what = f"rknn-{tools.version} has no rule `{name}`; {has} has"
             advice = f"delete it, or keep it in the targets with toolchain {has}"

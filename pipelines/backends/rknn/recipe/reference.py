@@ -38,7 +38,8 @@ def _toolchains() -> Iterator[tuple[str, str, str]]:
     for name, tools in vendor.TOOLCHAINS.items():
         extras = ", ".join(tools.extras) or "none"
         mark = " (default)" if name == DEFAULTS["toolchain"] else ""
-        yield f"`{name}`{mark}", tools.version, extras
+        known = tools.version == tools.measured
+        yield f"`{name}`{mark}", tools.version + ("" if known else f", by {tools.measured}"), extras
 
 
 def _dtypes() -> Iterator[tuple[str, ...]]:

@@ -6,7 +6,7 @@ Measured: signatures by introspection, values by handing each to the SDK's own `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipelines.files.where import did_you_mean
 from pipelines.recipe.kinds.containers import Array, Data, ListOf, MapOf, Nullable
 from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, Number, PathTo, Text
 from pipelines.recipe.yaml.reading import BAD, Kind, Reader
+from pipelines.run.toolchain.versions import nearest, order, parts
 from quant.samples.images.yuv_format import FORMATS
 
 VERSIONS = ("2.5.0", "2.3.2", "2.3.0", "2.2.0")
@@ -26,20 +27,31 @@ VERSIONS = ("2.5.0", "2.3.2", "2.3.0", "2.2.0")
 
 @dataclass(frozen=True)
 class Toolchain:
-    """version: of rknn-toolkit2. extras: what the SDK's own loaders need and is installed too."""
+    """version: of rknn-toolkit2. extras: what the SDK's own loaders need and is installed too.
+
+    measured: that one of `VERSIONS` whose tables say what it takes: its own version, or for one
+    that was not measured the newest before it.
+    """
 
     version: str
     extras: tuple[str, ...] = ()
+    measured: str = VERSIONS[0]
 
 
-TOOLCHAINS: Mapping[str, Toolchain] = {
-    "rknn-2.5.0": Toolchain("2.5.0"),
-    "rknn-2.3.2": Toolchain("2.3.2"),
-    "rknn-2.3.0": Toolchain("2.3.0"),
-    "rknn-2.2.0": Toolchain("2.2.0"),
-    "rknn-2.5.0-torch": Toolchain("2.5.0", ("torch",)),
-    "rknn-2.5.0-tensorflow": Toolchain("2.5.0", ("tensorflow",)),
-}
+def toolchains(names: Iterable[str]) -> dict[str, Toolchain]:
+    """Those of rknn-toolkit2 among the `names` of pins: without extras first, then the newest."""
+    named = [(name, found) for name in names if (found := parts(name)) and found[0] == "rknn"]
+    named.sort(key=lambda each: each[1][2], reverse=True)  # torch, tensorflow
+    named.sort(key=lambda each: order(each[1][1]), reverse=True)
+    named.sort(key=lambda each: bool(each[1][2]))
+    return {
+        name: Toolchain(version, (extra,) if extra else (), nearest(version, VERSIONS))
+        for name, (_, version, extra) in named
+    }
+
+
+_PINS = Path(__file__).resolve().parents[4] / "toolchains"
+TOOLCHAINS: Mapping[str, Toolchain] = toolchains(file.stem for file in _PINS.glob("rknn-*.txt"))
 
 PLATFORMS = (
     "rk2118",
