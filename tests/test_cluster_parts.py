@@ -221,7 +221,7 @@ def test_placement(name: str) -> None:
         (Seat(1, 1, fetches=True, absent={B}), [B]),
         (Seat(1, 1, fetches=True, absent={A, B}, has={B}), [A]),
     ],
-    ids=str,
+    ids=["has none", "has one", "fetches", "found one not", "was sent one"],
 )
 def test_a_worker_is_given_what_it_neither_has_nor_finds(seat: Seat, given: list[str]) -> None:
     assert [md5 for md5 in (A, B) if seat.has_to_be_given(md5)] == given
