@@ -15,6 +15,7 @@ from typing import Any
 from yaml.nodes import Node
 
 from pipelines.backends.rknn.file.dtypes import FLOAT16, NOT_QUANTIZED, PREQUANTIZED
+from pipelines.files.engine import CODE
 from pipelines.files.where import did_you_mean
 from pipelines.recipe.kinds.containers import Array, Data, ListOf, MapOf, Nullable
 from pipelines.recipe.kinds.scalars import Choice, Flag, Integer, Name, Number, PathTo, Text
@@ -34,8 +35,8 @@ class Toolchain:
     """
 
     version: str
-    extras: tuple[str, ...] = ()
-    measured: str = VERSIONS[0]
+    extras: tuple[str, ...]
+    measured: str
 
 
 def toolchains(names: Iterable[str]) -> dict[str, Toolchain]:
@@ -50,8 +51,9 @@ def toolchains(names: Iterable[str]) -> dict[str, Toolchain]:
     }
 
 
-_PINS = Path(__file__).resolve().parents[4] / "toolchains"
-TOOLCHAINS: Mapping[str, Toolchain] = toolchains(file.stem for file in _PINS.glob("rknn-*.txt"))
+TOOLCHAINS: Mapping[str, Toolchain] = toolchains(
+    file.stem for file in (CODE / "toolchains").glob("rknn-*.txt")
+)
 
 PLATFORMS = (
     "rk2118",
@@ -121,7 +123,8 @@ LATE_VERSIONS = ("2.5.0", "2.3.2")
 LATE = frozenset((*METHODS, "gdq", "auto_hybrid")) - {"channel", "layer"}
 
 HYBRID_DTYPES = ("float16", "int16", "int8")  # values of custom_quantize_layers
-# Whose int8 networks compile with float16 and int16 layers (SDK 2.5.0); others were not tried.
+# Whose int8 networks compile with layers of these types (SDK 2.5.0); others were not tried, but
+# float16 on rv1103 and rv1106, which refuse it.
 FLOAT16_LAYERS = frozenset(("rk3562", "rk3566", "rk3568", "rk3576", "rk3588", "rv1126b"))
 INT16_LAYERS = FLOAT16_LAYERS | {"rv1103", "rv1106"}
 
