@@ -4,7 +4,7 @@
 
 Files of rk3588. Medians of interleaved runs with librknnrt 1.5.2. start: emulator, C library and
 runtime are loaded, and the file is not there; information: rknn_init for information only, and
-queries; all: what ./doit runtime does, rknn_run with it.
+queries; all: what ./doit runtime does, rknn_run with it; slowest: of these runs.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ def cost(machine: Emulator, library: Path, file: Path, mode: str) -> float:
 
 def row(machine: Emulator, library: Path, file: Path, runs: int) -> str:
     found = [[cost(machine, library, file, mode) for mode in MODES] for _ in range(runs)]
-    start, info, run = (statistics.median(values) for values in zip(*found, strict=True))
+    columns = list(zip(*found, strict=True))
+    start, info, run = (statistics.median(values) for values in columns)
     name = file.parts[-4] if file.name == "model.rknn" else file.stem
     return (
         f"| {name} | {file.stat().st_size:,} | {start:.3f} | {info:.3f} | {run:.3f} "
-        f"| {info - start:.3f} | {run - start:.3f} |"
+        f"| {info - start:.3f} | {run - start:.3f} | {max(columns[-1]) - start:.3f} |"
     )
 
 
@@ -58,8 +59,9 @@ def main() -> None:
     arguments = parser.parse_args()
     home = runtime_parts.home(ROOT)
     machine, library = emulator.prepare(home), emulator.pinned_runtime(home)
-    print("| file | bytes | start | information | all | information - start | all - start |")
-    print("|---|---|---|---|---|---|---|")
+    heads = ("file", "bytes", "start", "information", "all", "information - start", "all - start")
+    print(f"| {' | '.join(heads)} | slowest - start |")
+    print("|---" * (len(heads) + 1) + "|")
     for file in arguments.files:
         print(row(machine, library, file.resolve(), arguments.runs), flush=True)
 

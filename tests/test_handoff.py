@@ -16,6 +16,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from pipelines.backends.rknn.file.platforms import VERSIONS
 from pipelines.backends.rknn.handoff import ends, page, references
 from pipelines.backends.rknn.runtime import emulator
 from quant.execution.cut_run import CutRun
@@ -62,11 +63,11 @@ def two_ended() -> onnx.ModelProto:
     return b.model({"image": SHAPE, "vector": (1, 12)}, ["map", "share"], 13)
 
 
-# Of one network, each on rk3588.
+# Of one network. Platforms that the runtime knows by other numbers, and rk3588.
 OTHER_BUILDS = {
-    "half": {"platform": "rk3588", "quantize": {"dtype": "float16"}},
+    "half": {"platform": "rk3562", "quantize": {"dtype": "float16"}},
     "auto": {"platform": "rk3588", "build": {"auto_hybrid": True}},
-    "batch": {"platform": "rk3588", "quantize": {"rknn_batch_size": 2}},
+    "batch": {"platform": "rk3566", "quantize": {"rknn_batch_size": 2}},
     "shapes": {
         "platform": "rk3588",
         "quantize": {"rknn": {"dynamic_input": [[list(SHAPE)], [[*SHAPE[:2], 8, 8]]]}},
@@ -142,6 +143,8 @@ def test_inputs_and_outputs_are_the_runtimes(built: Workspace, name: str) -> Non
     told = json.loads(built.doit("runtime", name, "--json").out)
     sheet = sheet_of(built, name)
     assert (told["verdict"], told["differences"]) == ("runs", [])
+    given = OTHER_BUILDS.get(name.partition("@")[2], {"platform": "rk3588"})
+    assert told["platform"] == given["platform"]
     for side in ("inputs", "outputs"):
         for row, theirs in some(zip(sheet[side], told[side], strict=True)):
             assert {key: row[key] for key in KEYS} == {key: theirs[key] for key in KEYS}
@@ -310,15 +313,16 @@ def compiled(home: Path, source: Path, library: Path, made: Path) -> Path:
 @pytest.mark.parametrize("name", ["plain@rk3588", "plain@half", "plain@shapes", "two@rk3588"])
 def test_the_cpp_program_up_to_rknn_run(built: Workspace, program: Path, name: str) -> None:
     """Compiled, and run with the vendor's runtime: nothing is computed, and that is noticed."""
+    sheet = sheet_of(built, name)
     ran = emulator.prepare(ROOT / ".npumake" / "runtime").run_program(
         [str(program), str(built.root / name)],
         {
             "LD_LIBRARY_PATH": str(program.parent),
-            "NPUMAKE_CHIP": "rk3588",
-            "NPUMAKE_NPU_VERSION": str(0x46495245),
+            "NPUMAKE_CHIP": sheet["platform"],
+            "NPUMAKE_NPU_VERSION": str(VERSIONS[sheet["platform"]]),
         },
     )
-    count = sheet_of(built, name)["references"]["samples"]
+    count = sheet["references"]["samples"]
     assert ran.stdout.count("rknn_run 0") == count, ran.stdout
     assert ran.returncode == 1
     assert "NOT within tolerance" in ran.stdout
