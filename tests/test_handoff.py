@@ -273,6 +273,22 @@ def test_the_python_program(built: Workspace, tmp_path: Path, steps: float, code
     assert ran.stdout.count("output 0: largest difference") == 3
 
 
+@pytest.mark.toolchain
+def test_the_python_program_where_no_board_is(built: Workspace) -> None:
+    """1 would say that the numbers are apart."""
+    ran = subprocess.run(
+        [sys.executable, "run_references.py"],
+        cwd=built.root / "plain@rk3588",
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    told = "No module named 'rknnlite': on the board, pip install rknn-toolkit-lite2 numpy\n"
+    assert ran.stderr == told
+
+
 @pytest.fixture(scope="module")
 def program(built: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C++ program of every hand-off, compiled."""

@@ -172,6 +172,26 @@ def test_a_network_that_runs(built: Workspace) -> None:
     plain = built.doit("runtime", "good@rk3588")
     assert plain.out.startswith("good@rk3588: runs (librknnrt 1.5.2")
     assert "results and times can't be told" in plain.out
+    assert "layers: 3: 3 NPU\n" in plain.out
+    held = built.doit("inspect", str(built.built("good", "rk3588/model.rknn"))).out
+    assert ["layers", "3:", "3", "NPU"] in [line.split() for line in held.splitlines()]
+
+
+@pytest.mark.toolchain
+@needs_emulator
+def test_a_file_that_the_recipe_no_longer_makes(built: Workspace) -> None:
+    """It is told, and not run beside a float network that is given what stands there now."""
+    built.edit("good", "for the board", "for another")
+    try:
+        ran = built.doit("runtime", "good@rk3588")
+        assert (ran.code, "good@rk3588: runs" in ran.out) == (0, True)
+        assert "good:build@rk3588 is not up to date: this is of the file as it was" in ran.err
+        ran = built.doit("infer", "good@rk3588", str(built.root / "models" / "good" / "x.npy"))
+        assert (ran.code, ran.out) == (3, "")
+        assert "good:build@rk3588 is not up to date\n  run: ./doit good@rk3588" in ran.err
+    finally:
+        built.edit("good", "for another", "for the board")
+    assert built.doit("runtime", "good@rk3588").err == ""
 
 
 @pytest.mark.toolchain

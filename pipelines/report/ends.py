@@ -10,14 +10,14 @@ from pipelines.files.console import table, width
 Ends = Sequence[Mapping[str, Any]]
 
 
-def lines(inputs: Ends, outputs: Ends) -> list[str]:
-    """A row each: {name, shape, dtype, layout, scale, zero_point}."""
+def lines(inputs: Ends, outputs: Ends, shape: str = "shape") -> list[str]:
+    """A row each: {name, shape, dtype, layout, scale, zero_point}. shape: what the shapes are."""
     rows = [
         [f"{side} {end['name']}", str(end["shape"]), end["dtype"], end["layout"], *_scale(end)]
         for side, ends in (("input", inputs), ("output", outputs))
         for end in ends
     ]
-    head = ["", "shape", "type", "layout", "scale", "zero point"]
+    head = ["", shape, "type", "layout", "scale", "zero point"]
     return table([head, *rows], most=width()) if rows else []
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.files.console import quantity, table, width, wrap
 from pipelines.report import ends
+from pipelines.report.layer_counts import layer_counts
 
 _MOST_NODES = 8
 _LEAST_COLUMN = 16  # characters: of many files no terminal has the room
@@ -21,7 +21,7 @@ _FILES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "custom string": lambda told: told["custom_string"] or "-",
     "inputs": lambda told: _named(told["inputs"]),
     "outputs": lambda told: _named(told["outputs"]),
-    "layers": lambda told: _layers(told["layers"]),
+    "layers": lambda told: layer_counts(told["layers"]),
 }
 
 
@@ -36,14 +36,14 @@ def lines(told: Mapping[str, Any], path: str) -> Iterator[str]:
             "container": told["container"],
             "network": told["source"],
             "runtime": told["runtime"],
-            "layers": _layers(told["layers"]),
+            "layers": layer_counts(told["layers"]),
             **_said(told),
         }
     )
     if told["digest"]:
         yield f"           see ./doit which {path}"
     yield ""
-    yield from ends.lines(told["inputs"], told["outputs"])
+    yield from ends.lines(told["inputs"], told["outputs"], "network's shape")
     yield ""
     kinds = [(kind, size) for kind, size in told["kinds"].items() if size]
     rows = [[kind, f"{size:,}", f"{size / told['file_bytes']:.1%}"] for kind, size in kinds]
@@ -98,13 +98,3 @@ def _in_columns(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
 
 def _named(rows: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{one['name']} {one['shape']} {one['dtype']}" for one in rows)
-
-
-def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
-    """`60: 48 NPU, 12 CPU (10 Reshape, 2 Softmax)`, inputs and outputs left out."""
-    own = [one for one in layers if one["op"] not in ("InputOperator", "OutputOperator")]
-    targets = Counter(one["target"] for one in own)
-    told = ", ".join(f"{count} {name}" for name, count in sorted(targets.items(), reverse=True))
-    on_cpu = Counter(one["op"] for one in own if one["target"] == "CPU")
-    operators = ", ".join(f"{count} {name}" for name, count in on_cpu.most_common())
-    return f"{len(own)}: {told}" + (f" ({operators})" if operators else "")

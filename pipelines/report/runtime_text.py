@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.files.console import wrap
+from pipelines.files.console import width, wrap
 from pipelines.report import ends
+from pipelines.report.layer_counts import layer_counts
 from quant.report.build_json import BuildReport
 
 _COLUMNS = 80
@@ -17,7 +17,9 @@ def lines(name: str, told: Mapping[str, Any], build: BuildReport | None) -> Iter
     """build: build.json, where there is one."""
     runtime = told["runtime"]
     whose = "the pinned one" if runtime["is_pinned"] else runtime["file"]
-    yield f"{name}: {told['verdict']} ({runtime['name']} {runtime['version'] or '?'}, {whose})"
+    said = f"{name}: {told['verdict']}"
+    by = f"({runtime['name']} {runtime['version'] or '?'}, {whose})"
+    yield from [f"{said} {by}"] if len(said) + len(by) < width() else [said, f"  {by}"]
     if told["because"]:
         yield from wrap(f"  {told['because']}", "  ")
     if told["inputs"] or told["outputs"]:
@@ -26,7 +28,7 @@ def lines(name: str, told: Mapping[str, Any], build: BuildReport | None) -> Iter
     yield ""
     yield from _memory(told["memory"], build)
     if told["layers"]:
-        yield from wrap(_layers(told["layers"]), "  ")
+        yield from wrap(f"layers: {layer_counts(told['layers'])}", "  ")
     if told["custom_string"]:
         yield from _custom_string(told["custom_string"])
     yield f"needs {told['least_runtime']}"
@@ -49,13 +51,3 @@ def _memory(memory: Mapping[str, Any], build: BuildReport | None) -> Iterator[st
             logged = totals.get(f"{'weight' if key == 'weights' else key}_bytes")
             beside = f" ({int(logged):,} by the build's log)" if logged is not None else ""
             yield f"{key}: {size:,} bytes{beside}"
-
-
-def _layers(layers: list[Mapping[str, Any]]) -> str:
-    on_cpu = Counter(
-        one["op"]
-        for one in layers
-        if one["target"] == "CPU" and one["op"] not in ("InputOperator", "OutputOperator")
-    )
-    told = ", ".join(f"{count} {name}" for name, count in on_cpu.most_common())
-    return f"{len(layers)} layers; on the CPU: {told or 'none'}"

@@ -4,8 +4,8 @@
     python3 run_references.py [FOLDER of model.rknn and references/]
 
 The exit code is 0 where every number is within its tolerance, 1 where one is not, and 2 where the
-runtime refused a call. rknn-toolkit-lite2 gives floats; they are compared in the steps of the
-output where it is quantized. See HANDOFF.md.
+runtime refused a call or is not there. rknn-toolkit-lite2 gives floats; they are compared in the
+steps of the output where it is quantized. See HANDOFF.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rknnlite.api import RKNNLite
+try:
+    import numpy as np
+    from rknnlite.api import RKNNLite
+except ModuleNotFoundError as error:
+    print(f"{error}: on the board, pip install rknn-toolkit-lite2 numpy", file=sys.stderr)
+    sys.exit(2)
 
 
 def main(folder: Path) -> int:

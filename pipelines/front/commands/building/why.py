@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pipelines.building import dry_run
 from pipelines.building.dry_run import Foreseen
@@ -46,6 +46,14 @@ def require_up_to_date(project: Project, chosen: set[str], name: str, told: str 
     stale = [step.name for step, why in reasons(project, chosen) if why]
     if stale:
         raise UsageError(f"{told or stale[0]} is not up to date", f"run: ./doit {name}")
+
+
+def stale_of(project: Project, files: Iterable[str]) -> list[str]:
+    """Names of the stale steps that these files hang on."""
+    made_by = project.plan.makers()
+    makers = {made_by[file].name for file in files if file in made_by}
+    every = reasons(project, project.plan.with_dependencies(makers))
+    return [step.name for step, why in every if why]
 
 
 def _tell(each: Foreseen) -> None:

@@ -13,6 +13,7 @@ from pipelines.backends.table import BACKENDS
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
+from pipelines.front.commands.building.why import stale_of
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import all_named
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -47,9 +48,7 @@ class Infer(OwnCommand):
         recipe, target, names = _split(self.project, arguments.words)
         listing, files = _write_list(self.project, recipe, [_existing(name) for name in names])
         step, runs = _step(recipe, target, listing, files, arguments.device)
-        if any(self.project.builder.contents.of(path) is None for path in step.inputs.values()):
-            name = f"{recipe.model}@{target.name}"
-            raise UsageError(f"{name} is not built", f"run: ./doit {name}")
+        _require_built(self.project, step, f"{recipe.model}@{target.name}")
         with run_aside(self.project, step) as out:
             if out is None:
                 return 1
@@ -58,6 +57,15 @@ class Infer(OwnCommand):
             if arguments.output:
                 shutil.copytree(out, arguments.output, dirs_exist_ok=True)
         return 0
+
+
+def _require_built(project: Project, step: Step, name: str) -> None:
+    """And by the recipe as it is: the float network is given what stands there now."""
+    files = step.inputs.values()
+    if any(project.builder.contents.of(path) is None for path in files):
+        raise UsageError(f"{name} is not built", f"run: ./doit {name}")
+    if stale := stale_of(project, files):
+        raise UsageError(f"{stale[0]} is not up to date", f"run: ./doit {name}")
 
 
 def _step(
