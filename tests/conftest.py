@@ -90,8 +90,17 @@ def project(tmp_path: Path, fake_toolchain: Path) -> Path:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For tests on several workers: what shares something slow stays together, the slow first."""
+    """For tests on several workers: what shares something slow stays together, the slow first.
+
+    Those that stand alone are last, so that no worker is left with many while another has none.
+    """
+    groups = {item.nodeid: sharing.group(item) for item in items}
     for item in items:
-        if (group := sharing.group(item)) is not None:
+        if (group := groups[item.nodeid]) is not None:
             item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("toolchain") is None)
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("toolchain") is None,
+            groups[item.nodeid] is None,
+        )
+    )

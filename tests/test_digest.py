@@ -7,8 +7,9 @@ import itertools
 import mmap
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from pipelines.dvc.store import Store, Taken
 from pipelines.files.shelf import Shelf
 from pipelines.record import digest, seal
 from pipelines.record.digest import Contents, md5_of
+from tests.conftest import ROOT
 
 OLD_NS = 1_000_000_000_000_000_000
 
@@ -150,15 +152,23 @@ def test_what_is_too_young_is_hashed_again(
     assert hashed == [tmp_path / "f"]
 
 
-def test_a_store_by_a_shared_mapping_is_seen(tmp_path: Path) -> None:
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A folder where the project is: the others may be in memory."""
+    (ROOT / ".npumake").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / ".npumake") as place:
+        yield Path(place)
+
+
+def test_a_store_by_a_shared_mapping_is_seen(on_disk: Path) -> None:
     """The page is dirty already when the file is hashed: without more, no time would change."""
-    (tmp_path / "f").write_bytes(b"a" * 5000)
-    with (tmp_path / "f").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+    (on_disk / "f").write_bytes(b"a" * 5000)
+    with (on_disk / "f").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         mapped[0] = ord("b")
         time.sleep(0.05)
-        if not shows_stores(tmp_path):
+        if not shows_stores(on_disk):
             pytest.skip("this file system never tells of such stores (docs/dvc.md)")
-        memory = contents(tmp_path)
+        memory = contents(on_disk)
         before = memory.of("f")
         mapped[1] = ord("c")
         after = memory.of("f")
@@ -173,6 +183,7 @@ def shows_stores(folder: Path) -> bool:
     place = folder / "probe"
     place.write_bytes(b"a" * 10)
     with place.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = ord("c")  # the first store brings the page, which changes them anywhere
         os.fsync(file.fileno())
         before = place.stat().st_mtime_ns
         time.sleep(0.05)
