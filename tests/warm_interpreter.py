@@ -6,6 +6,8 @@ Standard library only. Started by tests.warm.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -18,6 +20,9 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Any
+
+HUGE = 2 << 20
+MADV_COLLAPSE = 25  # linux/mman.h
 
 
 def main() -> None:
@@ -34,47 +39,110 @@ def main() -> None:
     sys.path[:] = plain
     gc.collect()
     gc.freeze()  # a fork that collects garbage would copy every page of what is imported
-    signal.signal(signal.SIGCHLD, reap)
+    use_huge_pages()
     with socket.socket(socket.AF_UNIX) as listener:
         place = Path(settings["socket"])
         listener.bind(f"{place}.new")
         listener.listen(64)
         place.with_name(f"{place.name}.new").rename(place)  # who finds it is heard
-        known: list[Any] = [0, listener]  # 0 ends with whoever started this
-        while listener in select.select(known, [], [])[0]:
-            asked, _ = listener.accept()
-            with asked:
-                serve(asked, listener, own)
+        Server(listener, own).serve()
 
 
-def reap(*_: object) -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+def use_huge_pages() -> None:
+    """Have 2 MB a page where the kernel can (Linux 6.1): a fork has the table of pages copied."""
+    madvise = ctypes.CDLL(None).madvise
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, access, _, _, inode, *name = line.split()
+        begin, end = (int(place, 16) for place in span.split("-"))
+        begin = -(-begin // HUGE) * HUGE
+        if "w" in access and inode == "0" and name in ([], ["[heap]"]) and begin + HUGE <= end:
+            size = (end - begin) // HUGE * HUGE
+            madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), MADV_COLLAPSE)
 
 
-def serve(asked: socket.socket, listener: socket.socket, own: Any) -> None:
-    _, streams, _, _ = socket.recv_fds(asked, 1, 3)
-    order = json.loads(b"".join(iter(lambda: asked.recv(1 << 16), b"")))
-    if os.fork() == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        listener.close()
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
+class Server:
+    """Forks for whoever connects, and tells those who wait of the end.
+
+    One fork an order: of a process as large as this, that takes a tenth of a test's `./doit`.
+    """
+
+    def __init__(self, listener: socket.socket, own: Any) -> None:
+        self._listener = listener
+        self._own = own
+        self._awaited: dict[int, socket.socket] = {}  # process that runs -> who waits
+        self._ended: dict[socket.socket, int] = {}  # who was told -> process, not yet reaped
+        self._alone = set[int]()  # whom nobody waits for
+        self._wake, self._alarm = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._alarm, False)
+        signal.set_wakeup_fd(self._alarm, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self) -> None:
+        """Until stdin closes, with the process that started this."""
+        while True:
+            known: list[Any] = [0, self._wake, self._listener, *self._ended]
+            readable, _, _ = select.select(known, [], [])
+            if 0 in readable:
+                return
+            if self._wake in readable:
+                os.read(self._wake, 4096)
+                self._tell()
+            for asked in self._ended.keys() & readable:
+                # Closed: until now no other process had its number, for who asked may kill it.
+                os.waitpid(self._ended.pop(asked), 0)
+                asked.close()
+            if self._listener in readable:
+                self._obey(self._listener.accept()[0])
+
+    def _tell(self) -> None:
+        """Those who wait of the processes that have ended; reap the others."""
+        self._alone = {one for one in self._alone if not os.waitpid(one, os.WNOHANG)[0]}
+        for process, asked in [*self._awaited.items()]:
+            how = os.WEXITED | os.WNOWAIT | os.WNOHANG
+            if (ended := os.waitid(os.P_PID, process, how)) is not None:
+                code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+                del self._awaited[process]
+                self._ended[asked] = process
+                _send(asked, code)
+
+    def _obey(self, asked: socket.socket) -> None:
+        _, streams, _, _ = socket.recv_fds(asked, 1, 3)
+        order = json.loads(b"".join(iter(lambda: asked.recv(1 << 16), b"")))
+        process = os.fork()
+        if process == 0:
+            self._leave()
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+                os.close(stream)
+            asked.close()
+            if "umask" in order:
+                os.umask(order["umask"])
+            self._own.lend(folder_of_code(order["words"][0]))
+            become(order["words"], order["environment"], order["folder"], self._own)
+        for stream in streams:
             os.close(stream)
         if order.get("is_awaited"):
-            tell_the_end(asked)
+            self._awaited[process] = asked
+            _send(asked, process)
         else:
+            self._alone.add(process)
             asked.sendall(b"started")
-        asked.close()
-        if "umask" in order:
-            os.umask(order["umask"])
-        own.lend(folder_of_code(order["words"][0]))
-        become(order["words"], order["environment"], order["folder"], own)
-    for stream in streams:
-        os.close(stream)
+            asked.close()
+
+    def _leave(self) -> None:
+        """In a fork: what is its server's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for one in (self._listener, *self._awaited.values(), *self._ended):
+            one.close()
+        os.close(self._wake)
+        os.close(self._alarm)
+
+
+def _send(asked: socket.socket, number: int) -> None:
+    with contextlib.suppress(OSError):  # it has gone: its end is closed, and that is seen
+        asked.sendall(f"{number}\n".encode())
 
 
 def folder_of_code(script: str) -> str:
@@ -83,23 +151,6 @@ def folder_of_code(script: str) -> str:
         if script.endswith(ending):
             return script.removesuffix(ending)
     return ""
-
-
-def tell_the_end(asked: socket.socket) -> None:
-    """Go on in a child. In this process: send the child's number and exit code; never return."""
-    process = os.fork()
-    if process:
-        os.closerange(0, 3)
-        asked.sendall(f"{process}\n".encode())
-        ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
-        assert ended is not None
-        code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-        asked.sendall(f"{code}\n".encode())
-        closed = select.poll()
-        closed.register(asked, 0)
-        closed.poll()  # until then no other process has its number: who asked may kill it
-        os.waitpid(process, 0)  # its CPU seconds count as this session's
-        os._exit(0)
 
 
 def become(words: list[str], environment: dict[str, str], folder: str, own: Any) -> None:
