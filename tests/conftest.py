@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -86,6 +87,12 @@ def project(tmp_path: Path, fake_toolchain: Path) -> Path:
     """A project as `lay_out` makes it, whose toolchain is made."""
     shutil.copytree(fake_toolchain, tmp_path / ".npumake" / "toolchains", symlinks=True)
     return lay_out(tmp_path)
+
+
+def pytest_collection_finish() -> None:
+    """The tests stay to the end: nothing of them is looked at by the garbage collector again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in its own

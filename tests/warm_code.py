@@ -50,9 +50,8 @@ class OwnCode:
         for name in _imported():
             if name not in names or code.of_the_import(name) is None:
                 _forget(name)
-        # What a fork touches, the kernel copies, a page at a time: no module more than it must.
+        # Not looked for in a fork: what that touches, of every module, the kernel copies.
         self._names = [*_imported()]
-        self._placed = [name for name, one in _imported().items() if _knows_its_place(one)]
         imported = {one.__file__ for one in _imported().values()}
         self._stamps = {
             path: stamp
@@ -66,11 +65,10 @@ class OwnCode:
         is_same = not is_elsewhere and all(
             _stamp(f"{root}/{path}") == stamp for path, stamp in self._stamps.items()
         )
-        if is_same:
-            for name in self._placed:
+        for name in self._names:
+            if is_same:
                 self._move(sys.modules[name], root)
-        else:
-            for name in self._names:
+            else:
                 _forget(name)
 
     def settle(self) -> None:
@@ -87,14 +85,6 @@ class OwnCode:
         if spec.submodule_search_locations is not None:
             module.__path__ = [spec.origin.rpartition("/")[0]]
             spec.submodule_search_locations = module.__path__
-
-
-def _knows_its_place(module: ModuleType) -> bool:
-    """Whether it imports by its own folder, or looks at where it is."""
-    assert module.__file__ is not None
-    words = ("__file__", "__path__", "__spec__", "__loader__", "resources")
-    text = Path(module.__file__).read_text(encoding="utf-8")
-    return hasattr(module, "__path__") or any(word in text for word in words)
 
 
 def _import(name: str, *, is_needed: bool) -> None:
