@@ -121,7 +121,8 @@ def median(
 def make_project(root: Path, count: int) -> Plan:
     """The project, built once; `.venv` and .git as a checkout has them."""
     root.mkdir(parents=True)
-    project = FakeProject(root, SIZE if count <= MOST_LARGE else SMALL_SIZE)
+    size = SIZE if count <= MOST_LARGE else SMALL_SIZE
+    project = FakeProject(root, size, is_warm=False)
     project.add_models(count)
     (root / ".venv").symlink_to(ROOT / ".venv")
     once(["git", "init", "-q"], root, {})

@@ -79,7 +79,7 @@ class Cluster:
     def __init__(self, folder: Path, cluster_toolchain: Path, seconds: float) -> None:
         self.folder = folder
         (folder / "origin").mkdir()
-        self._origin = FakeProject(folder / "origin", seconds=seconds, log=NOTES)
+        self._origin = FakeProject(folder / "origin", seconds=seconds, log=NOTES, is_warm=False)
         home = self._origin.root / ".npumake" / "toolchains"
         (home / cluster_toolchain.name).symlink_to(cluster_toolchain)
         self._scheduler = start(

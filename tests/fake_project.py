@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 
 from pipelines.backends.rknn.steps import REPORTS
 from pipelines.run.toolchain.installed import Installed
+from tests import warm_plain
 from tests.workspace import Workspace
 
 TOOLCHAINS = ("core", "rknn-2.5.0")
@@ -85,15 +87,27 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
 
 
 class FakeProject(Workspace):
-    """size: bytes of each artifact. seconds: what a job takes. log: file that jobs note into."""
+    """size: bytes of each artifact. seconds: what a job takes. log: file that jobs note into.
 
-    def __init__(self, root: Path, size: int = 1000, seconds: float = 0.0, log: str = "") -> None:
+    is_warm: whether its toolchains' Python has started before.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        size: int = 1000,
+        seconds: float = 0.0,
+        log: str = "",
+        *,
+        is_warm: bool = True,
+    ) -> None:
         super().__init__(root)
+        make = warm_plain.make_warm_environment if is_warm else warm_plain.make_environment
         self.size = size
         for name, outputs in OUTPUTS.items():
             text = JOB.format(outputs=outputs, size=size, seconds=seconds, log=log)
             (root / "pipelines" / f"{name}.py").write_text(text)
-        self._make_toolchains()
+        self._make_toolchains(make)
 
     def add_models(self, count: int) -> None:
         """m0000, m0001, ...: five steps each."""
@@ -102,7 +116,7 @@ class FakeProject(Workspace):
             net = hashlib.shake_128(name.encode()).digest(self.size)
             self.add(name, RECIPE, net__onnx=net, samples__npy=net[::-1])
 
-    def _make_toolchains(self) -> None:
+    def _make_toolchains(self, make: Callable[[Path], None]) -> None:
         table = self.root / "toolchains" / "toolchains.yaml"
         told = yaml.safe_load(table.read_text())
         plain = {name: {**told[name], "preload": [], "path": []} for name in TOOLCHAINS}
@@ -113,8 +127,5 @@ class FakeProject(Workspace):
         for name in TOOLCHAINS:
             pins = (self.root / "toolchains" / f"{name}.txt").read_bytes()
             folder = home / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}-{version}"
-            (folder / "bin").mkdir(parents=True)
-            (folder / "bin" / "python").symlink_to(sys.executable)
-            # An environment of its own: nothing of the machine's Python is imported when it starts.
-            (folder / "pyvenv.cfg").write_text(f"home = {sys.base_prefix}/bin\n")
+            make(folder)
             Installed(folder).note(pins)

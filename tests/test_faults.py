@@ -224,14 +224,16 @@ def require_clean(root: Path, clean: dict[str, bytes]) -> None:
 
 
 def processes(root: Path) -> list[str]:
-    """Command lines that name the project."""
+    """Command lines that name the project, or whose process is in it or has a file of it open."""
     found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            links = (process / "cwd", *(process / "fd").iterdir())
+            places = [str(link.readlink()) for link in links]
         except OSError:
             continue
-        if f"{root}/" in line or f'{root}"' in line:
+        if any(f"{root}/" in f"{text}/" or f'{root}"' in text for text in (line, *places)):
             found.append(line)
     return found
 

@@ -114,7 +114,7 @@ class Running:
         self._asked = socket.socket(socket.AF_UNIX)
         self._asked.connect(str(place))
         socket.send_fds(self._asked, [b"x"], [stream.fileno() for stream in streams])
-        self._asked.sendall(json.dumps(order).encode())
+        self._asked.sendall(repr(order).encode("utf-8", "surrogateescape"))
         self._asked.shutdown(socket.SHUT_WR)
         self.pid = self._number()
         self.returncode: int | None = None

@@ -32,28 +32,31 @@ WARM = (  # those that jobs run in
     *("rknn-2.5.0-torch", "rknn-2.5.0-tensorflow"),
 )
 # Not in another namespace, where files are others.
+# It imports next to nothing: a `./doit` starts two or three.
 PYTHON = """\
 #!{own} -IS
-import json, os, socket, sys
+import os, sys
 words = sys.argv[1:]
-def ask(place):
-    asked = socket.socket(socket.AF_UNIX)
-    asked.connect(place)
-    return asked
 is_server = len(words) == 3 and words[1].endswith("/pipelines/run/fork_server.py")
 if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
+    import _socket
+    def ask(place):
+        asked = _socket.socket(_socket.AF_UNIX)
+        asked.connect(place)
+        return asked
     try:
         if not os.path.exists({place!r}):
-            with ask({starter!r}) as asked:
-                asked.sendall({name!r})
-                asked.recv(1)
-        with ask({place!r}) as asked:
-            socket.send_fds(asked, [b"x"], [0, 1, 2])
-            order = dict(words=words[1:], folder="/", environment=dict(os.environ))
-            asked.sendall(json.dumps(order).encode())
-            asked.shutdown(socket.SHUT_WR)
-            if asked.recv(1):
-                os._exit(0)
+            asked = ask({starter!r})
+            asked.sendall({name!r})
+            asked.recv(1)
+        asked = ask({place!r})
+        streams = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
+        asked.sendmsg([b"x"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+        order = dict(words=words[1:], folder="/", environment=dict(os.environ))
+        asked.sendall(repr(order).encode("utf-8", "surrogateescape"))
+        asked.shutdown(_socket.SHUT_WR)
+        if asked.recv(1):
+            os._exit(0)
     except OSError:
         pass
 os.execv({python!r}, [{python!r}, *words])
@@ -75,7 +78,10 @@ def home() -> Path:
         return MADE  # whoever needs one makes it there
     place = Path(tempfile.mkdtemp(prefix="warm-"))
     for name in (one for one in known(ROOT) if one not in missing):
-        python = environments.python(name)
+        # Not environments.python(), which looks at every file of it: so does who uses it.
+        folder = environments._made(load(ROOT, name))
+        assert folder is not None
+        python = folder / "bin" / "python"
         if name in WARM:
             _lay_out(place, python, name)
         else:
@@ -160,19 +166,26 @@ def _answer(asked: socket.socket) -> None:
 def _lay_out(home: Path, python: Path, name: str) -> None:
     folder = home / python.parts[-3]
     (folder / "bin").mkdir(parents=True)
-    launcher = folder / "bin" / "python"
-    launcher.write_text(
+    write_launcher(folder / "bin" / "python", python, home / name, name)
+    Installed(folder).note((ROOT / "toolchains" / f"{name}.txt").read_bytes())
+
+
+def write_launcher(place: Path, python: Path, server: Path, name: str = "") -> None:
+    """An executable `python` whose fork servers are those of an interpreter that has started.
+
+    server: its socket. name: what to ask home()'s starter for, where it has not started.
+    """
+    place.write_text(
         PYTHON.format(
             own=sys.executable,
             space=str(Path("/proc/self/ns/mnt").readlink()),
-            place=str(home / name),
-            starter=str(home / "starter"),
+            place=str(server),
+            starter=str(server.parent / "starter"),
             name=name.encode(),
             python=str(python),
         )
     )
-    launcher.chmod(0o755)
-    Installed(folder).note((ROOT / "toolchains" / f"{name}.txt").read_bytes())
+    place.chmod(0o755)
 
 
 def _end(place: Path) -> None:

@@ -16,7 +16,8 @@ from pipelines.front.doit.cli import jobs_at_once
 from pipelines.run.toolchain.toolchain import Environments, known
 
 _MOST = 4  # workers; each may run several builds of the vendor's SDK
-# A run makes some 800,000 small files, in copies of the project; ext4 takes five times as long.
+# A run makes some 800,000 small files, in copies of the project. ext4 takes five times as long, and
+# much longer once some are removed: it looks at every inode that was deleted before it makes one.
 _IN_MEMORY = Path("/dev/shm")
 _ROOM = 16 << 30  # bytes that are free there, of memory too: a run holds a third of it
 
@@ -37,7 +38,7 @@ class Test(OwnCommand):
             return _pytest(arguments)
         place = tempfile.mkdtemp(prefix="npumake-", dir=_IN_MEMORY)
         try:
-            return _pytest(arguments, TMPDIR=place)
+            return _pytest([*arguments, "-o", "tmp_path_retention_policy=failed"], TMPDIR=place)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 

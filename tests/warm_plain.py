@@ -1,0 +1,61 @@
+"""A Python without packages that has started already, for toolchains that are made up.
+
+Its fork servers are small forks of it; started anew, they take longer than the jobs that write
+made-up bytes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from tests import warm, warm_toolchains
+
+# What a fork server imports, and a made-up job.
+_PRELOAD = (
+    *("contextlib", "ctypes", "gc", "hashlib", "importlib", "resource", "select", "signal"),
+    *("tempfile", "time", "traceback"),
+)
+_OWN = ("pipelines.run.jobs.decode", "pipelines.run.jobs.job", "pipelines.run.jobs.memory")
+
+
+def make_environment(folder: Path) -> None:
+    """Of its own: nothing of the machine's Python is imported when it starts."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / "pyvenv.cfg").write_text(f"home = {sys.base_prefix}/bin\n")
+
+
+def make_warm_environment(folder: Path) -> None:
+    """The same, whose fork servers are forks."""
+    make_environment(folder)
+    python = folder / "bin" / "python"
+    python.rename(folder / "bin" / "python.real")
+    warm_toolchains.write_launcher(python, folder / "bin" / "python.real", _started())
+
+
+@cache
+def _started() -> Path:
+    """The socket of an interpreter that ends with this process."""
+    place = Path(tempfile.mkdtemp(prefix="plain-"))
+    make_environment(place / "python")
+    python = place / "python" / "bin" / "python"
+    environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
+    process = warm.start(python, place / "socket", _PRELOAD, _OWN, environment)
+
+    def end() -> None:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(place)
+
+    atexit.register(end)
+    while not (place / "socket").exists():
+        assert process.poll() is None, "a plain Python does not start"
+        time.sleep(0.01)
+    return place / "socket"
