@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,16 @@ def test_every_byte_of_a_small_file(tmp_path: Path) -> None:
     plain = run("m.rknn", cwd=tmp_path)
     assert "[1, 3, 8, 8]" in plain.out
     assert "m.rknn" in run("m.rknn", "m.rknn", cwd=tmp_path).out.splitlines()[0]
+
+
+def test_no_large_package_is_imported(tmp_path: Path) -> None:
+    """numpy alone takes twice as long as all that inspect does."""
+    (tmp_path / "m.rknn").write_bytes(file_bytes())
+    command = [sys.executable, "-s", "-X", "importtime", ROOT / "dodo.py", "inspect", "m.rknn"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "pipelines.report.inspecting" in imported
+    assert not {"numpy", "onnx", "yaml", "ruamel.yaml", "doit", "dvc", "sqlite3"} & imported
 
 
 def test_what_is_told_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quant.products import product
 from quant.report.layer_error import Distance
-from quant.report.sums import product
 
 Array = npt.NDArray[np.generic]
 Float64 = npt.NDArray[np.float64]

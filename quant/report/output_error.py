@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quant.report.sums import product
+from quant.products import product
 
 Array = npt.NDArray[Any]
 # Positions that a channel needs in one sample before "constant" says anything.

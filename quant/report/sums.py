@@ -1,25 +1,11 @@
-"""Sums of what may be unknown, and of products."""
+"""Sums of what may be unknown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-
-# Elements. OpenBLAS computes a product of up to 10,000 in one thread: on a busy machine, waiting
-# for its threads took 55 times as long as the sums.
-BLOCK = 1 << 13
 
 
 def total(counts: Iterable[int | None]) -> int | None:
     """The sum; None where one of them is unknown."""
     known = list(counts)
     return None if None in known else sum(count for count in known if count is not None)
-
-
-def product(one: npt.NDArray[np.float64], other: npt.NDArray[Any]) -> float:
-    """The inner product of two vectors of one length, in blocks that no thread waits for."""
-    starts = range(0, one.size, BLOCK)
-    return float(sum(one[i : i + BLOCK] @ other[i : i + BLOCK] for i in starts))

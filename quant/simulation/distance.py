@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quant.report.sums import BLOCK
+from quant.products import BLOCK
 
 Array = npt.NDArray[Any]
 _BLOCK = BLOCK  # what is read twice is then still in the cache
