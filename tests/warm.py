@@ -222,6 +222,12 @@ def _front(beside: Path | None = None, *more: str) -> Path:
         Path(sys.executable), folder / "socket", imported, _FRONT_OWN, paths=paths, is_deep=True
     )
 
+    return kept(started, folder, f"one of {imported}")
+
+
+def kept(started: subprocess.Popen[bytes], folder: Path, what: str) -> Path:
+    """The socket in its folder, once it listens. Both are gone when this process ends."""
+
     def end() -> None:
         started.terminate()
         started.wait()
@@ -229,7 +235,7 @@ def _front(beside: Path | None = None, *more: str) -> Path:
 
     atexit.register(end)
     while not (folder / "socket").exists():
-        assert started.poll() is None, f"one of {imported} can't be imported"
+        assert started.poll() is None, f"{what} can't be imported"
         time.sleep(0.02)
     return folder / "socket"
 

@@ -6,12 +6,9 @@ made-up bytes.
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import sys
 import tempfile
-import time
 from functools import cache
 from pathlib import Path
 
@@ -47,15 +44,5 @@ def _started() -> Path:
     make_environment(place / "python")
     python = place / "python" / "bin" / "python"
     environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
-    process = warm.start(python, place / "socket", _PRELOAD, _OWN, environment)
-
-    def end() -> None:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(place)
-
-    atexit.register(end)
-    while not (place / "socket").exists():
-        assert process.poll() is None, "a plain Python does not start"
-        time.sleep(0.01)
-    return place / "socket"
+    started = warm.start(python, place / "socket", _PRELOAD, _OWN, environment)
+    return warm.kept(started, place, f"one of {_PRELOAD}")

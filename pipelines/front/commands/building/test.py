@@ -19,6 +19,7 @@ _MOST = 4  # workers; each may run several builds of the vendor's SDK
 # A run makes some 800,000 small files, in copies of the project. ext4 takes five times as long, and
 # much longer once some are removed: it looks at every inode that was deleted before it makes one.
 _IN_MEMORY = Path("/dev/shm")
+_PREFIX = "npumake-"  # and the process's number
 _ROOM = 16 << 30  # bytes that are free there, of memory too: a run holds a third of it
 
 
@@ -36,10 +37,20 @@ class Test(OwnCommand):
         arguments = ["-n", str(workers), "--dist", "loadgroup", "--no-loadscope-reorder"]
         if not _has_room(_IN_MEMORY):
             return _pytest(arguments)
-        place = tempfile.mkdtemp(prefix="npumake-", dir=_IN_MEMORY)
+        _clear(_IN_MEMORY)
+        place = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_IN_MEMORY)
         try:
             return _pytest([*arguments, "-o", "tmp_path_retention_policy=failed"], TMPDIR=place)
         finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what runs that were killed have left there."""
+    for place in folder.glob(f"{_PREFIX}*-*"):
+        process = place.name.removeprefix(_PREFIX).partition("-")[0]
+        is_ours = process.isdecimal() and place.lstat().st_uid == os.getuid()
+        if is_ours and not Path("/proc", process).exists():
             shutil.rmtree(place, ignore_errors=True)
 
 
