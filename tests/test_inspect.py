@@ -42,7 +42,7 @@ def test_every_byte_of_a_small_file(tmp_path: Path) -> None:
 def test_no_large_package_is_imported(tmp_path: Path) -> None:
     """numpy alone takes twice as long as all that inspect does."""
     (tmp_path / "m.rknn").write_bytes(file_bytes())
-    command = [sys.executable, "-s", "-X", "importtime", ROOT / "dodo.py", "inspect", "m.rknn"]
+    command = [sys.executable, "-s", "-X", "importtime", str(ROOT / "dodo.py"), "inspect", "m.rknn"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pipelines.report.inspecting" in imported
