@@ -123,12 +123,11 @@ class Server:
             become(order["words"], order["environment"], order["folder"], self._own)
         for stream in streams:
             os.close(stream)
+        _send(asked, process)
         if order.get("is_awaited"):
             self._awaited[process] = asked
-            _send(asked, process)
         else:
             self._alone.add(process)
-            asked.sendall(b"started")
             asked.close()
 
     def _leave(self) -> None:
