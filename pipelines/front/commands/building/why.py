@@ -43,17 +43,19 @@ def reasons(project: Project, chosen: set[str]) -> Iterator[tuple[Step, list[str
 def require_up_to_date(project: Project, chosen: set[str], name: str, told: str = "") -> None:
     """Of the chosen steps. name: what to run where one is stale. told: what then is said to be;
     the first of them where left out. Raises UsageError."""
-    stale = [step.name for step, why in reasons(project, chosen) if why]
-    if stale:
+    if stale := stale_of(project, chosen):
         raise UsageError(f"{told or stale[0]} is not up to date", f"run: ./doit {name}")
 
 
-def stale_of(project: Project, files: Iterable[str]) -> list[str]:
-    """Names of the stale steps that these files hang on."""
+def stale_of(project: Project, chosen: set[str]) -> list[str]:
+    """Names of the chosen steps that are stale."""
+    return [step.name for step, why in reasons(project, chosen) if why]
+
+
+def makers_of(project: Project, files: Iterable[str]) -> set[str]:
+    """Names of all steps that these files hang on."""
     made_by = project.plan.makers()
-    makers = {made_by[file].name for file in files if file in made_by}
-    every = reasons(project, project.plan.with_dependencies(makers))
-    return [step.name for step, why in every if why]
+    return project.plan.with_dependencies({made_by[file].name for file in files if file in made_by})
 
 
 def _tell(each: Foreseen) -> None:

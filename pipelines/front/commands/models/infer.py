@@ -13,7 +13,7 @@ from pipelines.backends.table import BACKENDS
 from pipelines.building.project import Project
 from pipelines.files import console
 from pipelines.front.commands.aside import run_aside
-from pipelines.front.commands.building.why import stale_of
+from pipelines.front.commands.building.why import makers_of, require_up_to_date
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import all_named
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -64,8 +64,7 @@ def _require_built(project: Project, step: Step, name: str) -> None:
     files = step.inputs.values()
     if any(project.builder.contents.of(path) is None for path in files):
         raise UsageError(f"{name} is not built", f"run: ./doit {name}")
-    if stale := stale_of(project, files):
-        raise UsageError(f"{stale[0]} is not up to date", f"run: ./doit {name}")
+    require_up_to_date(project, makers_of(project, files), name)
 
 
 def _step(

@@ -10,7 +10,7 @@ from pipelines.backends.rknn.runtime import check
 from pipelines.backends.table import artifact
 from pipelines.building.project import Project
 from pipelines.files import console
-from pipelines.front.commands.building.why import stale_of
+from pipelines.front.commands.building.why import makers_of, stale_of
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import by_name
 from pipelines.front.doit import runtime_parts
@@ -58,7 +58,7 @@ def _model(project: Project, name: str) -> tuple[Path, BuildReport | None]:
     model = project.root / artifact(recipe, target)
     if not model.is_file():
         raise UsageError(f"{name} is not built", f"run: ./doit {name}")
-    if stale := stale_of(project, [artifact(recipe, target)]):
+    if stale := stale_of(project, makers_of(project, [artifact(recipe, target)])):
         console.say(
             f"{stale[0]} is not up to date: this is of the file as it was built before\n"
             f"  to build it again: ./doit {name}",
