@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from pipelines.building.builder import Builder, Outcome
+from pipelines.record.step import Work
 from pipelines.run.last_node import last_node
 from pipelines.run.worker import Failed
 from tests.fake_steps import make_step, write_job
@@ -298,6 +299,29 @@ def test_children_see_a_clean_environment(
     )
     builder.ensure(make_step("env", {}, "env"))
     assert (builder.root / "models/m/build/env/out.txt").read_text() == "None None 0 False"
+
+
+def test_jobs_of_an_environment_are_forks_of_one_process_that_started_with_it(
+    builder: Builder,
+) -> None:
+    write_job(
+        builder.root,
+        "env",
+        "import os\n"
+        "from pathlib import Path\n"
+        "def run(job):\n"
+        "    started = b'TUNED=1' in Path('/proc/self/environ').read_bytes().split(b'\\0')\n"
+        "    with (job.out / 'out.txt').open('a') as file:\n"
+        "        print(os.getppid(), started, os.environ.get('TUNED'), file=file)\n",
+    )
+    plain = Work("fake", "env", {})
+    tuned = dataclasses.replace(plain, environment={"TUNED": "1"})
+    step = make_step("env", {}, "env")
+    builder.ensure(dataclasses.replace(step, work=lambda: (plain, tuned, plain, tuned)))
+    told = (builder.root / "models/m/build/env/out.txt").read_text().splitlines()
+    assert [line.partition(" ")[2] for line in told] == ["False None", "True 1"] * 2
+    assert (told[0], told[1]) == (told[2], told[3])
+    assert told[0].split()[0] != told[1].split()[0]
 
 
 def test_a_conversion_of_the_sdk_s_own_is_told_as_the_node_before_it(tmp_path: Path) -> None:

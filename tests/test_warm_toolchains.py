@@ -27,9 +27,9 @@ print(there, quant.nearest.__file__, [hasattr(one, 'EDITED') for one in modules]
 """
 
 
-def warm_python(name: str) -> Path:
+def warm_python(name: str, tunables: str = "") -> Path:
     """Once its packages are imported."""
-    warm_toolchains.start(name)
+    warm_toolchains.start(name, tunables)
     return warm_toolchains.home() / Environments(ROOT).python(name).parts[-3] / "bin" / "python"
 
 
@@ -54,6 +54,29 @@ def test_a_fork_has_the_code_of_the_folder_that_asked(tmp_path: Path, edited: st
     found = [edited == "nearest.py", edited == "rknn/leaks.py"]
     assert done.stderr == f"{there} {tmp_path / 'quant' / 'nearest.py'} {found}\n"
     assert done.stdout == '{"event": "ready"}\n'
+
+
+@pytest.mark.parametrize("tunables", ["", "glibc.malloc.tcache_count=0"])
+def test_a_fork_has_what_glibc_reads_as_a_process_starts(tmp_path: Path, tunables: str) -> None:
+    (tmp_path / "probe.py").write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "began = [one for one in Path('/proc/self/environ').read_text().split('\\0')]\n"
+        "began = [one for one in began if one.startswith('GLIBC_TUNABLES=')]\n"
+        "print(began, os.environ.get('GLIBC_TUNABLES'), 'onnx' in sys.modules)\n"
+    )
+    settings = json.dumps({"paths": [str(tmp_path)], "preload": ["probe"]})
+    told = {"GLIBC_TUNABLES": tunables} if tunables else {}
+    done = subprocess.run(
+        [warm_python("core", tunables), "-s", ROOT / "pipelines/run/fork_server.py", settings],
+        env={**os.environ, **told},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    began = [f"GLIBC_TUNABLES={tunables}"] if tunables else []
+    assert done.stderr == f"{began} {tunables or None} True\n"
 
 
 def test_any_other_use_is_the_interpreters() -> None:

@@ -31,8 +31,9 @@ WARM = (  # those that jobs run in
     *("core", "rknn-2.5.0", "rknn-2.3.2", "torch", "tensorflow", "report"),
     *("rknn-2.5.0-torch", "rknn-2.5.0-tensorflow"),
 )
-# Not in another namespace, where files are others.
-# It imports next to nothing: a `./doit` starts two or three.
+# Not in another namespace, where files are others. Of a process that started with the same
+# GLIBC_TUNABLES, as nothing reads that again. It imports next to nothing: a `./doit` starts two or
+# three.
 PYTHON = """\
 #!{own} -IS
 import os, sys
@@ -44,12 +45,14 @@ if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
         asked = _socket.socket(_socket.AF_UNIX)
         asked.connect(place)
         return asked
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    place = {place!r} + tunables
     try:
-        if not os.path.exists({place!r}):
+        if not os.path.exists(place):
             asked = ask({starter!r})
-            asked.sendall({name!r})
+            asked.sendall({name!r} + b" " + tunables.encode())
             asked.recv(1)
-        asked = ask({place!r})
+        asked = ask(place)
         streams = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
         asked.sendmsg([b"x"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
         order = dict(words=words[1:], folder="/", environment=dict(os.environ))
@@ -62,7 +65,7 @@ if is_server and os.readlink("/proc/self/ns/mnt") == {space!r}:
 os.execv({python!r}, [{python!r}, *words])
 """
 SHARED = "PYTEST_NPUMAKE_WARM"  # environment variable: the home of the process that shares its own
-_STARTED: dict[str, subprocess.Popen[bytes]] = {}
+_STARTED: dict[str, subprocess.Popen[bytes]] = {}  # by the name of its socket
 _GUARD = threading.Lock()
 _TIMEOUT_S = 300
 
@@ -109,17 +112,20 @@ def share() -> None:
         warm.lend(SHARED, home())
 
 
-def start(name: str) -> None:
-    """Have a toolchain's process started, and wait until it has imported its packages."""
-    place = home() / name
+def start(name: str, tunables: str = "") -> None:
+    """Have a toolchain's process started, and wait until it has imported its packages.
+
+    tunables: the GLIBC_TUNABLES that it starts with.
+    """
+    place = home() / (name + tunables)
     if warm.shared(SHARED):
         with socket.socket(socket.AF_UNIX) as asked:
             asked.connect(str(home() / "starter"))
-            asked.sendall(name.encode())
+            asked.sendall(f"{name} {tunables}".encode())
             asked.recv(1)
         assert place.exists(), f"{name} was not started"
         return
-    _start(name, place)
+    _start(name, tunables)
 
 
 def run(name: str, script: str, folder: Path) -> str:
@@ -138,16 +144,18 @@ def run(name: str, script: str, folder: Path) -> str:
     return said.out
 
 
-def _start(name: str, place: Path) -> None:
+def _start(name: str, tunables: str) -> None:
+    started = name + tunables
     with _GUARD:
-        if name not in _STARTED:
+        if started not in _STARTED:
             told, python = load(ROOT, name), Environments(ROOT).python(name)
             own = [module for module in told.preload if module.startswith("pipelines")]
             packages = [module for module in told.preload if module not in own]
             paths = [ROOT / path for path in told.paths]
-            _STARTED[name] = warm.start(python, place, packages, own, environment(python), paths)
-    while not place.exists():
-        assert _STARTED[name].poll() is None, f"a package of {name} can't be imported"
+            given = environment(python) | ({"GLIBC_TUNABLES": tunables} if tunables else {})
+            _STARTED[started] = warm.start(python, home() / started, packages, own, given, paths)
+    while not (home() / started).exists():
+        assert _STARTED[started].poll() is None, f"a package of {name} can't be imported"
         time.sleep(0.02)
 
 
@@ -159,8 +167,8 @@ def _listen(listener: socket.socket) -> None:
 
 def _answer(asked: socket.socket) -> None:
     with asked:
-        name = asked.recv(100).decode()
-        _start(name, home() / name)
+        name, _, tunables = asked.recv(1000).decode().partition(" ")
+        _start(name, tunables)
 
 
 def _lay_out(home: Path, python: Path, name: str) -> None:

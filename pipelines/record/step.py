@@ -13,7 +13,7 @@ from pipelines.files.engine import TOOLCHAINS
 class Work:
     """One job of a step: `run` of a module in a folder `jobs`, inside a toolchain.
 
-    environment: variables that its process must start with; it then is no fork of the server.
+    environment: variables that its process must start with; such jobs have a server of their own.
     """
 
     toolchain: str

@@ -30,8 +30,6 @@ _OF_EVERY_JOB = ("pipelines.run.jobs.job", "pipelines.run.jobs.memory")
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
-    if len(sys.argv) > 2:
-        run_alone(settings, json.loads(sys.argv[2]))
     sys.path[:] = [*settings["paths"], *sys.path[1:]]  # [0] is this file's folder
     # Packages print banners when imported; events need stdout for themselves.
     events = os.fdopen(os.dup(1), "w", buffering=1)
@@ -136,8 +134,6 @@ def child(order: dict[str, Any], server: int) -> None:
         redirect(order["log"])
         os.chdir(order["folder"])
         keep_temporary_files_here()
-        if order.get("environment"):
-            start_anew(order)
         run(order)
         code = 0
     except BaseException as error:  # whatever user code or the SDK raises is this job's result
@@ -154,30 +150,6 @@ def keep_temporary_files_here() -> None:
     vendor's SDK leaks memory into its files.
     """
     tempfile.tempdir = os.environ["TMPDIR"] = "/proc/self/cwd"
-
-
-def start_anew(order: dict[str, Any]) -> None:
-    """Become a new process with the order's environment, which libraries read once, as they load.
-
-    Never returns.
-    """
-    environment = {**os.environ, **order.pop("environment")}
-    words = [sys.executable, "-s", __file__, json.dumps(sys.path), json.dumps(order)]
-    os.execve(sys.executable, words, environment)
-
-
-def run_alone(paths: list[str], order: dict[str, Any]) -> None:
-    """What `start_anew` starts. Never returns."""
-    sys.path[:] = paths
-    code = 1
-    try:
-        run(order)
-        code = 0
-    except BaseException as error:  # as in `child`
-        report(order, error)
-    finally:
-        flush()
-        os._exit(code)
 
 
 def redirect(log: str) -> None:

@@ -74,14 +74,17 @@ class Result:
 
 
 class Worker:
-    """root: the project. One fork server a toolchain, started when first needed."""
+    """root: the project. One fork server a toolchain, started when first needed.
+
+    One more for each environment that jobs need: libraries read it once, as they load.
+    """
 
     is_elsewhere: ClassVar[bool] = False  # whether other machines run the steps
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._environments = Environments(root)
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[tuple[str, tuple[tuple[str, str], ...]], _Server] = {}
         self._guard = threading.Lock()
         self._is_stopped = False
         for folder in work_folders.abandoned(root):
@@ -141,14 +144,14 @@ class Worker:
         order = {
             "module": work.module,
             "params": work.params,
-            "environment": dict(work.environment),
             "inputs": inputs,
             "folder": str(folder),
             "log": str(log),
         }
         with log.open("a", encoding="utf-8") as file:
             print(f"=== {work.module} in {work.toolchain}", file=file)
-        status, peak_bytes = self._server(work.toolchain).run(order, until)
+        server = self._server(work.toolchain, work.environment)
+        status, peak_bytes = server.run(order, until)
         if self._is_stopped:
             raise Stopped
         if status != 0:
@@ -156,16 +159,17 @@ class Worker:
             raise Failed(told, _refusal(folder).get("cure"))
         return peak_bytes
 
-    def _server(self, name: str) -> _Server:
+    def _server(self, name: str, needed: Mapping[str, str]) -> _Server:
+        key = name, tuple(sorted(needed.items()))
         with self._guard:
             if self._is_stopped:
                 raise Stopped
-            if name not in self._servers or not self._servers[name].is_alive:
+            if key not in self._servers or not self._servers[key].is_alive:
                 try:
-                    self._servers[name] = _Server(self._root, self._environments, name)
+                    self._servers[key] = _Server(self._root, self._environments, name, needed)
                 except ToolchainError as error:
                     raise Failed(str(error)) from error
-            return self._servers[name]
+            return self._servers[key]
 
 
 class _OutOfTime(Exception):
@@ -188,7 +192,10 @@ class _Until:
 class _Server:
     """One running fork server. Safe to use from several threads."""
 
-    def __init__(self, root: Path, environments: Environments, name: str) -> None:
+    def __init__(
+        self, root: Path, environments: Environments, name: str, needed: Mapping[str, str]
+    ) -> None:
+        """needed: variables that it starts with, beside those of every server."""
         toolchain = load(root, name)
         python = environments.python(name)
         settings = {
@@ -196,7 +203,7 @@ class _Server:
             "preload": toolchain.preload,
         }
         script = Path(__file__).with_name("fork_server.py")
-        self._log = root / ".npumake" / "logs" / f"server-{name}.log"
+        self._log = root / ".npumake" / "logs" / f"server-{'-'.join((name, *needed))}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._name = name
         self._numbers = itertools.count()
@@ -209,7 +216,7 @@ class _Server:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment(python),
+                env={**environment(python), **needed},
                 cwd="/",
                 start_new_session=True,  # the terminal's Ctrl-C is not for it
             )
