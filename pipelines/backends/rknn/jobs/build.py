@@ -25,13 +25,14 @@ from pipelines.backends.rknn.sdk.compile import compile_network
 from pipelines.backends.rknn.sdk.refusals.lost_ends import require_inputs, require_outputs
 from pipelines.backends.rknn.sdk.refusals.patient import patient
 from pipelines.run.jobs.job import Job
-from pipelines.run.jobs.memory import settle
+from pipelines.run.jobs.memory import keep_freed, settle
 from quant.graph.file import read
 from quant.report import build_json
 from quant.rknn.leaks import cleared
 
 
 def run(job: Job[RknnParams]) -> None:
+    keep_freed()
     settle(is_settled=True)  # the SDK writes heap that it never set into the file
     job.out.mkdir(exist_ok=True)
     model = job.out / "model.rknn"
