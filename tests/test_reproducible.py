@@ -28,9 +28,9 @@ TARGETS: dict[str, Any] = {
 }
 
 
-def built(root: Path) -> Workspace:
+def built(root: Path, toolchains: Path) -> Workspace:
     """Both models for every target, in a project of its own."""
-    workspace = Workspace(root, warm_toolchains.MADE)
+    workspace = Workspace(root, toolchains)
     for name in MODELS:
         ignored = shutil.ignore_patterns("build", "dvc.*", "__pycache__")
         folder = shutil.copytree(ROOT / "models" / name, root / "models" / name, ignore=ignored)
@@ -44,11 +44,14 @@ def built(root: Path) -> Workspace:
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Workspace]:
-    """The paths' lengths differ, and with them what lies where in memory."""
+    """The paths' lengths differ, and with them what lies where in memory.
+
+    So does what toolchains' processes are: started for it, and forks of others that had started.
+    """
     short = tmp_path_factory.mktemp("a")
     long = tmp_path_factory.mktemp("b") / ("folder" * 12)
     long.mkdir()
-    return built(short), built(long)
+    return built(short, warm_toolchains.MADE), built(long, warm_toolchains.home())
 
 
 @pytest.mark.toolchain
