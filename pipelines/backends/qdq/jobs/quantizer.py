@@ -11,13 +11,13 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
-from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import (
     save_and_reload_model_with_shape_infer,
     update_opset_version,
 )
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+from pipelines.backends.qdq.jobs.indexed_model import IndexedQuantizer
 from pipelines.backends.qdq.recipe.options import Options
 from pipelines.files.where import did_you_mean
 from pipelines.run.jobs.refusal import Refusal
@@ -45,7 +45,7 @@ def quantize(
         prepared = save_and_reload_model_with_shape_infer(model)
         weights = QuantType[options.weight_type]
         prepared = update_opset_version(prepared, weights)
-        quantizer = QDQQuantizer(
+        quantizer = IndexedQuantizer(
             prepared,
             options.per_channel,
             options.reduce_range,
