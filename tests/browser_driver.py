@@ -1,7 +1,8 @@
-"""Runs in the toolchain `browser`: opens a page offline and does what stdin says.
+"""Runs in the toolchain `browser`: opens pages offline, each as a new user, until stdin ends.
 
-stdin: a list of {do, ...}; stdout: a list of what each saw. Whatever the page asks of a network,
-and whatever its scripts say on the console, is a failure.
+stdin: a line {page, script} each, where script is a list of {do, ...}; stdout: a line, the list of
+what each saw, or of a failure the text. Whatever the page asks of a network, and whatever its
+scripts say on the console, is one.
 
     run         {code}: JavaScript, its value as `value`
     click       {at}: a selector; fill: {at, text}
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -34,28 +36,35 @@ _PAINT = """() => new Promise((done) => {
 })"""
 
 
-def main(chromium: str, page: Path, script: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def main(chromium: str) -> None:
     with sync_playwright() as playwright:
         # As root chromium has no sandbox; the pages are the tests' own.
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        try:
-            return _driven(browser, page.resolve().as_uri(), script)
-        finally:
-            browser.close()
+        for line in sys.stdin:
+            order = json.loads(line)
+            url = Path(order["page"]).resolve().as_uri()
+            print(json.dumps(_answer(browser, url, order["script"])), flush=True)
+        browser.close()
 
 
-def _driven(browser: Browser, url: str, script: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _answer(browser: Browser, url: str, script: list[dict[str, Any]]) -> list[Any] | str:
     context = browser.new_context(offline=True, viewport={"width": 1600, "height": 1000})
-    page = context.new_page()
+    try:
+        return _driven(context.new_page(), url, script)
+    except Exception:
+        return traceback.format_exc()
+    finally:
+        context.close()
+
+
+def _driven(page: Page, url: str, script: list[dict[str, Any]]) -> list[Any] | str:
     faults: list[str] = []
     page.on("console", lambda said: faults.append(f"{said.type}: {said.text}"))
     page.on("pageerror", lambda error: faults.append(f"error: {error}"))
     page.on("request", lambda asked: faults.extend(_outside(asked.url)))
     _open(page, url)
     seen = [_do(page, url, one) for one in script]
-    if faults:
-        raise SystemExit("\n".join(faults))
-    return seen
+    return "\n".join(faults) or seen
 
 
 def _outside(url: str) -> list[str]:
@@ -100,4 +109,4 @@ def _paint(page: Page, url: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), json.load(sys.stdin))))
+    main(sys.argv[1])
