@@ -20,6 +20,7 @@ from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
 from pipelines.run.toolchain.toolchain import load
 from quant.fault import Fault
+from tests import warm_toolchains
 from tests.conftest import ROOT
 
 
@@ -126,12 +127,18 @@ class ToolchainJobs:
         self._next_event("ready")
 
     @classmethod
-    def start(cls, name: str, request: pytest.FixtureRequest, log: Path) -> ToolchainJobs:
+    def start(
+        cls, name: str, request: pytest.FixtureRequest, log: Path, *, is_new: bool = True
+    ) -> ToolchainJobs:
         """The toolchain's server: of the interpreter that NPUMAKE_TORCH_PYTHON (and the like)
-        names where set, else of the project's own."""
+        names where set, else of the project's own.
+
+        is_new: not a fork of one that has started already, whose seed of hashes is 0.
+        """
         python = os.environ.get(f"NPUMAKE_{re.sub('[-.]', '_', name.upper())}_PYTHON")
         if not python:
-            python = str(request.getfixturevalue("toolchain_python")[name])
+            made: Path = request.getfixturevalue("toolchain_python")[name]
+            python = str(made if is_new else warm_toolchains.home().joinpath(*made.parts[-3:]))
         told = load(ROOT, name)
         return cls(Path(python), told.preload, log, [ROOT / path for path in told.paths])
 
@@ -180,7 +187,7 @@ def jobs_of(toolchain: str) -> Any:
         request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[ToolchainJobs]:
         log = tmp_path_factory.mktemp(toolchain) / "log"
-        server = ToolchainJobs.start(toolchain, request, log)
+        server = ToolchainJobs.start(toolchain, request, log, is_new=False)
         yield server
         server.close()
 

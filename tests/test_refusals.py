@@ -28,7 +28,9 @@ INDEX = "IndexError: list index out of range"
 def newest(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Toolchain]:
-    server = ToolchainJobs.start("rknn-2.5.0", request, tmp_path_factory.mktemp("server") / "log")
+    server = ToolchainJobs.start(
+        "rknn-2.5.0", request, tmp_path_factory.mktemp("server") / "log", is_new=False
+    )
     yield Toolchain("2.5.0", server)
     server.close()
 

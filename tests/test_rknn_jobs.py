@@ -53,7 +53,7 @@ def started(
     version: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Toolchain]:
     log = tmp_path_factory.mktemp(f"server-{version}") / "log"
-    server = ToolchainJobs.start(f"rknn-{version}", request, log)
+    server = ToolchainJobs.start(f"rknn-{version}", request, log, is_new=False)
     yield Toolchain(version, server)
     server.close()
 

@@ -31,6 +31,14 @@ WARM = (  # those that jobs run in
     *("core", "rknn-2.5.0", "rknn-2.3.2", "torch", "tensorflow", "report"),
     *("rknn-2.5.0-torch", "rknn-2.5.0-tensorflow"),
 )
+# Beside what a toolchain's server imports: what single jobs do, for half a second to three each.
+LATE = {
+    "torch": (
+        *("onnxscript", "sympy", "torch._dynamo"),
+        "torch.onnx._internal.exporter._compat",
+        "torch.onnx._internal.torchscript_exporter.symbolic_opset20",
+    ),
+}
 # Not in another namespace, where files are others. Of a process that started with the same
 # GLIBC_TUNABLES, as nothing reads that again. It imports next to nothing: a `./doit` starts two or
 # three.
@@ -151,6 +159,7 @@ def _start(name: str, tunables: str) -> None:
             told, python = load(ROOT, name), Environments(ROOT).python(name)
             own = [module for module in told.preload if module.startswith("pipelines")]
             packages = [module for module in told.preload if module not in own]
+            packages += LATE.get(name, ())
             paths = [ROOT / path for path in told.paths]
             given = environment(python) | ({"GLIBC_TUNABLES": tunables} if tunables else {})
             _STARTED[started] = warm.start(python, home() / started, packages, own, given, paths)
