@@ -34,12 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """A suite in the background of a script ignores SIGINT, and so would all that tests start.
 
     On several workers, interpreters that have started already are this process's, for all of them.
+    NumPy has one thread, as in a job: a second one waits more than it computes.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        from tests import warm, warm_toolchains  # which import this file
+        from tests import compiled, warm, warm_toolchains  # which import this file
 
+        compiled.compile_all()
         warm.share()
         warm_toolchains.share()
 

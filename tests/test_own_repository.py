@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from quant.sha256 import sha256_of
+from tests import warm_toolchains
 from tests.conftest import ROOT, Pythons
 from tests.own_repository import OwnRepository, build_wheel, install, run
 from tests.small_models import conv_net, samples
@@ -290,18 +291,31 @@ CI_FILES = {
 }
 
 
+# Prints the exit code of each, behind its words.
+CHECKS = """
+import check_jsonschema
+for place in {places!r}:
+    try:
+        check_jsonschema.main(["--builtin-schema", {schema!r}, place])
+    except SystemExit as ended:
+        print(f"{{place}} ends with {{ended.code}}")
+"""
+
+
 @pytest.mark.toolchain
 @pytest.mark.parametrize("name", CI_FILES)
 def test_the_ci_examples_meet_their_schema(
     own: OwnRepository, toolchain_python: Pythons, tmp_path: Path, name: str
 ) -> None:
     """GitHub's and GitLab's own, as check-jsonschema carries them; a wrong file is refused."""
-    python, words = toolchain_python["schemas"], ("-m", "check_jsonschema", "--builtin-schema")
-    text = (own.root / name).read_text()
-    (tmp_path / "wrong.yml").write_text(text.replace("script:", "skript:").replace("on:", "in:"))
-    for place, code in ((own.root / name, 0), (tmp_path / "wrong.yml", 1)):
-        ran = run([python, *words, CI_FILES[name], place], tmp_path)
-        assert ran.code == code, ran.out
+    assert toolchain_python["schemas"].exists()
+    right, wrong = str(own.root / name), str(tmp_path / "wrong.yml")
+    text = Path(right).read_text()
+    Path(wrong).write_text(text.replace("script:", "skript:").replace("on:", "in:"))
+    script = CHECKS.format(places=[right, wrong], schema=CI_FILES[name])
+    told = warm_toolchains.run("schemas", script, tmp_path)
+    ends = [line for line in told.splitlines() if " ends with " in line]
+    assert ends == [f"{right} ends with 0", f"{wrong} ends with 1"], told
 
 
 def test_git_pins_the_commit(own: OwnRepository, wheel: Path, tmp_path: Path) -> None:
