@@ -143,9 +143,17 @@ class ToolchainJobs:
         return cls(Path(python), told.preload, log, [ROOT / path for path in told.paths])
 
     def __call__(
-        self, work: Work, module: str, params: Mapping[str, Any], log: Path | None = None
+        self,
+        work: Work,
+        module: str,
+        params: Mapping[str, Any],
+        log: Path | None = None,
+        process: Mapping[str, str] | None = None,
     ) -> Told:
-        """Run a job. Fails the test where the job died or raised anything but a job's own error."""
+        """Run a job. Fails the test where the job died or raised anything but a job's own error.
+
+        process: `keep_as` or `goes_on_in`: a name for the job's process.
+        """
         log = log or self._log
         order = {
             "number": next(self._numbers),
@@ -154,6 +162,7 @@ class ToolchainJobs:
             "inputs": work.inputs,
             "folder": str(work.folder),
             "log": str(log),
+            **(process or {}),
         }
         assert self._process.stdin is not None
         print(json.dumps(order), file=self._process.stdin, flush=True)

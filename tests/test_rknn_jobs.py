@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,15 +137,16 @@ def run(
     params: Mapping[str, Any],
     inputs: Mapping[str, Path],
     network: Network,
+    process: Mapping[str, str] | None = None,
 ) -> Done:
-    """Run one job in a new folder, with `samples/` prepared."""
+    """Run one job in a new folder, with `samples/` prepared. process: see ToolchainJobs."""
     (folder / "in").mkdir(parents=True)
     network.write_samples(folder / "samples")
     for name, path in inputs.items():
         (folder / "in" / name).symlink_to(path)
     work = Work(folder, {name: f"in/{name}" for name in inputs})
     told = toolchain.jobs(
-        work, f"pipelines.backends.rknn.jobs.{module}", params, folder / "log.txt"
+        work, f"pipelines.backends.rknn.jobs.{module}", params, folder / "log.txt", process
     )
     return Done(folder, (told.what, told.advice) if told.what else None)
 
@@ -157,9 +159,15 @@ class Bench:
     network: Network
     folder: Path
 
-    def job(self, module: str, params: Mapping[str, Any], inputs: Mapping[str, Path]) -> Done:
+    def job(
+        self, module: str, params: Mapping[str, Any], inputs: Mapping[str, Path], goes_on: str = ""
+    ) -> Done:
+        """goes_on: folder of the job in whose process it runs, where that is still there."""
         folder = self.folder / f"{len(list(self.folder.iterdir()))}-{module}"
-        return run(self.toolchain, folder, module, params, inputs, self.network)
+        process = {"goes_on_in": goes_on}
+        if module == "build":
+            process = {"keep_as": str(folder)}
+        return run(self.toolchain, folder, module, params, inputs, self.network, process)
 
     @property
     def model(self) -> Path:
@@ -179,7 +187,10 @@ class Bench:
     def source(self, quantized: Done | None) -> dict[str, Path]:
         return {"quantize": quantized.out / "quantize"} if quantized else {"model": self.model}
 
-    def analyze(self, built: Done, quantized: Done | None = None, **changes: Any) -> Done:
+    def analyze(
+        self, built: Done, quantized: Done | None = None, *, is_kept: bool = True, **changes: Any
+    ) -> Done:
+        """is_kept: in the process of build, as the worker does it, if it is the first to do so."""
         inputs = {
             **self.source(quantized),
             "model": self.model,
@@ -190,7 +201,7 @@ class Bench:
         labelled = {"inputs": "x.npy", "labels": "y.npy", "metric": "top1"}
         evaluate = labelled if self.network.labels else None
         params = self.network.params(**changes) | {"evaluate": evaluate}
-        return self.job("analyze", params, inputs)
+        return self.job("analyze", params, inputs, str(built.folder) if is_kept else "")
 
     def whole(self, **changes: Any) -> tuple[Done, Done]:
         """build and analyze, with step 1 before."""
@@ -407,6 +418,70 @@ def two_outputs() -> Network:
     outputs: dict[str, Sequence[int | str]] = {"sum": (1, 16), "aside": (1, 16)}
     data = {"left": pixels() * 50 + 127, "right": pixels(3, (10,))}
     return Network(model_bytes(nodes, weights, inputs, outputs), data)
+
+
+# What the SDK's object may hold when build has ended: parameters, and whether step 1 was before.
+COMPILED: Mapping[str, tuple[Mapping[str, Any], bool]] = {
+    "int8": ({}, True),
+    "the SDK's analysis": ({"sdk_analysis": True}, True),
+    "float16 layers": ({"build": {"layers": {"r1": "float16"}}}, True),
+    "int16 layers": ({"build": {"layers": {"r1": "int16"}}}, True),
+    "batch": ({"quantize": {"rknn_batch_size": 2}}, True),
+    "float16": ({"quantize": {"dtype": "float16"}}, False),
+    "auto_hybrid": ({"build": {"auto_hybrid": True}}, False),
+    "demo": ({"build": {"cpp_gen_cfg": True}}, True),
+}
+
+
+@pytest.mark.parametrize("way", COMPILED)
+def test_what_build_compiled_is_analyzed_as_if_compiled_anew(bench: Bench, way: str) -> None:
+    changes, is_quantized = COMPILED[way]
+    given = {name: value for name, value in changes.items() if name != "sdk_analysis"}
+    quantized = bench.quantize(**given) if is_quantized else None
+    same_report(bench, bench.build(quantized, **given), quantized, **changes)
+
+
+def test_several_inputs_are_analyzed_as_if_compiled_anew(
+    toolchain: Toolchain, tmp_path: Path
+) -> None:
+    bench = Bench(toolchain, two_outputs(), tmp_path)
+    quantized = bench.quantize()
+    same_report(bench, bench.build(quantized), quantized)
+
+
+def same_report(bench: Bench, built: Done, quantized: Done | None, **changes: Any) -> Done:
+    """Analyzed in the process of build, which makes what is made in a new one."""
+    kept = bench.analyze(built, quantized, **changes)
+    anew = bench.analyze(built, quantized, is_kept=False, **changes)
+    assert contents(kept.out / "report") == contents(anew.out / "report")
+    assert [went_on(each) for each in (kept, anew)] == [True, False]
+    return kept
+
+
+def went_on(analyzed: Done) -> bool:
+    """With what build has compiled."""
+    return "as build has compiled it" in (analyzed.folder / "log.txt").read_text()
+
+
+def test_what_was_built_otherwise_is_compiled_anew(bench: Bench, quantized: Done) -> None:
+    """Another file, another network or other parameters than those of the process's build."""
+    layers = {"layers": {"r1": "float16"}}
+    other = bench.build(quantized, build=layers)
+    renamed = Done(bench.build(quantized).folder, None)
+    (renamed.out / "model.rknn").unlink()
+    (renamed.out / "model.rknn").symlink_to(other.out / "model.rknn")
+    analyzed = bench.analyze(renamed, quantized)
+    assert analyzed.refusal is not None
+    assert "made other layers than the file has" in analyzed.refusal[0]
+    assert not went_on(analyzed)
+    again = Done(quantized.folder.parent / "again", None)
+    shutil.copytree(quantized.folder, again.folder, symlinks=True)
+    config = again.out / "quantize" / "model.quantization.cfg"
+    config.write_text(f"# other\n{config.read_text()}")
+    for source, build in ((again, {}), (quantized, {"cpp_gen_cfg": True})):
+        analyzed = bench.analyze(bench.build(quantized), source, build=build)
+        assert analyzed.refusal is None
+        assert not went_on(analyzed)
 
 
 def test_inputs_and_outputs_are_bound_by_name(toolchain: Toolchain, tmp_path: Path) -> None:
@@ -698,7 +773,10 @@ def test_ultraface(toolchain: Toolchain, tmp_path: Path, realworld: Path) -> Non
     model = (realworld / "ultraface" / "rfb320.onnx").read_bytes()
     network = Network(model, {"input": np.stack(images).transpose(0, 3, 1, 2)})
     inputs = {"input": {"shape": [1, 3, 240, 320], "mean": [127] * 3, "std": [128] * 3}}
-    built, analyzed = Bench(toolchain, network, tmp_path).whole(inputs=inputs)
+    bench = Bench(toolchain, network, tmp_path)
+    quantized = bench.quantize(inputs=inputs)
+    built = bench.build(quantized, inputs=inputs)
+    analyzed = same_report(bench, built, quantized, inputs=inputs)
     # The SDK's own `build` makes 40,191,602 with 2.5.0; a dense identity convolution is most of it.
     # Here it has our digest as well, of 64 letters.
     size = {"2.5.0": 40_191_602 + 64, "2.3.2": 40_211_762}[toolchain.version]

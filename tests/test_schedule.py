@@ -81,6 +81,16 @@ def test_turns(name: str) -> None:
     assert all(found == expected for found, expected in some(taken)), (taken, script)
 
 
+def test_what_a_process_waits_for_goes_first() -> None:
+    """Before longer ways; memory it has to wait for too."""
+    turns = Turns({"a": 9, "b": 1, "c": 5}, {"a": 6, "c": 6}, 10, frozenset("bc"))
+    for name in "abc":
+        turns.add(name)
+    assert [turns.take() for _ in "abc"] == ["c", "b", None]
+    turns.ended("c")
+    assert turns.take() == "a"
+
+
 def test_memory_is_what_is_left_of_the_least_limit(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    7 kB\nSwapFree: 1 kB\n")
     assert free_bytes(tmp_path, tmp_path) == 7 * 1024

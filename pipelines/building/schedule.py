@@ -50,13 +50,15 @@ class Turns:
     """Steps that could start, and what of them may. Not for several threads.
 
     tails: see above; the longest goes first. peaks: bytes of steps that run; others need none.
-    capacity: bytes for all that run at once. A step that fits nowhere runs alone.
+    capacity: bytes for all that run at once. A step that fits nowhere runs alone. soon: steps that
+    go before all others: a process waits for each.
     """
 
     tails: Mapping[str, float]
     peaks: Mapping[str, int]
     capacity: int
-    _ready: list[tuple[float, int, str]] = field(default_factory=list)
+    soon: frozenset[str] = frozenset()
+    _ready: list[tuple[bool, float, int, str]] = field(default_factory=list)
     _running: dict[str, int] = field(default_factory=dict)
     _passed: set[str] = field(default_factory=set)  # run now, and went before a larger one
     _count: int = 0
@@ -64,16 +66,17 @@ class Turns:
     def add(self, name: str) -> None:
         """A step that waits for nothing any more."""
         self._count += 1  # equals go in the order in which they came
-        heapq.heappush(self._ready, (-self.tails.get(name, 0.0), self._count, name))
+        turn = (name not in self.soon, -self.tails.get(name, 0.0), self._count, name)
+        heapq.heappush(self._ready, turn)
 
     def take(self) -> str | None:
         """The step that starts now; None where none is ready, or memory has to be freed first."""
-        held: list[tuple[float, int, str]] = []
+        held: list[tuple[bool, float, int, str]] = []
         chosen = None
         while self._ready and chosen is None and len(held) < _MOST_PASSED:
             each = heapq.heappop(self._ready)
-            if self._may_start(each[2], held[0][2] if held else None):
-                chosen = each[2]
+            if self._may_start(each[-1], held[0][-1] if held else None):
+                chosen = each[-1]
             else:
                 held.append(each)
         for each in held:

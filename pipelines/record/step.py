@@ -34,6 +34,10 @@ class Step:
     outside:  inputs that may lead out of the project by a link, or folders above them.
     work:     makes the jobs, in order; they share one working folder.
     limit_s:  how long they may run together; what they make doesn't depend on it.
+
+    Of the last job, on which what it makes doesn't depend either:
+    is_kept:  whether its process stays for a while, with what it holds in memory.
+    goes_on:  the stage before, in whose process it runs where that is still there.
     """
 
     model: str
@@ -50,11 +54,21 @@ class Step:
     outside: tuple[str, ...] = field(default=(), kw_only=True)
     work: Callable[[], tuple[Work, ...]] = field(compare=False, repr=False)
     limit_s: float | None = None
+    is_kept: bool = field(default=False, kw_only=True)
+    goes_on: str = field(default="", kw_only=True)
 
     @property
     def name(self) -> str:
         """`ultraface:build@rk3588`: what people type."""
-        return f"{self.model}:{self.stage}" + (f"@{self.target}" if self.target else "")
+        return self._named(self.stage)
+
+    @property
+    def goes_on_in(self) -> str:
+        """Name of the step in whose process its last job runs; empty where that is none's."""
+        return self._named(self.goes_on) if self.goes_on else ""
+
+    def _named(self, stage: str) -> str:
+        return f"{self.model}:{stage}" + (f"@{self.target}" if self.target else "")
 
     @property
     def lock_name(self) -> str:

@@ -16,16 +16,20 @@ import os
 import resource
 import select
 import signal
+import socket
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.run.kept import Kept
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-_OF_EVERY_JOB = ("pipelines.run.jobs.job", "pipelines.run.jobs.memory")
+_OF_EVERY_JOB = ("pipelines.run.jobs.job", "pipelines.run.jobs.memory", "pipelines.run.kept")
 
 
 def main() -> None:
@@ -52,42 +56,67 @@ def main() -> None:
 
 def serve(events: Any, wake: int) -> None:
     """Take orders until stdin closes, as it does when the front end dies, however it dies."""
+    from pipelines.run.kept import Kept
+
     jobs: dict[int, int] = {}  # process -> order's number
+    kept = Kept()
     pending = b""
     while True:
-        readable, _, _ = select.select([0, wake], [], [])
+        waits_for: list[Any] = [0, wake, *kept.lines]
+        readable, _, _ = select.select(waits_for, [], [])
+        for line in kept.lines:
+            if line in readable and (told := kept.hear(line)):
+                tell(jobs.pop(told[0]), 0, told[1], events)
         if wake in readable:
             os.read(wake, 4096)
-            reap(jobs, events)
+            reap(jobs, kept, events)
         if 0 in readable:
             data = os.read(0, 1 << 16)
             if not data:
-                stop(jobs)
+                stop([*jobs, *kept.processes])
                 return
-            *lines, pending = (pending + data).split(b"\n")
-            for line in lines:
-                obey(json.loads(line), jobs, events)
+            *orders, pending = (pending + data).split(b"\n")
+            for order in orders:
+                obey(json.loads(order), jobs, kept, events)
 
 
-def obey(order: dict[str, Any], jobs: dict[int, int], events: Any) -> None:
+def obey(order: dict[str, Any], jobs: dict[int, int], kept: Kept, events: Any) -> None:
     if "stop" in order:
         stop(process for process, number in jobs.items() if number == order["stop"])
         return
+    process = kept.hand(order.get("goes_on_in", ""), order) or start(order, kept, events)
+    jobs[process] = order["number"]
+
+
+def start(order: dict[str, Any], kept: Kept, events: Any) -> int:
+    """Fork a child that runs the order. Returns its process."""
+    line, theirs = socket.socketpair() if "keep_as" in order else (None, None)
     server = os.getpid()
     process = os.fork()
     if process == 0:
         os.close(events.fileno())
-        child(order, server)
-    jobs[process] = order["number"]
+        kept.leave()
+        if line:
+            line.close()
+        child(order, server, theirs)
+    if line and theirs:
+        theirs.close()
+        kept.expect(process, order["keep_as"], line)
+    return process
 
 
-def reap(jobs: dict[int, int], events: Any) -> None:
+def reap(jobs: dict[int, int], kept: Kept, events: Any) -> None:
     """Tell of each job that has ended, once nothing that it started runs any more."""
     for process, status, peak_bytes in ended():
+        kept.lost(process)
         if process in jobs:
-            told = {"event": "ended", "number": jobs.pop(process), "status": status}
-            told["peak_bytes"] = max(peak_bytes, wait_for_group(process))
-            print(json.dumps(told), file=events)
+            peak_bytes = max(peak_bytes, wait_for_group(process))
+            tell(jobs.pop(process), status, peak_bytes, events)
+
+
+def tell(number: int, status: int, peak_bytes: int, events: Any) -> None:
+    told = {"event": "ended", "number": number, "status": status, "peak_bytes": peak_bytes}
+    print(json.dumps(told), file=events)
 
 
 def ended() -> Iterator[tuple[int, int, int]]:
@@ -119,8 +148,11 @@ def stop(processes: Iterable[int]) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def child(order: dict[str, Any], server: int) -> None:
-    """Run one job in a process of its own. Never returns."""
+def child(order: dict[str, Any], server: int, line: socket.socket | None) -> None:
+    """Run one job in a process of its own; with a line to the server also what goes on in it.
+
+    Never returns.
+    """
     code = 1
     try:
         os.setsid()
@@ -131,16 +163,35 @@ def child(order: dict[str, Any], server: int) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash of the SDK leaves no core file
-        redirect(order["log"])
-        os.chdir(order["folder"])
-        keep_temporary_files_here()
+        take_up(order)
         run(order)
+        if line is not None and (more := wait_for_more(line)):
+            order = more
+            take_up(order)
+            run(order)
         code = 0
     except BaseException as error:  # whatever user code or the SDK raises is this job's result
         report(order, error)
     finally:
         flush()
         os._exit(code)
+
+
+def take_up(order: dict[str, Any]) -> None:
+    """Be in the order's folder, and print to its log."""
+    redirect(order["log"])
+    os.chdir(order["folder"])
+    keep_temporary_files_here()
+
+
+def wait_for_more(line: socket.socket) -> dict[str, Any] | None:
+    """An order that goes on in this process, which holds nothing of the one before but memory."""
+    from pipelines.run.kept import next_order
+
+    flush()
+    redirect(os.devnull)
+    os.chdir("/")
+    return next_order(line)
 
 
 def keep_temporary_files_here() -> None:
@@ -155,10 +206,11 @@ def keep_temporary_files_here() -> None:
 def redirect(log: str) -> None:
     """stdin from nothing; stdout and stderr, the native ones too, to the step's log."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
+    for opened, streams in ((nothing, (0,)), (file, (1, 2))):
+        for stream in streams:
+            os.dup2(opened, stream)
+        os.close(opened)
 
 
 def run(order: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -111,7 +111,10 @@ class Worker:
         try:
             inputs = _lay_out(step, folder, inputs_in or self._root)
             until = _Until(end, is_wanted)
-            peaks = [self._run_one(work, folder, inputs, log, until) for work in step.work()]
+            peaks = [
+                self._run_one({**told, "inputs": inputs}, work, folder, log, until)
+                for work, told in _with_processes(step)
+            ]
             _require_outputs(step, folder / "out")
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -134,17 +137,17 @@ class Worker:
 
     def _run_one(
         self,
+        order: dict[str, Any],
         work: Work,
         folder: Path,
-        inputs: Mapping[str, str],
         log: Path,
         until: _Until,
     ) -> int:
-        """Returns the bytes of its largest process."""
+        """order: what it holds of the step. Returns the bytes of the largest process."""
         order = {
+            **order,
             "module": work.module,
             "params": work.params,
-            "inputs": inputs,
             "folder": str(folder),
             "log": str(log),
         }
@@ -170,6 +173,21 @@ class Worker:
                 except ToolchainError as error:
                     raise Failed(str(error)) from error
             return self._servers[key]
+
+
+def _with_processes(step: Step) -> Iterator[tuple[Work, dict[str, str]]]:
+    """The step's jobs, and of the last what its order says of its process.
+
+    One with an environment is in a server of its own, where nobody would look for it.
+    """
+    works = step.work()
+    for work in works:
+        told = {}
+        if work is works[-1] and step.goes_on:
+            told["goes_on_in"] = step.goes_on_in
+        if work is works[-1] and step.is_kept and not work.environment:
+            told["keep_as"] = step.name
+        yield work, told
 
 
 class _OutOfTime(Exception):

@@ -172,7 +172,7 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
             job(target.toolchain, "pipelines.backends.rknn.jobs.build", params, needed),
         )
 
-    return step_of(
+    step = step_of(
         recipe,
         "build",
         target.name,
@@ -183,6 +183,7 @@ def build_step(recipe: Recipe, target: Target, root: Path) -> Step:
         toolchains=_toolchains(target) if samples else (target.toolchain,),
         work=work,
     )
+    return dataclasses.replace(step, is_kept=True)
 
 
 def _artifacts(target: Target) -> list[str]:
@@ -222,7 +223,7 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
         return _work_again(target, params, "pipelines.backends.rknn.jobs.analyze")
 
     paths = ("inputs", "rknn", "analyze", "evaluate", "quantize.calibration")
-    return step_of(
+    step = step_of(
         recipe,
         "analyze",
         target.name,
@@ -233,6 +234,7 @@ def analyze_step(recipe: Recipe, target: Target, root: Path) -> Step:
         toolchains=_toolchains(target),
         work=work,
     )
+    return dataclasses.replace(step, goes_on="build")
 
 
 def calibration_again(target: Target, samples: Samples | None) -> Samples | None:

@@ -30,7 +30,9 @@ def of_run(project: Project, foreseen: DryRun) -> Turns:
     }
     capacity = _ALL_HOLD if on_cluster.of(project) else free_bytes()
     ways = tails(before, {name: each.seconds for name, each in runs.items()})
-    return Turns(ways, {name: each.peak_bytes for name, each in runs.items()}, capacity)
+    peaks = {name: each.peak_bytes for name, each in runs.items()}
+    soon = frozenset(name for name in runs if plan.steps[name].goes_on_in in runs)
+    return Turns(ways, peaks, capacity, soon)
 
 
 class Control(TaskControl):  # type: ignore[misc]

@@ -30,6 +30,13 @@ def keep_freed() -> None:
     _mallopt(_M_TRIM_THRESHOLD, _LARGEST)
 
 
+def give_back() -> None:
+    """Return to the kernel what this process has freed; does nothing but on glibc."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _mallopt(option: int, value: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

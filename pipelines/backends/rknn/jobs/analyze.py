@@ -8,7 +8,8 @@ cut off, which evaluate runs behind it).
 Data: samples/, as stages.samples leaves it, with the labelled data if the recipe has some; for a
 model that one call quantizes, calibration/ in the same form where that is other data.
 
-Compiles the network again in this process, since the SDK only simulates what it has just compiled.
+The SDK simulates only what the same process has just compiled: see
+pipelines.backends.rknn.analysis.as_built.
 
 Writes out/report/: layers.json and layers.csv (see quant.report.layer_error; `causes`: of lost
 accuracy, see pipelines.backends.rknn.findings.accuracy), error_analysis.txt (the SDK's own, one
@@ -32,20 +33,17 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.backends.rknn.analysis import accuracy_evidence, analyses, layer_report
+from pipelines.backends.rknn.analysis import accuracy_evidence, analyses, as_built, layer_report
 from pipelines.backends.rknn.analysis.end_to_end import FloatNetwork, Simulator
-from pipelines.backends.rknn.file import compiled_graph, ledger
-from pipelines.backends.rknn.file.compiled_graph import CompiledFile
+from pipelines.backends.rknn.file import ledger
 from pipelines.backends.rknn.file.dtypes import PREQUANTIZED
 from pipelines.backends.rknn.findings.accuracy.evidence import SourceScale
 from pipelines.backends.rknn.findings.accuracy.table import findings as causes_of
 from pipelines.backends.rknn.findings.bytes.table import findings as findings_of
-from pipelines.backends.rknn.params import AnalyzeParams, RknnParams
-from pipelines.backends.rknn.sdk.compile import Compiled, compile_network
+from pipelines.backends.rknn.params import AnalyzeParams
 from pipelines.backends.rknn.sdk.refusals.diagnosis import diagnosed
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.memory import keep_freed
-from pipelines.run.jobs.refusal import Refusal
 from pipelines.stages.compare.jobs import reports
 from pipelines.stages.compare.jobs.accuracy import Network
 from pipelines.stages.compare.jobs.evaluation import evaluation
@@ -68,8 +66,7 @@ _RANDOM = "measured on random inputs: the recipe names no data; add `analyze: {i
 def run(job: Job[AnalyzeParams]) -> None:
     keep_freed()
     build = build_json.read(job.inputs["build.json"])
-    compiled = compile_network(job, verbose=False)
-    file = same_file(job, compiled)
+    compiled, file = as_built.compiled(job)
     samples = prepared_samples.read(job, compiled.inputs)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = _reference(job, file.outputs)
@@ -158,20 +155,6 @@ def _overflow(job: Job[AnalyzeParams], samples: PreparedSamples) -> dict[str, An
                     known = largest if math.isfinite(largest) else None
                     return {"tensor": name, "magnitude": known}
     return None
-
-
-def same_file(job: Job[RknnParams], compiled: Compiled) -> CompiledFile:
-    """The built file. Raises Refusal where compiling again made other layers."""
-    again = job.scratch / "again.rknn"
-    compiled.sdk.export(again)
-    file = compiled_graph.read(job.inputs["artifact.rknn"])
-    if compiled_graph.read(again) != file:
-        raise Refusal(
-            "compiling the network again, to analyze it, made other layers than the file has",
-            "the file was made from something else: build it again",
-        )
-    again.unlink()
-    return file
 
 
 def _metrics(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.backends.rknn.analysis import build_report
+from pipelines.backends.rknn.analysis import as_built, build_report
 from pipelines.backends.rknn.file import compiled_graph
 from pipelines.backends.rknn.params import RknnParams
 from pipelines.backends.rknn.sdk import options, origin
@@ -44,6 +44,7 @@ def run(job: Job[RknnParams]) -> None:
     data = cleared(model.read_bytes(), job.params.platform)
     model.write_bytes(origin.stamped(data, found))
     report = build_report.make(compiled, model, job.params.build.layers, found)
+    as_built.keep(job, compiled, model)
     Sdk(verbose=False).load_rknn(model)
     if job.params.build.cpp_gen_cfg:
         compiled.sdk.write_demo(job.out / "cpp")

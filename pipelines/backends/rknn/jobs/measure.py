@@ -13,11 +13,9 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from pipelines.backends.rknn.analysis import layer_report
+from pipelines.backends.rknn.analysis import as_built, layer_report
 from pipelines.backends.rknn.analysis.end_to_end import Simulator, compare, reference
-from pipelines.backends.rknn.jobs.analyze import same_file
 from pipelines.backends.rknn.params import AnalyzeParams
-from pipelines.backends.rknn.sdk.compile import compile_network
 from pipelines.run.jobs.job import Job
 from pipelines.stages.compare.jobs.accuracy import Network
 from pipelines.stages.compare.jobs.comparison import worst_output
@@ -30,8 +28,7 @@ from quant.report.sums import total
 
 def run(job: Job[AnalyzeParams]) -> None:
     build = build_json.read(job.inputs["build.json"])
-    compiled = compile_network(job, verbose=False)
-    file = same_file(job, compiled)
+    compiled, file = as_built.compiled(job)
     simulator = Simulator(compiled.sdk, file.outputs, job.params)
     network = reference(job, file.outputs)
     samples = prepared_samples.read(job, compiled.inputs)
