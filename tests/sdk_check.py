@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import warm_toolchains
 from tests.conftest import ROOT
 
+SCRIPT = """
+import os, runpy, tempfile
+tempfile.tempdir = os.environ["TMPDIR"] = "/proc/self/cwd"
+sys.path.insert(1, {stand_in!r})
+sys.argv = {words!r}
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 
-def run_check(python: Path, module: str, count: int, folder: Path) -> list[dict[str, Any]]:
+
+def run_check(toolchain: str, module: str, count: int, folder: Path) -> list[dict[str, Any]]:
     """module: prints a line of JSON for each of `count` networks or cases."""
-    return run_inside(python, module, ["--count", str(count)], folder)
+    return run_inside(toolchain, module, ["--count", str(count)], folder)
 
 
 def run_inside(
-    python: Path, module: str, arguments: Sequence[str], folder: Path
+    toolchain: str, module: str, arguments: Sequence[str], folder: Path
 ) -> list[dict[str, Any]]:
     """The lines of JSON that a module of the tests prints in a toolchain."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "pipelines/backends/rknn/torch_stand_in")])
-    ran = subprocess.run(
-        [str(python), "-m", module, *arguments],
-        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": "/proc/self/cwd"},
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+    stand_in = str(ROOT / "pipelines/backends/rknn/torch_stand_in")
+    script = SCRIPT.format(stand_in=stand_in, words=[module, *arguments])
+    printed = warm_toolchains.run(toolchain, script, folder)
+    return [json.loads(line) for line in printed.splitlines()]

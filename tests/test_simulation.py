@@ -17,7 +17,6 @@ from quant.simulation.network import Network
 from quant.simulation.parameters import Parameters
 from quant.simulation.step1 import Step1
 from quant.simulation.unknown import Unknown
-from tests.conftest import Pythons
 from tests.graph_builder import parsed
 from tests.sdk_check import run_check
 from tests.vacuous import some
@@ -27,11 +26,10 @@ GRAPHS = int(os.environ.get("NPUMAKE_SIMULATED_GRAPHS", "24"))
 
 @pytest.mark.toolchain
 @pytest.mark.parametrize("version", ["2.5.0", "2.3.2"])
-def test_every_tensor_is_the_sdk_s(version: str, toolchain_python: Pythons, tmp_path: Path) -> None:
+def test_every_tensor_is_the_sdk_s(version: str, tmp_path: Path) -> None:
     """Random networks for three platforms: float, quantized and outputs, no element differs."""
     count = GRAPHS if version == "2.5.0" else GRAPHS // 4
-    python = toolchain_python[f"rknn-{version}"]
-    found = run_check(python, "tests.simulation_check", count, tmp_path)
+    found = run_check(f"rknn-{version}", "tests.simulation_check", count, tmp_path)
     assert len(found) == count
     for one in found:
         assert (one.get("failed"), one.get("unknown"), one["where"]) == (None, None, []), one

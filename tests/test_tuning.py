@@ -7,9 +7,8 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
+from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import yaml
 from onnx import numpy_helper
 
 from quant.report.tuning import Chosen, Point, Search, front, spread, subsets
-from tests.conftest import Pythons
+from tests import warm
 from tests.graph_builder import Builder
 from tests.sdk_check import run_check, run_inside
 from tests.small_models import SHAPE, conv_net, npy, recipe, samples
@@ -91,12 +90,12 @@ def test_seeds_are_tried_and_never_beat_the_front() -> None:
 
 
 @pytest.mark.toolchain
-def test_mixed_networks_are_the_sdk_s(toolchain_python: Pythons, tmp_path: Path) -> None:
+def test_mixed_networks_are_the_sdk_s(tmp_path: Path) -> None:
     """Random networks, random layers in float16: no element differs.
 
     Where many are, sums may differ in a last place: docs/tune.md.
     """
-    found = run_check(toolchain_python["rknn-2.5.0"], "tests.mixed_check", 6, tmp_path)
+    found = run_check("rknn-2.5.0", "tests.mixed_check", 6, tmp_path)
     assert len(found) == 6 * 3
     assert {one["half"] > 0 for one in found} == {True, False}
     for one in found:
@@ -168,7 +167,7 @@ def six_layers() -> bytes:
 
 
 @pytest.mark.toolchain
-def test_the_front_is_that_of_brute_force(toolchain_python: Pythons, tmp_path: Path) -> None:
+def test_the_front_is_that_of_brute_force(tmp_path: Path) -> None:
     """With the real simulated error: each set of layers by a network of its own, one by one.
 
     And what was foretold of each set is what the SDK's simulator measured of its build.
@@ -184,7 +183,7 @@ def test_the_front_is_that_of_brute_force(toolchain_python: Pythons, tmp_path: P
     assert 6 <= len(tune["layers"]) <= 12
     np.save(tmp_path / "analyzed.npy", data[:2])
     arguments = [str(build), str(tmp_path / "analyzed.npy")]
-    (told,) = run_inside(toolchain_python["rknn-2.5.0"], "tests.brute_force", arguments, tmp_path)
+    (told,) = run_inside("rknn-2.5.0", "tests.brute_force", arguments, tmp_path)
     assert told["sets"] == tune["tried"] == 2 ** len(tune["layers"])
     found = [[one["cycles"], one["error"]] for one in tune["front"]]
     assert len(found) >= 3
@@ -294,22 +293,22 @@ def test_a_killed_tune_goes_on_where_it_was(tmp_path: Path) -> None:
     assert workspace.built("m", file).read_text() == other.built("m", file).read_text()
 
 
+ROW = r"^  .+: (?:from the cache|\d+\.\d s)$"
+
+
 def until(workspace: Workspace, command: str, rows: int) -> str:
     """stderr of a ./doit that is killed with its children once it has told of so many rows."""
-    words = [sys.executable, "-s", "dodo.py", *command.split()]
     log = workspace.root / "log"
     with log.open("w") as stream:
-        front = subprocess.Popen(
-            words, cwd=workspace.root, stderr=stream, stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
+        running = warm.front(workspace.root, command.split(), stream)
     end = time.monotonic() + 300
-    while len(re.findall(r"^  .+: (?:from the cache|\d+\.\d s)$", log.read_text(), re.M)) < rows:
-        assert front.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.05)
-    os.killpg(front.pid, signal.SIGKILL)
-    front.wait()
+    with closing(running) as front:
+        while len(re.findall(ROW, log.read_text(), re.M)) < rows:
+            assert front.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        os.killpg(front.pid, signal.SIGKILL)
+        front.wait()
     return log.read_text()
 
 

@@ -269,8 +269,9 @@ def front(
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     words = [str(root / "dodo.py"), *arguments]
+    place = _front(beside, *more) if beside else _front()
     with Path(os.devnull).open("r+") as nothing:
-        return Running(_front(beside, *more), words, root, environment, (nothing, nothing, err))
+        return Running(place, words, root, environment, (nothing, nothing, err))
 
 
 def doit(
