@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from quant.rknn import bias as rknn_bias
 from quant.rknn.file import RknnFile, Tensor, parse
+from quant.rknn.flatbuffer import number
 from quant.rknn.parts import VERSION_1004
 
 # What glibc keeps in its cache of a thread is not filled by MALLOC_PERTURB_. Elsewhere the SDK dies
@@ -38,8 +39,10 @@ _LEFT |= {"rk3568": _LEFT["rk3566"], "rv1126b": _LEFT["rk3576"]}
 _PLAIN, _B_FORMS = ("rv1103", "rv1106"), ("rv1103b", "rv1106b")
 _LEFT |= {platform: {6: {2: _BOTH}} for platform in _PLAIN}
 _LEFT |= {platform: {7: dict.fromkeys(range(6, 10), _BOTH)} for platform in _B_FORMS}
-# Of the header in version 0x1004: the high halves of u64 that hold u32, and three addresses.
+# Of the header in version 0x1004: the high halves of u64 that hold u32, and three addresses. 2.3.2
+# leaves one more, of a library, where other versions have a 1.
 _HEADER_LEFT = ((24, 48), (52, 56))
+_HEADER_ADDRESS = 56
 _HALF_BYTES = 4
 
 _ITEM_BYTES = {"INT8": 1, "INT16": 2, "FLOAT16": 2}
@@ -65,8 +68,11 @@ def cleared(data: bytes, platform: str) -> bytes:
     return bytes(clean)
 
 
-def _header(file: RknnFile) -> Sequence[tuple[int, int]]:
-    return _HEADER_LEFT if file.version == VERSION_1004 else ()
+def _header(file: RknnFile) -> Iterator[tuple[int, int]]:
+    if file.version == VERSION_1004:
+        yield from _HEADER_LEFT
+        if number(file.data, _HEADER_ADDRESS, "<Q") >= 1 << 32:
+            yield _HEADER_ADDRESS, _HEADER_ADDRESS + 8
 
 
 def _fields(file: RknnFile, platform: str) -> Iterator[tuple[int, int]]:
