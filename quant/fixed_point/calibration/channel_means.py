@@ -23,7 +23,8 @@ class ChannelMeans:
         """One sample's tensor. axis: where its channels are."""
         if value.ndim == 4 and axis == 1:  # of an image, every n-th row tells enough
             value = value[:, :, :: max(1, value[0, 0].size // _PLACES)]
-        rows = np.moveaxis(value, axis, 0)
+        others = (i for i in range(value.ndim) if i != axis % value.ndim)
+        rows = value.transpose(axis, *others)
         # In the tensor's own type: in another it takes four times as long, and numpy adds in pairs,
         # which loses next to nothing.
         mean = rows.reshape(len(rows), -1).mean(axis=1)

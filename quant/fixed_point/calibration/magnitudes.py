@@ -39,9 +39,12 @@ class Magnitudes:
         step = max(1, flat.size // _SAMPLED) | 1  # odd, so that no even width is met in step
         taken = np.abs(flat[::step])
         self.total += taken.size
-        some = taken[taken > 0].astype(np.float32)
-        places = (some.view(np.int32) >> (23 - _BITS)) - ((127 + _LEAST) << _BITS)
-        self.counts += np.bincount(np.clip(places, 0, _BINS - 1), minlength=_BINS)
+        places = taken.astype(np.float32, copy=False).view(np.int32) >> (23 - _BITS)
+        places -= (127 + _LEAST) << _BITS
+        np.maximum(places, 0, out=places)
+        np.minimum(places, _BINS - 1, out=places)
+        self.counts += np.bincount(places, minlength=_BINS)
+        self.counts[0] -= taken.size - np.count_nonzero(taken)  # where zeros went
 
     def best_peak(self) -> float:
         """The magnitude to clip at: of a few scales of powers of two, the one of the least error.

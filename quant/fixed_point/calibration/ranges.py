@@ -141,7 +141,7 @@ def _range(name: str, value: NDArray[Any], is_positive: bool) -> Range:
         raise Fault(f"`{name}` has no elements", "leave it out of the graph")
     low = 0.0 if is_positive else float(value.min(initial=np.inf))
     high = float(value.max(initial=-np.inf))
-    if not np.isfinite([low, high]).all():
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise Fault(f"`{name}` holds NaN or infinities", "check the weights and the data")
     return Range(low, high)
 

@@ -5,10 +5,10 @@ A tap is one weight of an output channel: [C/groups * kh * kw] of a Conv, [K] of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -41,12 +41,27 @@ class Taps:
     factor: NDArray[np.float32]
 
 
+class _Window(NamedTuple):
+    """Where the windows of a Conv are."""
+
+    kernel: Sequence[int]
+    strides: Sequence[int]
+    pads: Sequence[int]
+    dilations: Sequence[int]
+
+    @property
+    def is_point(self) -> bool:
+        """It reads each place by itself."""
+        return {*self.kernel, *self.strides} == {1} and not any(self.pads)
+
+
 class TapSums:
     """Collects what `Taps` needs, sample by sample."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = Graph(model, is_copied=False)
         self._layers = list(weighted_layers(graph))
+        self._windows: dict[tuple[str, tuple[int, ...]], _Window] = {}  # of a layer, for a shape
         self._sums: dict[str, list[Array]] = {}
         self._counts: dict[str, int] = {}
 
@@ -55,13 +70,23 @@ class TapSums:
         for node, weight in self._layers:
             if node.input[0] not in tensors:
                 continue
-            rows = _rows(node, weight, tensors[node.input[0]])
-            found = _moments(rows.transpose(1, 0, 2).astype(np.float64))
             name = str(node.output[0])
+            rows = self._rows(name, node, weight, tensors[node.input[0]])
+            found = _moments(rows.transpose(1, 0, 2).astype(np.float64))
             sums = self._sums.setdefault(name, [np.zeros(part.shape) for part in found])
             for total, part in zip(sums, found, strict=True):
                 total += part
             self._counts[name] = self._counts.get(name, 0) + len(rows)
+
+    def _rows(self, name: str, node: onnx.NodeProto, weight: Array, x: Array) -> Array:
+        """What the taps read at a few places, [positions, groups, taps]. x: the layer's input."""
+        if node.op_type != "Conv":
+            rows = x.reshape(-1, 1, x.shape[-1])
+            return rows[:: _step(len(rows))]
+        if (name, x.shape) not in self._windows:
+            self._windows[name, x.shape] = _window(node, weight, x.shape)
+        picked = _picked(self._windows[name, x.shape], x)
+        return picked.reshape(len(picked), groups_of(node), -1)
 
     def taps(self) -> dict[str, Taps]:
         """By each layer's output."""
@@ -105,25 +130,32 @@ def load(file: Path) -> dict[str, Taps]:
         }
 
 
-def _rows(node: onnx.NodeProto, weight: Array, x: Array) -> Array:
-    """What the taps read at a few places, [positions, groups, taps]. x: the layer's input."""
-    if node.op_type != "Conv":
-        rows = x.reshape(-1, 1, x.shape[-1])
-        return rows[places(len(rows))]
+def _window(node: onnx.NodeProto, weight: Array, shape: tuple[int, ...]) -> _Window:
     kernel = (weight.shape[2], weight.shape[3])
-    view = windows(
-        x, kernel, pair(node, "strides"), pads(node, x.shape, kernel), pair(node, "dilations"), 0
+    return _Window(
+        kernel, pair(node, "strides"), pads(node, shape, kernel), pair(node, "dilations")
     )
+
+
+def _picked(window: _Window, x: Array) -> Array:
+    """The windows at a few places of an image, [positions, C, kh, kw] or all of one as a row."""
+    if window.is_point:
+        points = x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1)
+        return points[:, :: _step(points.shape[1])].T
+    view = windows(x, window.kernel, window.strides, window.pads, window.dilations, 0)
     batch, _, height, width = view.shape[:4]
     n, y, x_ = np.unravel_index(places(batch * height * width), (batch, height, width))
-    picked: Array = view[n, :, y, x_]  # [positions, C, kh, kw]
-    return picked.reshape(len(picked), groups_of(node), -1)
+    found: Array = view[n, :, y, x_]
+    return found
 
 
 def places(count: int) -> Array:
     """Those of a sample's places that count."""
-    step = max(1, count // _POSITIONS) | 1  # odd, so that no even width is met in step
-    return np.arange(0, count, step)
+    return np.arange(0, count, _step(count))
+
+
+def _step(count: int) -> int:
+    return max(1, count // _POSITIONS) | 1  # odd, so that no even width is met in step
 
 
 def _moments(columns: Array) -> tuple[Array, Array]:
@@ -135,9 +167,12 @@ def _moments(columns: Array) -> tuple[Array, Array]:
     """
     powers = np.frexp(np.abs(columns).max(axis=1))[1] - _BITS
     unit = np.ldexp(1.0, powers)
-    whole = np.rint(columns / unit[:, None])
+    whole = columns * np.ldexp(1.0, -powers)[:, None]
+    np.rint(whole, out=whole)
     products = whole.transpose(0, 2, 1) @ whole
-    return whole.sum(axis=1) * unit, products * (unit[:, :, None] * unit[:, None, :])
+    products *= unit[:, :, None]
+    products *= unit[:, None, :]
+    return whole.sum(axis=1) * unit, products
 
 
 def _of(mean: Array, second: Array) -> Taps:
