@@ -156,9 +156,14 @@ def state_of(stamps: Iterable[bytes]) -> str:
 
 def names(folder: str) -> list[str]:
     """What stands in a folder of code: its times change when Python caches what it compiled."""
+    return names_of(os.scandir(folder))
+
+
+def names_of(entries: Iterable[os.DirEntry[str]]) -> list[str]:
+    """The same of a folder that was read."""
     return sorted(
         entry.name
-        for entry in os.scandir(folder)
+        for entry in entries
         if not entry.name.startswith(".") and entry.name != "__pycache__"
     )
 

@@ -17,6 +17,7 @@ from pipelines.files.engine import PREFIX, TOOLCHAINS
 from pipelines.files.terminal import data_width
 from pipelines.front.doit import sparing
 from pipelines.record import seal, whole
+from pipelines.record.code_folders import CodeFolders
 from pipelines.record.digest import IGNORE
 from pipelines.record.step import Step
 from pipelines.record.whole import Memory, Whole
@@ -52,12 +53,16 @@ def write(
         return
     steps = [project.plan.steps[name] for name in selected]
     chosen = {*selected}
+    code = CodeFolders(project.root, _FOLDERS)
     memory = _stamped(
-        project, steps, {model: _of_model(project, model, chosen) for model in project.plan.recipes}
+        project,
+        code,
+        steps,
+        {model: _of_model(project, model, chosen) for model in project.plan.recipes},
     )
     if memory is None:
         return
-    folders = _folders(project)
+    folders = _folders(project, code)
     _write_seal(project, arguments, lines, failures, memory, folders)
     if names in _ALL and not failures:
         whole.write(project.root, _told(project, memory, told), folders, project.spared)
@@ -72,7 +77,9 @@ def remember(project: Project, arguments: Sequence[str], told: Mapping[str, Told
         return
     steps = [step for model in told for step in project.plan.of(model)]
     chosen = {step.name for step in steps}
-    memory = _stamped(project, steps, {model: _of_model(project, model, chosen) for model in told})
+    code = CodeFolders(project.root, _FOLDERS)
+    own = {model: _of_model(project, model, chosen) for model in told}
+    memory = _stamped(project, code, steps, own)
     if memory is None:
         return
     memory = _told(project, memory, told)
@@ -85,14 +92,19 @@ def remember(project: Project, arguments: Sequence[str], told: Mapping[str, Told
     whole.write(
         project.root,
         replace(memory, models={**memory.models, **left}),
-        _folders(project),
+        _folders(project, code),
         project.spared,
     )
 
 
-def _folders(project: Project) -> dict[str, list[str]]:
-    """Folder -> its names, of those that decide of all models."""
-    return {folder: seal.names(f"{project.root}/{folder}") for folder in _watched(project)}
+def _folders(project: Project, code: CodeFolders) -> dict[str, list[str]]:
+    """Folder -> its names, of those that decide of all models.
+
+    Outputs that the cache lost are put into it again.
+    """
+    objects = project.builder.store.objects
+    watched = [".", *([_relative(project, objects.parent)] if objects.is_dir() else [])]
+    return code.names | {path: seal.names(f"{project.root}/{path}") for path in watched}
 
 
 def _write_seal(
@@ -125,13 +137,16 @@ def _write_seal(
 
 
 def _stamped(
-    project: Project, steps: Sequence[Step], models: Mapping[str, set[str]]
+    project: Project,
+    code: CodeFolders,
+    steps: Sequence[Step],
+    models: Mapping[str, set[str]],
 ) -> Memory | None:
     """All paths that decide, and their stamps; None where something was changed meanwhile.
 
     Of a spared model it is the stamps by which it was found whole. models: of the others.
     """
-    common, objects = sorted({*_common(project)}), {*_objects(project, steps)}
+    common, objects = sorted({*_common(project, code)}), {*_objects(project, steps)}
     spared, earlier = project.spared, project.memory
     stamps: dict[str, bytes] = {}
     if earlier is not None:
@@ -171,12 +186,11 @@ def _told(project: Project, memory: Memory, told: Mapping[str, Told]) -> Memory:
     return replace(memory, models={**project.spared, **own})
 
 
-def _common(project: Project) -> Iterator[str]:
+def _common(project: Project, code: CodeFolders) -> Iterator[str]:
     """What decides of all models: code, pins, configuration, and which models there are."""
     yield from _FILES
     yield from (_relative(project, file) for file in config_files(project.root))
-    for folder in _code_folders(project)[1:]:
-        yield from (f"{folder}/{e.name}" for e in os.scandir(project.root / folder) if e.is_file())
+    yield from code.files
     models = project.models
     for entry in os.scandir(project.root / "models"):
         if entry.is_dir() and entry.name not in models:
@@ -228,23 +242,6 @@ def _relative(project: Project, path: Path | str) -> str:
     return os.path.relpath(os.path.realpath(path), os.path.realpath(project.root))
 
 
-def _code_folders(project: Project) -> list[str]:
-    """The project's own folder, and all that may hold code or pins."""
-    below = (
-        path for folder in _FOLDERS for path in _below(project, folder) if "__pycache__" not in path
-    )
-    return [".", *(path for path in below if (project.root / path).is_dir())]
-
-
-def _watched(project: Project) -> list[str]:
-    """All folders whose names decide. Outputs that the cache lost are put into it again."""
-    objects = project.builder.store.objects
-    return [
-        *_code_folders(project),
-        *([_relative(project, objects.parent)] if objects.is_dir() else []),
-    ]
-
-
 def _made(project: Project, steps: Iterable[Step]) -> Iterator[str]:
     """What a run writes."""
     yield "dvc.yaml"
@@ -269,19 +266,18 @@ def _stamps(
     project: Project, paths: Sequence[str], made: set[str]
 ) -> list[list[int] | None] | None:
     """The paths' stamps; None where one was changed since this run began, and not by it."""
+    stamps: dict[str, list[int] | None] = {}
+    young = [*paths]
     for _ in range(2):
         now_ns = time.time_ns()
-        stamps = [seal.stamp(f"{project.root}/{path}") for path in paths]
-        fresh = [
-            (path, found)
-            for path, found in zip(paths, stamps, strict=True)
-            if found is not None and _is_fresh(found)
-        ]
-        if any(path not in made for path, _ in fresh):
+        stamps |= {path: seal.stamp(f"{project.root}/{path}") for path in young}
+        found = [(path, stamp) for path in young if (stamp := stamps[path]) and _is_fresh(stamp)]
+        if any(path not in made for path, _ in found):
             return None
-        if all(now_ns - max(found[:2]) > seal.racy_ns(*found[:2]) for _, found in fresh):
-            return stamps
+        if all(now_ns - max(stamp[:2]) > seal.racy_ns(*stamp[:2]) for _, stamp in found):
+            return [*stamps.values()]
         time.sleep(seal.RACY_NS / 1e9)  # a change within the same tick would not show
+        young = [path for path, _ in found]  # of another that changes now, the old stamp is held
     return None
 
 
