@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.run.toolchain.toolchain import Environments
-from tests import sharing
+from tests import durations, sharing
 
 FAKE = "fake: {download: 0 MB, disk: 0 MB, preload: [], path: [jobs]}\n"
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +30,10 @@ def realworld() -> Path:
     return folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    durations.add_option(parser)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A suite in the background of a script ignores SIGINT, and so would all that tests start.
 
@@ -39,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    durations.configure(config)
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         from tests import compiled, warm, warm_toolchains  # which import this file
 
@@ -106,10 +111,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     groups = {item.nodeid: sharing.group(item) for item in items}
     for item in items:
-        if (group := groups[item.nodeid]) is not None:
+        if (group := groups[item.nodeid]) is not None and not item.get_closest_marker(
+            "xdist_group"
+        ):
             item.add_marker(pytest.mark.xdist_group(group))
+    seconds = durations.known()
     items.sort(
         key=lambda item: (
+            -seconds.get(groups[item.nodeid] or item.nodeid, 0.0),
             item.get_closest_marker("toolchain") is None,
             groups[item.nodeid] is None,
         )

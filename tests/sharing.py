@@ -13,7 +13,10 @@ _ACROSS_FILES = {"built_diseases": "built", "built_ultraface": "built"}
 
 
 def group(item: pytest.Item) -> str | None:
-    """The name of all tests that share fixtures with this one; None where it stands alone."""
+    """The name of all tests that share fixtures with this one, or the group that it names itself;
+    None where it stands alone."""
+    if mark := item.get_closest_marker("xdist_group"):
+        return str(mark.args[0])
     if not isinstance(item, pytest.Function):
         return None
     definitions = item._fixtureinfo.name2fixturedefs
