@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -106,8 +105,7 @@ class Trained:
 
     def equalized(self) -> Trained:
         """Float's classes stay: equalization is exact."""
-        made = Trained.of(equalize(self.model), self.data)
-        return dataclasses.replace(made, classes=self.classes)
+        return Trained(prepare(equalize(self.model)), self.data, self.classes)
 
     def float_score(self) -> Score:
         return self._score(self.classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,7 @@ _SOURCE = re.compile(r"^/\S+:\d+ .*? was false\. ", re.DOTALL)
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 Results = dict[str, npt.NDArray[np.generic]]
 _AHEAD = 2
+_QUICK_S = 0.002
 _LARGE = 1 << 16  # bytes
 
 
@@ -70,7 +72,21 @@ class FloatRun:
         return dict(zip(self.outputs, arrays, strict=True))
 
     def each(self, samples: Iterable[Arrays]) -> Iterator[tuple[Arrays, Results]]:
-        """Samples with their outputs, in order. Two run while the one before is made use of."""
+        """Samples with their outputs, in order. Two run while the one before is made use of.
+
+        Not so of a network whose run ends before another thread would have begun it.
+        """
+        rest, slow = iter(samples), 0
+        for sample in rest:
+            begun = time.perf_counter()
+            made = self(sample)
+            slow += time.perf_counter() - begun > _QUICK_S
+            yield sample, made
+            del sample, made
+            if slow > 1:  # the first one may have been the only one
+                yield from self._ahead(rest)
+
+    def _ahead(self, samples: Iterator[Arrays]) -> Iterator[tuple[Arrays, Results]]:
         waiting: deque[tuple[Arrays, Future[Results]]] = deque()
         with ThreadPoolExecutor(_AHEAD) as pool:
             for sample in samples:

@@ -20,6 +20,7 @@ from quant.fixed_point.network.network import (
     INT8_HIGH,
     INT8_LOW,
     UINT8_HIGH,
+    Convolution,
     IndexInput,
     Integers,
     Operation,
@@ -56,7 +57,9 @@ class Rehearsal:
     def step(self, tensors: Mapping[str, Tensor], operation: Operation) -> None:
         """The next operation. tensors: its output's too."""
         for codes in self._codes:
-            made = reference.compute(tensors, operation, _Wide(codes))
+            # A convolution takes codes as they are; elsewhere, products of them pass int8.
+            read = codes if isinstance(operation, Convolution) else _Wide(codes)
+            made = reference.compute(tensors, operation, read)
             codes[operation.output] = _small(made, tensors[operation.output])
 
     def drift(self, source: str, tensor: Tensor, axis: int) -> NDArray[np.float64] | None:

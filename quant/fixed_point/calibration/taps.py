@@ -25,6 +25,7 @@ _DAMPING = 0.003  # of the mean variance; GPTQ takes 0.01, for far more taps
 _NOISE = 2.0**-36  # of the mean second moment: what is lost where the mean is subtracted
 _BITS = 22  # of what a tap reads: sums over fewer than 2^9 places are exact in float64
 _BLOCK = 64  # columns that are eliminated one by one
+_TILE = 128  # rows and columns of a product
 _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
@@ -194,43 +195,67 @@ def _inverse_root(matrices: Array) -> Array:
     """Upper U with U^T U the inverse of each, which is positive definite; [n, m, m].
 
     With V D V^T = the matrix, V upper with ones on its diagonal, U = D^-1/2 V^-1. Element by
-    element in blocks of columns, and `_product` between them: LAPACK's is another on other
+    element in blocks of columns, and exact sums between them: LAPACK's is another on other
     processors.
     """
-    rest, made = matrices.copy(), np.zeros_like(matrices)
-    made += np.eye(matrices.shape[1])
-    shares = np.zeros_like(matrices)
-    for end in range(matrices.shape[1], 0, -_BLOCK):
+    count, size = matrices.shape[:2]
+    rest = matrices.transpose(0, 2, 1).copy()  # turned: what is above its diagonal is not kept up
+    made = np.zeros_like(matrices) + np.eye(size)
+    for end in range(size, 0, -_BLOCK):
         start = max(0, end - _BLOCK)
+        shares = np.zeros((count, end - start, end))
         for k in reversed(range(start, end)):
-            column = rest[:, :k, k]
-            share = column / rest[:, k, k, None]
-            shares[:, :k, k] = share
-            rest[:, :k, start:k] -= share[:, :, None] * column[:, None, start:]
+            column, share = rest[:, k, :k], shares[:, k - start, :k]
+            np.divide(column, rest[:, k, k, None], out=share)
+            rest[:, start:k, :k] -= column[:, start:, None] * share[:, None, :]
             made[:, start:k, k:] -= share[:, start:, None] * made[:, k, None, k:]
-        block = slice(start, end)
-        above, columns = shares[:, :start, block], rest[:, :start, block]
-        rest[:, :start, :start] -= _product(above, columns.transpose(0, 2, 1))
-        made[:, :start, start:] -= _product(above, made[:, block, start:])
+        if start:
+            columns, above = _halves(rest[:, start:end, :start]), _halves(shares[:, :, :start])
+            turned = _turned(above)
+            for row in range(0, start, _TILE):
+                after = min(start, row + _TILE)
+                part = rest[:, row:after, :after]
+                _subtract(part, columns[:, :, row:after], turned[:, :, :after])
+            _subtract(made[:, :start, start:], above, _turned(_halves(made[:, start:end, start:])))
     pivots = np.einsum("gtt->gt", rest)
     assert (pivots > 0).all()
     return np.asarray(made / np.sqrt(pivots)[:, :, None])
 
 
-def _product(left: Array, right: Array) -> Array:
-    """[n, p, b] by [n, b, q], to 2^-44 of the largest in a row and a column, the same in any order.
+def _halves(values: Array) -> Array:
+    """[n, b, p] as [n, 2b, p] of high and low, whose sum it is to 2^-44 of the largest in a column.
 
-    Both in two whole numbers of 22 bits: sums of their products are exact, as in `_moments`.
+    Each is a whole number of 22 bits times a power of two, one a column: sums of the products of
+    two such columns are exact in float64, as in `_moments`.
     """
-    (a, c, rows), (b, d, columns) = _halves(left, 2), _halves(right, 1)
-    small = a @ d + c @ b
-    return np.asarray((a @ b + np.ldexp(small, -_BITS)) * (rows * columns))
+    most = values.shape[1]
+    made = np.empty((len(values), 2 * most, values.shape[2]))
+    high, low = made[:, :most], made[:, most:]
+    unit = np.ldexp(1.0, np.frexp(np.abs(values).max(axis=1, keepdims=True))[1] - _BITS)
+    np.rint(np.divide(values, unit, out=high), out=high)
+    high *= unit
+    np.subtract(values, high, out=low)
+    unit *= 2.0**-_BITS
+    np.rint(np.divide(low, unit, out=low), out=low)
+    low *= unit
+    return made
 
 
-def _halves(values: Array, axis: int) -> tuple[Array, Array, Array]:
-    """high, low and unit of (high + low * 2^-22) * unit, whose unit is one along `axis`."""
-    largest = np.abs(values).max(axis=axis, keepdims=True, initial=0)
-    unit = np.ldexp(1.0, np.frexp(largest)[1] - _BITS)
-    scaled = values / unit
-    high = np.rint(scaled)
-    return high, np.rint(np.ldexp(scaled - high, _BITS)), unit
+def _turned(halves: Array) -> Array:
+    """low and high."""
+    return np.roll(halves, halves.shape[1] // 2, axis=1)
+
+
+def _subtract(target: Array, left: Array, right: Array) -> None:
+    """Take from target [n, p, q] the product of [n, b, p], turned, and [n, b, q], in any order.
+
+    left: halves. right: halves of the other, turned. The product of the low ones is left out. In
+    tiles that stay in the processor's cache.
+    """
+    most = left.shape[1] // 2
+    for row in range(0, target.shape[1], _TILE):
+        one = left[:, :, row : row + _TILE].transpose(0, 2, 1)
+        for column in range(0, target.shape[2], _TILE):
+            other = right[:, :, column : column + _TILE]
+            found = one[:, :, :most] @ other[:, most:] + one @ other
+            target[:, row : row + _TILE, column : column + _TILE] -= found

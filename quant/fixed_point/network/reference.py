@@ -13,6 +13,7 @@ from quant.fault import Fault
 from quant.fixed_point.network import network as net
 from quant.fixed_point.network.float_node import run_float_node
 from quant.fixed_point.network.network import (
+    EXACT_LIMIT,
     INT8_HIGH,
     INT8_LOW,
     UINT8_HIGH,
@@ -111,15 +112,44 @@ def _matrix(a: Array, b: Array) -> Integers:
 
 def _convolution(op: net.Convolution, read: list[Integers]) -> Integers:
     x, weight = read[0], op.weight
+    peak = max(int(x.max(initial=0)), -int(x.min(initial=0)))
+    most = peak * int(np.abs(weight).reshape(len(weight), -1).sum(axis=1).max(initial=0))
+    # Every sum on the way is a whole number that this type holds.
+    kind = np.float32 if most <= EXACT_LIMIT else np.float64
+    sums = _sums(op, x.astype(kind), weight.astype(kind))
+    return _rescaled_sums(sums, most, op.rescale)
+
+
+def _sums(op: net.Convolution, x: Array, weight: Array) -> Array:
+    """[N, channels, h, w], before the bias. x, weight: whole numbers, of one float type."""
     view = windows(x, weight.shape[2:], op.strides, op.pads, op.dilations, 0)
-    n, channels, h, w = view.shape[:4]
+    n, channels, h, w, *kernel = view.shape
     inner, out = channels // op.groups, len(weight) // op.groups
-    # [N, groups, h * w, taps] @ [groups, taps, out]
-    columns = view.reshape(n, op.groups, inner, h, w, *weight.shape[2:])
-    columns = columns.transpose(0, 1, 3, 4, 2, 5, 6).reshape(n, op.groups, h * w, -1)
-    rows = weight.reshape(op.groups, out, -1).transpose(0, 2, 1)
-    acc = _matrix(columns, rows).transpose(0, 1, 3, 2).reshape(n, len(weight), h, w)
-    return _rescaled(acc, op.rescale)
+    if inner == out == 1:  # a product of matrices of one row each takes longer
+        sums = np.zeros((n, channels, h, w), x.dtype)
+        for y, x_ in np.ndindex(*kernel):
+            sums += view[..., y, x_] * weight[:, 0, y, x_, None, None]
+        return sums
+    # [groups, out, taps] @ [N, groups, taps, h * w]
+    columns = view.transpose(0, 1, 4, 5, 2, 3).reshape(n, op.groups, -1, h * w)
+    made: Array = weight.reshape(op.groups, out, -1) @ columns
+    return made.reshape(n, len(weight), h, w)
+
+
+def _rescaled_sums(sums: Array, most: int, rescale: Rescale) -> Integers:
+    """As `_rescaled`, in half the memory where it can be. sums: whole numbers, none beyond most."""
+    added = [bias for bias in (rescale.bias, rescale.bias_after) if bias is not None]
+    most += sum(int(np.abs(bias).max(initial=0)) for bias in added)
+    limits = max(abs(rescale.low), abs(rescale.high))
+    if rescale.multiplier is not None or max(most, limits) > np.iinfo(np.int32).max:
+        return _rescaled(sums.astype(np.int64), rescale)
+    acc = sums.astype(np.int32)
+    if rescale.bias is not None:
+        acc += rescale.bias.astype(np.int32)
+    acc >>= rescale.shift.astype(np.int32)
+    if rescale.bias_after is not None:
+        acc += rescale.bias_after.astype(np.int32)
+    return np.clip(acc, rescale.low, rescale.high, out=acc).astype(np.int64)
 
 
 def _max_pool(op: net.MaxPool, read: list[Integers]) -> Integers:
