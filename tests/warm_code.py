@@ -39,8 +39,7 @@ class OwnCode:
         for name in names:
             _import(name, is_needed=not is_deep)
         if named := [name for name in _imported() if name not in names]:  # by text, in a function
-            code = Code(Path(root), PARTS)
-            names = code.reached([*named, *modules], is_deep=is_deep)
+            names = code.reached(named, is_deep=is_deep)
         sys.path.remove(root)
         self._again = {
             name: compile(found, str(code.file(name)), "exec", annotations.compiler_flag)

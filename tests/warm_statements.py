@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 # What a module may know of where, when and for whom it was imported.
@@ -21,11 +21,29 @@ _OF_THE_IMPORT = {
     *("monotonic", "time", "time_ns"),
 }
 _Imported = tuple[str, str]  # a module, and a name there; empty: the module itself
+_Import = ast.Import | ast.ImportFrom
+_DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_HOLDS_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+# What no name is in, and annotations, which are text.
+_PASSED_OVER = {"annotation", "returns", "ctx", "op", "ops"}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a definition, or what runs of a statement, mentions.
+
+    attributes: of what, where that is a name, and which. is_called: whether anything is.
+    """
+
+    names: set[str] = field(default_factory=set)
+    attributes: set[tuple[str, str]] = field(default_factory=set)
+    imports: list[ast.ImportFrom] = field(default_factory=list)
+    is_called: bool = False
 
 
 @dataclass
 class _Module:
-    """imports: name here -> what it is there.
+    """imports: name here -> what it is there. late: modules that it imports when it is used.
 
     values: names whose value is of the import. asking: functions and classes that give something of
     it when they are called. again: statements to run anew. is_fixed: can't be used elsewhere.
@@ -33,6 +51,7 @@ class _Module:
 
     tree: ast.Module
     imports: dict[str, _Imported] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
     asking: set[str] = field(default_factory=set)
     again: list[ast.stmt] = field(default_factory=list)
@@ -47,18 +66,20 @@ class Code:
         self._parts = parts
         self._modules: dict[str, _Module] = {}  # each after those that it imports
         self._begun = set[str]()
+        self._files: dict[str, Path | None] = {}
 
     def reached(self, start: Iterable[str], *, is_deep: bool) -> list[str]:
         """These modules and all that they import, each after what it imports.
 
-        is_deep: also what functions import, but for jobs, which have packages of their own.
+        is_deep: also what functions import, but for jobs, which have packages of their own. Asked
+        again, with those that it was asked for before.
         """
         todo = list(start)
         while todo:
             for name in todo:
                 self._read(name)
-            trees = [one.tree for one in self._modules.values()] if is_deep else []
-            found = {name for tree in trees for name in self._in_functions(tree)}
+            read = self._modules.values() if is_deep else ()
+            found = {name for module in read for name in module.late}
             jobs = {name for name in found if ".jobs." in name and not name.endswith(".params")}
             todo = sorted(found - jobs - self._begun)
         return list(self._modules)
@@ -70,6 +91,11 @@ class Code:
 
     def file(self, name: str) -> Path | None:
         """The module's; None where it is no module of the project."""
+        if name not in self._files:
+            self._files[name] = self._found(name)
+        return self._files[name]
+
+    def _found(self, name: str) -> Path | None:
         if name.partition(".")[0] not in self._parts:
             return None
         place = self._root.joinpath(*name.split("."))
@@ -83,28 +109,25 @@ class Code:
         self._begun.add(name)
         self._read(name.rpartition(".")[0])
         module = _Module(ast.parse(file.read_bytes()))
-        for node in _at_import(module.tree):
+        for node, is_late in _imports(module.tree):
             for local, (there, attribute) in self._bound(node):
-                self._read(there)
-                module.imports[local] = there, attribute
+                if is_late:
+                    module.late.add(there)
+                else:
+                    self._read(there)
+                    module.imports[local] = there, attribute
         self._judge(module)
         self._modules[name] = module
 
-    def _bound(self, node: ast.AST) -> Iterator[tuple[str, _Imported]]:
+    def _bound(self, node: _Import) -> Iterator[tuple[str, _Imported]]:
         """What a statement imports of the project."""
         if isinstance(node, ast.Import):
             assert not any(alias.name.partition(".")[0] in self._parts for alias in node.names)
-        if isinstance(node, ast.ImportFrom) and node.module and self.file(node.module):
+        elif node.module and self.file(node.module):
             for alias in node.names:
                 below = f"{node.module}.{alias.name}"
                 found = (below, "") if self.file(below) else (node.module, alias.name)
                 yield alias.asname or alias.name, found
-
-    def _in_functions(self, tree: ast.Module) -> Iterator[str]:
-        outside = set(_at_import(tree))
-        for node in ast.walk(tree):
-            if node not in outside:
-                yield from (there for _, (there, _) in self._bound(node))
 
     def _judge(self, module: _Module) -> None:
         for local, found in module.imports.items():
@@ -112,19 +135,19 @@ class Code:
                 module.values.add(local)
             elif self._is_asking(found):
                 module.asking.add(local)
+        running = [(one, [*map(_part, _evaluated(one))]) for one in module.tree.body]
+        defined = [(one.name, _part(one)) for one in module.tree.body if isinstance(one, _DEFINES)]
         known = -1
         while known != (known := len(module.values) + len(module.asking)):
-            for statement in module.tree.body:
-                if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                    if self._asks(module, statement):
-                        module.asking.add(statement.name)
-                elif self._is_of_the_import(module, _evaluated(statement)):
+            module.asking.update(name for name, part in defined if self._asks(module, part))
+            for statement, parts in running:
+                if not isinstance(statement, _DEFINES) and self._is_of_the_import(module, parts):
                     module.values.update(_constants(statement))
-        for statement in module.tree.body:
+        for statement, parts in running:
             if isinstance(statement, ast.ImportFrom):
                 if any(local in module.values for local, _ in self._bound(statement)):
                     module.again.append(statement)
-            elif self._is_of_the_import(module, _evaluated(statement)):
+            elif self._is_of_the_import(module, parts):
                 module.again.append(statement)
                 module.is_fixed |= not _constants(statement)
 
@@ -138,39 +161,29 @@ class Code:
         name, attribute = found
         return attribute in self._modules[name].asking
 
-    def _asks(self, module: _Module, definition: ast.stmt) -> bool:
-        inside = list(_walk(definition))
-        return self._mentions(module, inside) or any(
-            [*self._bound(node)] for node in inside if isinstance(node, ast.ImportFrom)
+    def _asks(self, module: _Module, definition: _Part) -> bool:
+        return self._mentions(module, definition, is_called=True) or any(
+            [*self._bound(node)] for node in definition.imports
         )
 
-    def _mentions(
-        self, module: _Module, nodes: Iterable[ast.AST], *, is_called: bool = True
-    ) -> bool:
+    def _mentions(self, module: _Module, part: _Part, *, is_called: bool) -> bool:
         """Whether a value is named. is_called: or what gives one."""
         names = _OF_THE_IMPORT | module.values | (module.asking if is_called else set())
-        for node in nodes:
-            if isinstance(node, ast.Name) and node.id in names:
+        if not names.isdisjoint(part.names):
+            return True
+        for base, attribute in part.attributes:
+            if attribute in _OF_THE_IMPORT:
                 return True
-            if isinstance(node, ast.Attribute):
-                if node.attr in _OF_THE_IMPORT:
+            there, of_it = module.imports.get(base, ("", ""))
+            if there and not of_it:
+                found = there, attribute
+                if self._is_value(found) or (is_called and self._is_asking(found)):
                     return True
-                base = node.value.id if isinstance(node.value, ast.Name) else ""
-                there, attribute = module.imports.get(base, ("", ""))
-                if there and not attribute:
-                    found = there, node.attr
-                    if self._is_value(found) or (is_called and self._is_asking(found)):
-                        return True
         return False
 
-    def _is_of_the_import(self, module: _Module, parts: Iterable[ast.AST]) -> bool:
+    def _is_of_the_import(self, module: _Module, parts: Iterable[_Part]) -> bool:
         """Whether running these parts gives something of the import."""
-        for part in parts:
-            nodes = list(_walk(part))
-            is_called = any(isinstance(node, ast.Call) for node in nodes)
-            if self._mentions(module, nodes, is_called=is_called):
-                return True
-        return False
+        return any(self._mentions(module, part, is_called=part.is_called) for part in parts)
 
 
 def _constants(statement: ast.stmt) -> list[str]:
@@ -205,13 +218,18 @@ def _evaluated(statement: ast.AST) -> Iterator[ast.AST]:
         yield statement
 
 
-def _at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes outside functions, but for what types alone need."""
-    yield node
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        for child in ast.iter_child_nodes(node):
-            if not _is_for_types(child):
-                yield from _at_import(child)
+def _imports(node: ast.AST, *, is_late: bool = False) -> Iterator[tuple[_Import, bool]]:
+    """Statements that import. With each, whether only a function does, or what types alone need."""
+    if isinstance(node, _Import):
+        yield node, is_late
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _is_for_types(node):
+        is_late = True
+    for name in node._fields:
+        held = getattr(node, name)
+        if isinstance(held, list):
+            for child in held:
+                if isinstance(child, _HOLDS_STATEMENTS):
+                    yield from _imports(child, is_late=is_late)
 
 
 def _is_for_types(node: ast.AST) -> bool:
@@ -222,11 +240,25 @@ def _is_for_types(node: ast.AST) -> bool:
     )
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """ast.walk, without annotations, which are text."""
-    yield node
-    for name, value in ast.iter_fields(node):
-        if name not in ("annotation", "returns"):
-            for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST):
-                    yield from _walk(child)
+def _part(node: ast.AST) -> _Part:
+    """What it and all in it mention, but for annotations."""
+    found, is_called, todo = _Part(), False, [node]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, ast.Name):
+            found.names.add(one.id)
+        elif isinstance(one, ast.Attribute):
+            base = one.value.id if isinstance(one.value, ast.Name) else ""
+            found.attributes.add((base, one.attr))
+            todo.append(one.value)
+        elif not isinstance(one, ast.Constant):
+            is_called |= isinstance(one, ast.Call)
+            if isinstance(one, ast.ImportFrom):
+                found.imports.append(one)
+            for name in one._fields:
+                if name not in _PASSED_OVER:
+                    held = getattr(one, name, None)
+                    for child in held if isinstance(held, list) else (held,):
+                        if isinstance(child, ast.AST):
+                            todo.append(child)
+    return replace(found, is_called=is_called)

@@ -38,10 +38,12 @@ def main() -> None:
     # Packages print banners when imported; events need stdout for themselves.
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    gc.disable()  # what imports make stays: to look for garbage among it takes a third of torch's
     for module in (*settings["preload"], *_OF_EVERY_JOB):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy every page of what is imported
+    gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's to handle
     # What a job leaves running becomes a child of this process, which can wait for its end.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
