@@ -35,6 +35,15 @@ def made(jobs: ToolchainJobs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work.out
 
 
+@pytest.fixture(scope="module")
+def predicted(jobs: ToolchainJobs, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What Keras itself makes of the first random picture."""
+    folder = tmp_path_factory.mktemp("predicted") / "work"
+    work = Work.lay_out(folder, {"model.keras": made / "two.keras"})
+    assert jobs(work, "tests.keras_predict", {}) == Told()
+    return np.load(work.out / "predicted.npz")
+
+
 def export(
     jobs: ToolchainJobs,
     folder: Path,
@@ -83,6 +92,7 @@ OUTPUTS = {"scores": "float32 [1, 5]", "boxes": "float32 [1, 2]"}
 def test_two_inputs_by_name(
     jobs: ToolchainJobs,
     made: Path,
+    predicted: Any,
     tmp_path: Path,
     file: str,
     image: str,
@@ -106,19 +116,11 @@ def test_two_inputs_by_name(
     assert record["opset"] == 15
     assert record["exporter"] == "tensorflow 2.19.1 tf2onnx 1.17.0"
     assert all(value <= CLOSE for value in some(record["maximum_difference"].values()))
-    expected = reference(jobs, made, tmp_path)
     random = np.random.default_rng(0)
     x = {image: random.random((1, 16, 16, 3), np.float32)}
     run: Any = FloatRun(model)(x | {extra: random.random((1, 4), np.float32)})
-    assert np.abs(run[scores] - expected["scores"]).max() < CLOSE * 10
-    assert np.abs(run[boxes] - expected["boxes"]).max() < CLOSE * 10
-
-
-def reference(jobs: ToolchainJobs, made: Path, folder: Path) -> Any:
-    """What Keras itself makes of the first random picture."""
-    work = Work.lay_out(folder / f"work{next(numbers)}", {"model.keras": made / "two.keras"})
-    assert jobs(work, "tests.keras_predict", {}) == Told()
-    return np.load(work.out / "predicted.npz")
+    assert np.abs(run[scores] - predicted["scores"]).max() < CLOSE * 10
+    assert np.abs(run[boxes] - predicted["boxes"]).max() < CLOSE * 10
 
 
 @pytest.mark.parametrize("file", ["sequential.keras", "keras_2.h5"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,14 +180,22 @@ def test_dynamo_exporter_tells_what_it_wrote(jobs: ToolchainJobs, tmp_path: Path
     assert str(tmp_path).encode() not in (work.out / "model.onnx").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def anew(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ToolchainJobs]:
+    """Jobs in a server of its own, with a seed of hashes of its own."""
+    server = ToolchainJobs.start("torch", request, tmp_path_factory.mktemp("anew") / "log")
+    yield server
+    server.close()
+
+
 @pytest.mark.parametrize("network", ["View", "Nested"])
 def test_the_same_bytes_in_another_folder_and_process(
-    jobs: ToolchainJobs, tmp_path: Path, network: str, request: pytest.FixtureRequest
+    jobs: ToolchainJobs, anew: ToolchainJobs, tmp_path: Path, network: str
 ) -> None:
     _, one = export(jobs, tmp_path / "a", NETS, {"function": network})
-    fresh = ToolchainJobs.start("torch", request, tmp_path / "log")
-    _, other = export(fresh, tmp_path / "another, longer", NETS, {"function": network})
-    fresh.close()
+    _, other = export(anew, tmp_path / "another, longer", NETS, {"function": network})
     for name in ("model.onnx", "export.json"):
         assert (one.out / name).read_bytes() == (other.out / name).read_bytes()
 

@@ -34,8 +34,10 @@ WARM = (  # those that jobs run in
 # Beside what a toolchain's server imports: what single jobs do, for half a second to three each.
 LATE = {
     "torch": (
-        *("onnxscript", "sympy", "torch._dynamo"),
+        *("onnxscript", "sympy", "torch._dynamo", "torch.export._trace"),
+        "onnxscript.function_libs.torch_lib.ops",
         "torch.onnx._internal.exporter._compat",
+        "torch.onnx._internal.exporter._torchlib.ops",
         "torch.onnx._internal.torchscript_exporter.symbolic_opset20",
     ),
 }
