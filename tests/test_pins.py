@@ -24,6 +24,8 @@ from tests import small_wheel
 from tests.conftest import ROOT
 from tests.fake_steps import make_step, write_job
 
+pytestmark = pytest.mark.usefixtures("pip_read_once")
+
 FILES = sorted((ROOT / "toolchains").glob("*.txt"))
 MODULE = "lib/python3*/site-packages/npumake_fixture/__init__.py"
 
@@ -259,8 +261,9 @@ def test_settings_that_ask_for_hashes_are_met(
 
 
 def test_an_index_without_torch_is_told_in_a_sentence(
-    installed: Environments, project: Path
+    installed: Environments, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")  # else it waits where PyTorch's index is not there
     (project / "toolchains/fake.txt").write_text(f"{torch_pin()}\n")
     with pytest.raises(ToolchainError) as caught:
         installed.make(["fake"])

@@ -13,6 +13,8 @@ from pipelines.run.toolchain.versions import nearest, relative
 from tests.conftest import ROOT, lay_out
 from tests.vacuous import some
 
+pytestmark = pytest.mark.usefixtures("pip_read_once")
+
 
 def folder_of(environments: Environments) -> Path:
     return environments.python("fake").parent.parent

@@ -166,10 +166,14 @@ class Environments:
             )
         if len(missing) > 1:
             console.say("  (less on disk together: environments share the files of equal packages)")
+        settings, left_out = install_environment()
+        for sentence in left_out:
+            console.say(sentence)
+        environment = {**settings, **uv_environment(read(sys.executable))}
         for toolchain in missing:
             with only_one(self._home / "lock"):
                 if self._made(toolchain) is None:
-                    self._make(toolchain)
+                    self._make(toolchain, environment)
 
     def check(self, names: Iterable[str], *, wholly: bool) -> list[str]:
         """Throw away what is not as it was installed, and say so. Returns which toolchains.
@@ -223,11 +227,8 @@ class Environments:
                 return folder
         return None
 
-    def _make(self, toolchain: Toolchain) -> None:
-        settings, left_out = install_environment()
-        for sentence in left_out:
-            console.say(sentence)
-        environment = {**settings, **uv_environment(read(sys.executable))}
+    def _make(self, toolchain: Toolchain, environment: dict[str, str]) -> None:
+        """environment: for uv."""
         failures: list[str] = []
         for python in _pythons():
             for options in ([], ["--torch-backend", "cpu"]) if _has_torch(toolchain) else ([],):
