@@ -30,7 +30,7 @@ TENSOR = """\
 """
 # Names and numbers as the SDK writes them, and some that only YAML's own rules can tell.
 NAMES = (
-    *("c1", "/0/Conv_output_0", "a:b", "_x", "a-b.c", "a#b", "no", "60_mm", "0/x#1"),
+    *("c1", "/0/Conv_output_0", "a:b", "_x", "a-b.c", "a#b", "no", "60_mm", "0/x#1", "459-rs"),
     *("'459'", "'true'", "'a b'"),
 )
 OTHER_NAMES = (

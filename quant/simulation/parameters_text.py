@@ -12,18 +12,18 @@ from typing import Any
 
 Sections = dict[str, dict[str, Any]]
 
-_NO_LAYERS = "custom_quantize_layers: {}\n"
-_HEAD = "quantize_parameters:\n"
-_TEXT = r"[A-Za-z_/][\w./#-]*(?::[\w./#-]+)*"
-_NO_NUMBER = r"\d(?=[\w./#]*[g-np-su-wyz/])[\w./#]*"  # by a letter that is in none, nor in a date
-_NAME = re.compile(rf" {{4}}(?:({_TEXT}|{_NO_NUMBER})|'([^'\n]+)'):", re.ASCII)
+NO_LAYERS = "custom_quantize_layers: {}\n"
+HEAD = "quantize_parameters:\n"
+TEXT = r"[A-Za-z_/][\w./#-]*(?::[\w./#-]+)*"
+NO_NUMBER = r"\d(?=[\w./#-]*[g-np-su-wyz/])[\w./#-]*"  # by a letter that is in none, nor in a date
+_NAME = re.compile(rf" {{4}}(?:({TEXT}|{NO_NUMBER})|'([^'\n]+)'):", re.ASCII)
 # A list that two fields share is written once: `min: &id001`, `max: *id001`.
 _FIELD = re.compile(
     r" {8}([a-z]+(?:_[a-z]+)*):(?: (?:([a-z]\w*)|(\[\])|&(id\d+)|\*(id\d+)))?", re.ASCII
 )
 _WHOLE = r"-?(?:0|[1-9]\d*)"
 _ITEM = re.compile(rf" {{8}}-   ({_WHOLE})(\.\d+)?(e[+-]?\d+)?", re.ASCII)
-_NO_TEXT = ("true", "false", "null")  # in YAML 1.2
+NO_TEXT = ("true", "false", "null")  # in YAML 1.2
 
 
 def sections(text: str) -> Mapping[str, Mapping[str, Any]]:
@@ -34,7 +34,7 @@ def sections(text: str) -> Mapping[str, Mapping[str, Any]]:
 
 def document(text: str) -> dict[str, Any] | None:
     """All of it; None where it asks for layers, or where a line is any other than the SDK's."""
-    plain = _plain(text) if text.startswith(f"{_NO_LAYERS}{_HEAD}") else None
+    plain = _plain(text) if text.startswith(f"{NO_LAYERS}{HEAD}") else None
     return None if plain is None else {"custom_quantize_layers": {}, "quantize_parameters": plain}
 
 
@@ -48,7 +48,7 @@ def _by_ruamel(text: str) -> Mapping[str, Mapping[str, Any]]:
 
 def _plain(text: str) -> Sections | None:
     """None where a line is any other than the SDK's."""
-    before, head, body = text.partition(_HEAD)
+    before, head, body = text.partition(HEAD)
     if not head or (before and not before.endswith("\n")) or not body.endswith("\n"):
         return None
     reader = _Reader()
@@ -84,7 +84,7 @@ class _Reader:
         return self._items is None or len(self._items) > 0
 
     def _begins(self, name: str, *, is_quoted: bool) -> bool:
-        if name in self.found or (not is_quoted and name.lower() in _NO_TEXT):
+        if name in self.found or (not is_quoted and name.lower() in NO_TEXT):
             return False
         self.found[name] = self._fields = {}
         return True
@@ -97,7 +97,7 @@ class _Reader:
         anchor: str | None,
         alias: str | None,
     ) -> bool:
-        if key in self._fields or key in _NO_TEXT or told in _NO_TEXT or anchor in self._shared:
+        if key in self._fields or key in NO_TEXT or told in NO_TEXT or anchor in self._shared:
             return False
         if alias and alias not in self._shared:
             return False

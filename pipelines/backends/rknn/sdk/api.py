@@ -73,7 +73,7 @@ class Sdk:
 
         options: rknn_batch_size, proposal, proposal_dataset_size, custom_hybrid.
         """
-        with spared.entropy():
+        with spared.entropy(), spared.emitted():
             self._do("hybrid_quantization_step1", dataset=dataset, **options)
 
     def hybrid_step2(self, model: str, data: str, config: str) -> None:
@@ -81,7 +81,7 @@ class Sdk:
 
         Not even `config`: NAME.data holds step 1's, and the SDK refuses one that is not equal.
         """
-        with spared.comments():
+        with spared.comments(), spared.copies():
             self._do(
                 "hybrid_quantization_step2",
                 model_input=model,

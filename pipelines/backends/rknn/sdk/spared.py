@@ -11,12 +11,15 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
+from io import TextIOBase
 from pathlib import PurePath
 from typing import Any
 
+from pipelines.backends.rknn.sdk.parameters_writer import written
+from pipelines.backends.rknn.sdk.plain_copy import NotPlain, plain_copy
 from quant.simulation.parameters_text import document
 
 COMPARED = ("2.3.2", "2.5.0")
@@ -71,6 +74,53 @@ def comments() -> Any:
         return wrapped
 
     return _replaced("ruamel.yaml.main", "YAML.load", unless_plain)
+
+
+def emitted() -> Any:
+    """For step 1: ruamel writes the *.quantization.cfg, a twelfth to a tenth of it."""
+
+    def unless_plain(dump: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(yaml: Any, data: Any, stream: Any = None, **named: Any) -> Any:
+            is_usual = not named and isinstance(stream, TextIOBase) and _is_as_the_sdks(yaml)
+            text = written(data) if is_usual else None
+            if text is None:
+                return dump(yaml, data, stream, **named)
+            stream.write(text)
+            return None
+
+        return wrapped
+
+    return _replaced("ruamel.yaml.main", "YAML.dump", unless_plain)
+
+
+def _is_as_the_sdks(yaml: Any) -> bool:
+    """Whether it writes as ruamel's YAML() does but for an indent of 4."""
+    usual = type(yaml)()
+    usual.indent(mapping=4, sequence=4)
+    one, other = (
+        {name: value for name, value in vars(each).items() if not name.startswith("_")}
+        for each in (yaml, usual)
+    )
+    return one == other
+
+
+def copies() -> Any:
+    """For step 2: it copies every scale of every channel one by one, into lists that grow.
+
+    That is half of a build of MobileNetV2: glibc fills the free memory behind each list that grows,
+    see pipelines.run.jobs.memory.
+    """
+
+    def unless_plain(deepcopy: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(data: Any, *memo: Any, **named: Any) -> Any:
+            if type(data) is dict and not memo and not named:
+                with suppress(NotPlain):
+                    return plain_copy(data)
+            return deepcopy(data, *memo, **named)
+
+        return wrapped
+
+    return _replaced("copy", "deepcopy", unless_plain)
 
 
 def checks() -> Any:
