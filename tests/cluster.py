@@ -28,7 +28,7 @@ def start(root: Path, *words: str) -> Running:
     (toolchain,) = (root / ".npumake" / "toolchains").glob("cluster-*")
     (site,) = toolchain.resolve().glob("lib/python3*/site-packages")
     with (root / "told").open("wb") as told:
-        return warm.front(root, words, told, site, "distributed")
+        return warm.front(root, words, told, warm.beside(site, "distributed"))
 
 
 def told(root: Path) -> str:

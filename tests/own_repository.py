@@ -11,10 +11,12 @@ import sys
 import venv
 from pathlib import Path
 
-from tests import warm_toolchains
+from tests import warm, warm_toolchains
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc, git
 from tests.workspace import Ran
+
+_TIMEOUT_S = 600
 
 
 def build_wheel(folder: Path) -> Path:
@@ -27,17 +29,11 @@ def build_wheel(folder: Path) -> Path:
 
 def install(wheel: Path, folder: Path) -> Path:
     """By pip into an environment of nothing else. Returns its console script."""
-    venv.create(folder, with_pip=True, symlinks=True)
-    pip: list[str | Path] = [
-        folder / "bin" / "python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-index",
-        wheel,
-    ]
-    subprocess.run(pip, check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]  # its own takes four seconds
+    told = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    subprocess.run([*pip, "install", "--quiet", "--no-index", wheel], check=True, env=told)
     return folder / "bin" / "npumake"
 
 
@@ -72,8 +68,10 @@ class OwnRepository:
         if not (self.root / ".venv").is_symlink():
             (self.root / ".venv").symlink_to(ROOT / ".venv")
 
-    def doit(self, *arguments: str | Path) -> Ran:
-        return run([sys.executable, self.root / "doit", *arguments], self.root)
+    def doit(self, *arguments: str | Path, folder: Path | None = None) -> Ran:
+        """folder: where it is started, if not in the repository."""
+        words = [str(one) for one in (self.root / "doit", *arguments)]
+        return Ran(*warm.capture(words, folder or self.root, environment(), _TIMEOUT_S))
 
     def git(self, *arguments: str) -> str:
         return git(self.root, *arguments)
@@ -91,15 +89,18 @@ class OwnRepository:
 
 
 def run(command: list[str | Path], folder: Path) -> Ran:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    home = os.environ.get("NPUMAKE_HOME") or str(warm_toolchains.shared())
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**kept, "NPUMAKE_HOME": home},
+        env=environment(),
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    return {**kept, "NPUMAKE_HOME": os.environ.get("NPUMAKE_HOME") or str(warm_toolchains.shared())}

@@ -23,6 +23,7 @@ from pipelines.dvc import repo as dvc_repo
 from pipelines.files.where import Problems
 from pipelines.record.step import Step
 from pipelines.run.worker import Failed
+from tests import warm
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc
 from tests.fake_steps import make_step, write_job
@@ -266,19 +267,14 @@ def test_an_unknown_link_type_names_the_known(place: Path) -> None:
         Builder(place)
 
 
-def mounted(root: Path, mount: str, code: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in `root` after the shell command `mount`, in a namespace of its own."""
-    script = f"{mount} && exec {sys.executable} -c '{code}' {root}"
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script]
-    try:
-        subprocess.run(
-            ["unshare", "--mount", "--map-root-user", "mount", "-t", "tmpfs", "t", str(root)],
-            check=True,
-            capture_output=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
+def mounted(root: Path, mount: str, code: str, *, is_shared: bool = False) -> warm.Said:
+    """Run Python in `root` after the shell command `mount`, in a namespace of its own.
+
+    is_shared: see warm.mounted.
+    """
+    if warm.mounted(f"mount -t tmpfs t {root}", ["-c", ""], ROOT).code != 0:
         pytest.skip("mounting is not allowed here")
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return warm.mounted(mount, ["-c", code, str(root)], ROOT, is_shared=is_shared)
 
 
 BRING = """
@@ -299,9 +295,9 @@ def test_a_read_only_cache(place: Path) -> None:
     cache = place / ".dvc/cache"
     read_only = f"mount --bind {cache} {cache} && mount -o remount,bind,ro {cache}"
     shutil.rmtree(place / "models/m/build")
-    assert mounted(place, read_only, BRING).stdout == "restored\n"
+    assert mounted(place, read_only, BRING).out == "restored\n"
     (place / "models/m/a.txt").write_text("b")
-    told = mounted(place, read_only, BRING).stdout
+    told = mounted(place, read_only, BRING).out
     assert "the result could not be kept: [Errno 30] Read-only file system" in told
     assert made(place) == RIGHT
     assert ensure(place) is Outcome.RAN
@@ -313,7 +309,7 @@ def test_a_full_disk(place: Path, full: str) -> None:
     (place / full).mkdir(parents=True, exist_ok=True)
     write_job(place, "folder", FOLDER + '    (job.out / "e.txt").write_text("e" * 3_000_000)\n')
     small = f"mount -t tmpfs -o size=1m tmpfs {place}/{full}"
-    told = mounted(place, small, BRING).stdout
+    told = mounted(place, small, BRING).out
     assert re.search("disk is full|No space left on device", told), told
     assert not (place / "models/m/build/e.txt").exists()
     assert ensure(place) is Outcome.RAN
@@ -325,10 +321,8 @@ def test_a_build_folder_on_another_disk(place: Path) -> None:
     configure(place, "type = symlink")
     (place / "models/m/build").mkdir()
     other = f"mount -t tmpfs tmpfs {place}/models/m/build"
-    code = BRING + "print(sorted(p.name for p in Path(sys.argv[1]).rglob('build/**/*')))".replace(
-        "'", '"'
-    )
-    assert mounted(place, other, code).stdout == "ran\n['d', 'e.txt', 'x', 'y']\n"
+    code = BRING + "print(sorted(p.name for p in Path(sys.argv[1]).rglob('build/**/*')))"
+    assert mounted(place, other, code).out == "ran\n['d', 'e.txt', 'x', 'y']\n"
 
 
 def test_dvcs_lock_is_waited_for_and_its_holder_named(

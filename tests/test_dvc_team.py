@@ -20,6 +20,7 @@ import pytest
 from pipelines.dvc import lock_text
 from pipelines.record import seal
 from pipelines.record.journal import Journal, Line
+from tests import warm
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc
 from tests.fake_project import FakeProject
@@ -346,19 +347,11 @@ def test_files_have_the_users_umask(umask: int, mode: int, project: FakeProject)
 
 def read_only(root: Path, command: str) -> Ran:
     """`./doit COMMAND` where nothing of the project can be written, by root neither."""
-    script = (
-        f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && cd {root} && "
-        f"exec {sys.executable} -s dodo.py {command}"
-    )
-    done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "mount" in done.stderr or "unshare" in done.stderr:
+    mount = f"mount --bind {root} {root} && mount -o remount,bind,ro {root}"
+    done = warm.mounted(mount, [str(root / "dodo.py"), *command.split()], root)
+    if "mount" in done.err or "unshare" in done.err:
         pytest.skip("mounting is not allowed here")
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return Ran(*done)
 
 
 @pytest.mark.parametrize("command", ["", "m0000", "forget m0000"])

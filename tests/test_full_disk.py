@@ -50,9 +50,10 @@ def fill_and_free(place: str) -> None:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     root = tmp_path_factory.mktemp("full")
-    done = mounted(root, f"mount -t tmpfs -o size={DISK} tmpfs {root}", CODE)
-    assert done.returncode == 0, done.stderr
-    return list(json.loads(done.stdout))
+    disk = f"mount -t tmpfs -o size={DISK} tmpfs {root}"
+    done = mounted(root, disk, CODE, is_shared=True)
+    assert done.code == 0, done.err
+    return list(json.loads(done.out))
 
 
 def test_a_full_disk_is_told_without_a_traceback(rows: Rows) -> None:

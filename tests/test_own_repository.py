@@ -6,7 +6,6 @@ import hashlib
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def built(made: OwnRepository, tmp_path_factory: pytest.TempPathFactory) -> OwnR
     shutil.copyfile(ROOT / "models/sample_reshape/net.py", folder / "net.py")
     shutil.copytree(ROOT / "models/sample_reshape/data/images", folder / "images")
     for name, words in MODELS.items():
-        ran = run([sys.executable, own.root / "doit", "new", name, *words], folder)
+        ran = own.doit("new", name, *words, folder=folder)
         assert ran.code == 0, ran.err
         assert ran.out.splitlines()[-1].startswith(f"models/{name}/build/rk3588/model.rknn: ")
     own.commit("models")

@@ -49,6 +49,7 @@ _FRONT_OWN = (
     ),
 )
 SHARED = "PYTEST_NPUMAKE_FRONT"  # environment variable: the socket of who shares its own
+_MOUNTED_S = 300
 
 
 class Said(NamedTuple):
@@ -102,14 +103,19 @@ class Running:
         folder: Path,
         environment: Mapping[str, str],
         streams: Sequence[IO[Any]],
+        **more: object,
     ) -> None:
-        """streams: stdin, stdout, stderr. Raises OSError where nobody listens at `place` yet."""
+        """streams: stdin, stdout, stderr. more: of the order, see tests.warm_interpreter.
+
+        Raises OSError where nobody listens at `place` yet.
+        """
         order = {
             "words": words,
             "folder": str(folder),
             "environment": dict(environment),
             "umask": _umask(),
             "is_awaited": True,
+            **more,
         }
         self._asked = socket.socket(socket.AF_UNIX)
         self._asked.connect(str(place))
@@ -161,23 +167,34 @@ def capture(
     environment: Mapping[str, str],
     timeout_s: float,
     place: Path | None = None,
+    **more: object,
 ) -> Said:
     """`python -s WORDS`, of the project's own Python or who listens at `place`, that reads nothing.
 
-    Raises subprocess.TimeoutExpired.
+    more: see Running. Raises subprocess.TimeoutExpired.
     """
-    if "PYTHONPATH" in environment:  # read when Python starts
-        return _anew(words, folder, environment, timeout_s)
     with (
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as err,
         Path(os.devnull).open() as nothing,
     ):
         streams = (nothing, out, err)
-        running = Running(place or _front(), words, folder, environment, streams)
+        running = Running(place or _front(), words, folder, environment, streams, **more)
         with closing(running):
             code = running.wait(timeout_s)
         return Said(code, _text(out), _text(err))
+
+
+def mounted(mount: str, words: Sequence[str], folder: Path, *, is_shared: bool = False) -> Said:
+    """`python -s WORDS` after a shell command, in a namespace of mounts of its own.
+
+    is_shared: whether it has an interpreter like this process's there, for what it runs again and
+    again. A message of `mount` or `unshare` on stderr: not allowed here.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    with tempfile.TemporaryDirectory(prefix="front-") as place:
+        front = {"front": (SHARED, f"{place}/socket")} if is_shared else {}
+        return capture(words, folder, environment, _MOUNTED_S, mounts=mount, **front)
 
 
 def _umask() -> int:
@@ -186,43 +203,39 @@ def _umask() -> int:
     return int(status.partition("\nUmask:")[2].split()[0], 8)
 
 
-def _anew(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
-) -> Said:
-    done = subprocess.run(
-        [sys.executable, "-s", *words],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    return Said(done.returncode, done.stdout, done.stderr)
-
-
 def _text(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode()
 
 
+def _front() -> Path:
+    """The socket of an interpreter that has imported _FRONT; it ends with this process."""
+    return shared(SHARED) or _own_front()
+
+
 @cache
-def _front(beside: Path | None = None, *more: str) -> Path:
-    """The socket of an interpreter that has imported _FRONT; it ends with this process.
-
-    beside: folder with the packages `more`, which it imports too.
-    """
-    if beside is None and (theirs := shared(SHARED)):
-        return theirs
+def _own_front() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="front-"))
-    paths = () if beside is None else (beside,)
-    imported = (*_FRONT, *more)
-    started = start(
-        Path(sys.executable), folder / "socket", imported, _FRONT_OWN, paths=paths, is_deep=True
-    )
+    place = folder / "socket"
+    started = start(Path(sys.executable), place, _FRONT, _FRONT_OWN, is_deep=True)
+    return kept(started, folder, f"one of {_FRONT}")
 
-    return kept(started, folder, f"one of {imported}")
+
+@cache
+def beside(folder: Path, *packages: str) -> Path:
+    """The same that has imported packages of a folder too. It is a fork of the other."""
+    place = Path(tempfile.mkdtemp(prefix="front-"))
+    atexit.register(shutil.rmtree, place)
+    reading, _ = os.pipe()  # the other end is open until this process ends, and then it ends too
+    settings = {"socket": str(place / "socket"), "paths": [str(folder)], "preload": packages}
+    with os.fdopen(reading) as stream, Path(os.devnull).open("r+") as nothing:
+        streams = (stream, nothing, nothing)
+        server = Running(_front(), ["-c", ""], place, os.environ, streams, server=settings)
+    while not (place / "socket").exists():
+        assert server.poll() is None, f"one of {packages} can't be imported"
+        time.sleep(0.02)
+    server.close()
+    return place / "socket"
 
 
 def kept(started: subprocess.Popen[bytes], folder: Path, what: str) -> Path:
@@ -260,18 +273,15 @@ def _space() -> str:
     return str(Path("/proc/self/ns/mnt").readlink())
 
 
-def front(
-    root: Path, arguments: Sequence[str], err: IO[Any], beside: Path | None = None, *more: str
-) -> Running:
+def front(root: Path, arguments: Sequence[str], err: IO[Any], place: Path | None = None) -> Running:
     """`python -s dodo.py ARGUMENTS` in this project, running. The caller closes it.
 
-    beside, more: see _front.
+    place: the socket of who forks it, where that is not the project's own Python.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     words = [str(root / "dodo.py"), *arguments]
-    place = _front(beside, *more) if beside else _front()
     with Path(os.devnull).open("r+") as nothing:
-        return Running(place, words, root, environment, (nothing, nothing, err))
+        return Running(place or _front(), words, root, environment, (nothing, nothing, err))
 
 
 def doit(

@@ -1,5 +1,5 @@
 """Runs in an environment: imports packages and the project's own modules, then is forked for
-whoever asks it to run something.
+whoever asks it to run something, or to import more and be forked in its place.
 
 Standard library only. Started by tests.warm.
 """
@@ -22,6 +22,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000  # linux/sched.h
+DOOR = "/doit"
 HUGE = 2 << 20
 MADV_COLLAPSE = 25  # linux/mman.h
 
@@ -30,9 +32,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     gc.disable()  # what imports make stays: to look for garbage among it takes a third of torch's
     here, *plain = sys.path
-    sys.path[:] = [*settings["paths"], *plain, here]
-    for module in settings["preload"]:
-        importlib.import_module(module)
+    import_all(settings, here)
+    sys.path.append(here)
     code = importlib.import_module("warm_code")
     own = code.OwnCode(settings["root"], settings["own"], is_deep=settings["is_deep"])
     if "dvc.utils.serialize" in sys.modules:
@@ -43,12 +44,25 @@ def main() -> None:
     gc.freeze()  # a fork that collects garbage would copy every page of what is imported
     gc.enable()
     use_huge_pages()
-    with socket.socket(socket.AF_UNIX) as listener:
-        place = Path(settings["socket"])
-        listener.bind(f"{place}.new")
-        listener.listen(64)
-        place.with_name(f"{place.name}.new").rename(place)  # who finds it is heard
+    with listen(Path(settings["socket"])) as listener:
         Server(listener, own).serve()
+
+
+def import_all(settings: dict[str, Any], *last: str) -> None:
+    """The packages `preload`, also of the folders `paths`, whose own are before others."""
+    plain = [*sys.path]
+    sys.path[:] = [*settings["paths"], *plain, *last]
+    for module in settings["preload"]:
+        importlib.import_module(module)
+    sys.path[:] = plain
+
+
+def listen(place: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{place}.new")
+    listener.listen(64)
+    place.with_name(f"{place.name}.new").rename(place)  # who finds it is heard
+    return listener
 
 
 def use_huge_pages() -> None:
@@ -121,7 +135,14 @@ class Server:
             asked.close()
             if "umask" in order:
                 os.umask(order["umask"])
-            self._own.lend(folder_of_code(order["words"][0]))
+            if "mounts" in order:
+                mount(order["mounts"])
+            if "server" in order:
+                self._stand_in(order["server"])
+            if "front" in order:
+                order["environment"][order["front"][0]] = self._share(order["front"][1])
+            if not order["words"][0].endswith(DOOR):
+                self._own.lend(folder_of_code(order["words"][0], order["folder"]))
             become(order["words"], order["environment"], order["folder"], self._own)
         for stream in streams:
             os.close(stream)
@@ -131,6 +152,34 @@ class Server:
         else:
             self._alone.add(process)
             asked.close()
+
+    def _stand_in(self, settings: dict[str, Any]) -> None:
+        """Import more, and be forked for whoever asks, until stdin closes. Never returns."""
+        os.setsid()
+        try:
+            import_all(settings)
+            gc.collect()
+            gc.freeze()
+            with listen(Path(settings["socket"])) as listener:
+                Server(listener, self._own).serve()
+        finally:
+            os._exit(0)
+
+    def _share(self, place: str) -> str:
+        """A fork for whoever asks in this namespace, until this process ends: what is lent."""
+        reading, writing = os.pipe()
+        listener = listen(Path(place))
+        if os.fork() == 0:
+            os.dup2(reading, 0)
+            os.close(reading)
+            os.close(writing)
+            try:
+                Server(listener, self._own).serve()
+            finally:
+                os._exit(0)
+        os.close(reading)
+        listener.close()
+        return f"{Path('/proc/self/ns/mnt').readlink()} {place}"
 
     def _leave(self) -> None:
         """In a fork: what is its server's."""
@@ -152,11 +201,32 @@ def _send(asked: socket.socket, number: int) -> None:
         asked.sendall(f"{number}\n".encode())
 
 
-def folder_of_code(script: str) -> str:
+def mount(command: str) -> None:
+    """Run a shell command in a new namespace of mounts, this process's from now on.
+
+    Ends it where that is not allowed, with a message of `unshare` or `mount`.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0:
+        os.write(2, f"unshare: {os.strerror(ctypes.get_errno())}\n".encode())
+        os._exit(1)
+    maps = {"setgroups": "deny", "uid_map": f"0 {user} 1", "gid_map": f"0 {group} 1"}
+    for name, text in maps.items():
+        Path("/proc/self", name).write_text(text)
+    if code := os.system(f"mount --make-rprivate / && {command}"):
+        os._exit(os.waitstatus_to_exitcode(code))
+
+
+def folder_of_code(script: str, folder: str) -> str:
     """The folder whose pipelines and quant it imports; empty where it imports none."""
+    if script == "-c":
+        return folder
     for ending in ("/dodo.py", "/pipelines/run/fork_server.py"):
         if script.endswith(ending):
-            return script.removesuffix(ending)
+            place = script.removesuffix(ending)
+            engine = f"{place}/.npumake/engine"
+            return engine if Path(engine).is_dir() else place
     return ""
 
 
@@ -164,28 +234,56 @@ def become(words: list[str], environment: dict[str, str], folder: str, own: Any)
     """What the interpreter does with these words. Never returns."""
     code: Any = 1
     try:
-        os.setsid()
+        if os.getsid(0) != os.getpid():
+            os.setsid()
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(":") if path]
         if words[0] == "-m":
             sys.argv = words[1:]
             sys.path.insert(0, folder)
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        elif words[0] == "-c":
+            sys.argv = ["-c", *words[2:]]
+            sys.path.insert(0, "")
+            own.settle()
+            exec(words[1], {"__name__": "__main__"})
         else:
             sys.argv = words
             sys.path.insert(0, str(Path(words[0]).parent))
-            own.settle()
+            if words[0].endswith(DOOR):
+                os.execve = opened(own)
+            else:
+                own.settle()
             runpy.run_path(words[0], run_name="__main__")
         code = 0
     except SystemExit as error:
         code = error.code
+        if code is not None and not isinstance(code, int):
+            print(code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code if isinstance(code, int) else bool(code))
+
+
+def opened(own: Any) -> Any:
+    """os.execve for the front door: it becomes a ./doit of the same Python, which this is."""
+    plain, here = os.execve, list(sys.path[1:])
+
+    def execve(python: str, words: list[str], environment: dict[str, str]) -> None:
+        os.execve = plain
+        options = ["-s", "-X", "utf8"]
+        if words[1:4] != options or Path(python).resolve() != Path(sys.executable).resolve():
+            plain(python, words, environment)
+        sys.executable, sys.path[:] = python, here
+        own.lend(folder_of_code(words[4], ""))
+        become(words[4:], dict(environment), str(Path.cwd()), own)
+
+    return execve
 
 
 if __name__ == "__main__":
