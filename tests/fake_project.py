@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,7 @@ class FakeProject(Workspace):
 
     def _make_toolchains(self, make: Callable[[Path], None]) -> None:
         table = self.root / "toolchains" / "toolchains.yaml"
-        told = yaml.safe_load(table.read_text())
-        plain = {name: {**told[name], "preload": [], "path": []} for name in TOOLCHAINS}
-        table.write_text(yaml.safe_dump(told | plain))
+        table.write_text(_plain(table.read_text()))
         home = self.root / ".npumake" / "toolchains"
         home.unlink()
         version = f"py{sys.version_info[0]}{sys.version_info[1]}"
@@ -129,3 +128,11 @@ class FakeProject(Workspace):
             folder = home / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}-{version}"
             make(folder)
             Installed(folder).note(pins)
+
+
+@cache
+def _plain(table: str) -> str:
+    """toolchains.yaml, whose toolchains of jobs import nothing."""
+    told = yaml.safe_load(table)
+    plain = {name: {**told[name], "preload": [], "path": []} for name in TOOLCHAINS}
+    return str(yaml.safe_dump(told | plain))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests import dvc_runner, remote_servers, warm_toolchains
+from tests import remote_servers, warm, warm_toolchains
 from tests.checkout import Checkout
 from tests.conftest import ROOT, Pythons
 from tests.small_models import conv_net, recipe, samples
@@ -34,18 +33,18 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture
 def beside(toolchain_python: Pythons, monkeypatch: pytest.MonkeyPatch) -> None:
-    """dvc-s3, dvc-ssh and moto beside .venv's packages, as a user installs the first two."""
+    """dvc-s3, dvc-ssh and moto beside .venv's packages, as a user installs the first two.
+
+    They have none of the same: a fork that has imported .venv's is what a new process would be.
+    """
     python = toolchain_python["remotes"]
     (site,) = python.parent.parent.glob("lib/python3*/site-packages")
+    packages = ("dvc_s3", "dvc_ssh", "s3fs", "sshfs", "aiobotocore.session")
+    monkeypatch.setenv(warm.SHARED, warm.lent(warm.beside(site, *packages)))
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "t")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "t")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-
-
-def dvc(checkout: Checkout, *arguments: str) -> str:
-    """In a new process, which sees PYTHONPATH."""
-    return dvc_runner.run([sys.executable, "-m", "dvc", *arguments], checkout.root)
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -61,7 +60,7 @@ def test_a_server(owner: Checkout, tmp_path: Path, kind: str) -> None:
         config = first.root / ".dvc/config"
         config.write_text(f"[core]\n    remote = store\n['remote \"store\"']\n{lines}")
         first.commit("a remote")
-        dvc(first, "push", "--run-cache")
+        first.dvc("push", "--run-cache")
         ran = first.doit("release", "net", "--version", "1.0.0")
         assert ran.code == 0, ran.err
         clone = first.clone(tmp_path / "clone")
@@ -76,7 +75,7 @@ def test_a_server(owner: Checkout, tmp_path: Path, kind: str) -> None:
             "s3": ["artifacts", "get", str(first.root), "net/int8/tflite", "--rev", "v1.0.0"],
             "ssh": ["import", str(first.root), path, "--rev", "net@v1.0.0"],
         }
-        dvc(clone, *words[kind], "-o", "fetched")
+        clone.dvc(*words[kind], "-o", "fetched")
     assert (clone.root / "fetched").read_bytes() == expected
 
 
@@ -86,15 +85,15 @@ def test_a_queued_experiment_in_a_worktree(owner: Checkout, tmp_path: Path) -> N
     first.dvc("config", "--local", "cache.dir", str(first.root / ".dvc" / "cache"))
     second = worktree(first, tmp_path / "second")
     setting = ("-S", "models/net/recipe.yaml:targets.int8.input_scale=32")
-    dvc(second, "exp", "run", "--queue", "--name", "finer", *setting, "models/net/dvc.yaml")
-    said = dvc(second, "exp", "run", "--run-all")
+    second.dvc("exp", "run", "--queue", "--name", "finer", *setting, "models/net/dvc.yaml")
+    said = second.dvc("exp", "run", "--run-all")
     assert "net:build@int8  ran" in said, said
     assert "making" not in said, said
-    assert (second.git("status", "--porcelain"), "finer" in dvc(second, "exp", "list")) == (
+    assert (second.git("status", "--porcelain"), "finer" in second.dvc("exp", "list")) == (
         "",
         True,
     )
-    dvc(second, "exp", "apply", "finer")
+    second.dvc("exp", "apply", "finer")
     ran = second.doit()
     assert (ran.code, set(ran.steps.values()) <= {"restored"}) == (0, True), ran.err
     assert "input_scale: 32" in (second.root / "models/net/dvc.lock").read_text()

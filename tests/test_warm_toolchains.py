@@ -93,9 +93,9 @@ def test_a_worker_of_the_suite_uses_what_the_first_process_shares(is_elsewhere: 
     code = (
         "from tests import warm, warm_toolchains as toolchains\n"
         "toolchains.start('report')\n"
-        "print(toolchains.home(), warm._front(), [*toolchains._STARTED])"
+        "print(toolchains.home(), warm.front_place(), [*toolchains._STARTED])"
     )
-    home, front = warm_toolchains.home(), warm._front()
+    home, front = warm_toolchains.home(), warm.front_place()
     warm_toolchains.start("report")
     space = "mnt:[1]" if is_elsewhere else str(Path("/proc/self/ns/mnt").readlink())
     shared = {warm_toolchains.SHARED: f"{space} {home}", warm.SHARED: f"{space} {front}"}

@@ -36,6 +36,11 @@ _FRONT = (
     *("dvc_data.hashfile.db.local", "dvc_render", "fsspec.implementations.memory"),
     *("flatten_dict", "networkx", "platformdirs.unix", "psutil", "pygit2", "ruamel.yaml"),
     *("fractions", "scmrepo.git", "scmrepo.noscm"),
+    # What single commands of dvc import.
+    *("dulwich.filters", "dvc.render.convert", "dvc.repo.brancher", "dvc.repo.experiments.ls"),
+    *("dvc.repo.open_repo", "dvc.repo.worktree", "dvc.ui.table", "dvc.utils.plots", "dvc_data.fs"),
+    *("dvc_data.hashfile.gc", "dvc_data.index.push", "rich.json", "rich.live", "rich.status"),
+    *("dvc.dagascii", "rich.table", "scmrepo.fs", "statistics", "tabulate"),
 )
 _ROOT = Path(__file__).resolve().parent.parent
 # ./doit's own.
@@ -179,7 +184,7 @@ def capture(
         Path(os.devnull).open() as nothing,
     ):
         streams = (nothing, out, err)
-        running = Running(place or _front(), words, folder, environment, streams, **more)
+        running = Running(place or front_place(), words, folder, environment, streams, **more)
         with closing(running):
             code = running.wait(timeout_s)
         return Said(code, _text(out), _text(err))
@@ -193,7 +198,7 @@ def mounted(mount: str, words: Sequence[str], folder: Path, *, is_shared: bool =
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     with tempfile.TemporaryDirectory(prefix="front-") as place:
-        front = {"front": (SHARED, f"{place}/socket")} if is_shared else {}
+        front: dict[str, Any] = {"front": (SHARED, f"{place}/socket")} if is_shared else {}
         return capture(words, folder, environment, _MOUNTED_S, mounts=mount, **front)
 
 
@@ -208,13 +213,13 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
-def _front() -> Path:
+def front_place() -> Path:
     """The socket of an interpreter that has imported _FRONT; it ends with this process."""
-    return shared(SHARED) or _own_front()
+    return shared(SHARED) or _front()
 
 
 @cache
-def _own_front() -> Path:
+def _front() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="front-"))
     place = folder / "socket"
     started = start(Path(sys.executable), place, _FRONT, _FRONT_OWN, is_deep=True)
@@ -230,7 +235,7 @@ def beside(folder: Path, *packages: str) -> Path:
     settings = {"socket": str(place / "socket"), "paths": [str(folder)], "preload": packages}
     with os.fdopen(reading) as stream, Path(os.devnull).open("r+") as nothing:
         streams = (stream, nothing, nothing)
-        server = Running(_front(), ["-c", ""], place, os.environ, streams, server=settings)
+        server = Running(front_place(), ["-c", ""], place, os.environ, streams, server=settings)
     while not (place / "socket").exists():
         assert server.poll() is None, f"one of {packages} can't be imported"
         time.sleep(0.02)
@@ -255,12 +260,17 @@ def kept(started: subprocess.Popen[bytes], folder: Path, what: str) -> Path:
 
 def share() -> None:
     """Have the processes that this one starts use its own."""
-    lend(SHARED, _front())
+    lend(SHARED, front_place())
 
 
 def lend(variable: str, place: Path) -> None:
     """Tell the processes that this one starts of a place."""
-    os.environ[variable] = f"{_space()} {place}"
+    os.environ[variable] = lent(place)
+
+
+def lent(place: Path) -> str:
+    """What such a variable says."""
+    return f"{_space()} {place}"
 
 
 def shared(variable: str) -> Path | None:
@@ -281,7 +291,7 @@ def front(root: Path, arguments: Sequence[str], err: IO[Any], place: Path | None
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     words = [str(root / "dodo.py"), *arguments]
     with Path(os.devnull).open("r+") as nothing:
-        return Running(place or _front(), words, root, environment, (nothing, nothing, err))
+        return Running(place or front_place(), words, root, environment, (nothing, nothing, err))
 
 
 def doit(

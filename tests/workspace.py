@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tests import warm, warm_toolchains
+from tests.code_copy import Code
 from tests.conftest import ROOT
 
 PARTS = ("dodo.py", "doit", "pyproject.toml", "pipelines", "quant", "toolchains", ".dvc/config")
@@ -36,43 +37,11 @@ class Ran:
 
 
 @cache
-def _compile() -> None:
-    """Write the project's bytecode, so that no copy compiles for itself what only jobs import."""
+def _code() -> Code:
+    """Compiled, so that no copy compiles for itself what only jobs import."""
     for part in ("pipelines", "quant"):
         compileall.compile_dir(ROOT / part, quiet=2)
-
-
-def copy_code(source: str, target: str) -> None:
-    """A folder with all that is below it, and the times of files: so is bytecode valid in the copy.
-
-    The bytecode is shared where it can be, as nobody writes into it: Python makes a new file of
-    another, and then renames it. What another worker is making (`*.pyc.*`) is left out.
-    """
-    Path(target).mkdir()
-    with os.scandir(source) as entries:
-        for entry in entries:
-            place = f"{target}/{entry.name}"
-            if entry.is_dir():
-                copy_code(entry.path, place)
-            elif entry.name.endswith(".pyc") and _is_linked(entry.path, place):
-                continue
-            elif ".pyc." not in entry.name:
-                _copy(entry, place)
-
-
-def _is_linked(source: str, place: str) -> bool:
-    try:
-        os.link(source, place)
-    except OSError:  # another file system
-        return False
-    return True
-
-
-def _copy(entry: os.DirEntry[str], place: str) -> None:
-    found = entry.stat()
-    Path(place).write_bytes(Path(entry.path).read_bytes())
-    os.chmod(place, found.st_mode)
-    os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return Code(ROOT, [part for part in PARTS if (ROOT / part).is_dir()])
 
 
 class Workspace:
@@ -80,13 +49,11 @@ class Workspace:
 
     def __init__(self, root: Path, toolchains: Path | None = None) -> None:
         self.root = root
-        _compile()
+        _code().write(root)
         for part in PARTS:
             source, target = ROOT / part, root / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                copy_code(str(source), str(target))
-            else:
+            if not source.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
         (root / "models").mkdir()
         (root / ".npumake").mkdir()
