@@ -34,15 +34,16 @@ class Code:
         for part in parts:
             self._read(str(root), part)
 
-    def write(self, root: Path) -> None:
-        """A copy, in a folder that has none of these."""
+    def write(self, root: Path, *, is_compiled: bool = True) -> None:
+        """A copy, in a folder that has none of these. is_compiled: with its bytecode."""
         for folder in self._folders:
-            Path(f"{root}/{folder}").mkdir()
+            if is_compiled or not folder.endswith("__pycache__"):
+                Path(f"{root}/{folder}").mkdir()
         for path, data, mode, times_ns in self._files:
             place = f"{root}/{path}"
             _write(place, data, mode)
             os.utime(place, ns=times_ns)
-        for path, kept, data in self._bytecode:
+        for path, kept, data in self._bytecode if is_compiled else ():
             try:
                 os.link(kept, f"{root}/{path}")
             except OSError:  # another file system

@@ -102,7 +102,7 @@ class FakeProject(Workspace):
         *,
         is_warm: bool = True,
     ) -> None:
-        super().__init__(root)
+        super().__init__(root, is_compiled=not is_warm)
         make = warm_plain.make_warm_environment if is_warm else warm_plain.make_environment
         self.size = size
         for name, outputs in OUTPUTS.items():

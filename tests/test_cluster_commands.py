@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.checkout import Checkout
 from tests.conftest import Pythons
 from tests.small_models import conv_net, recipe, samples
@@ -41,12 +42,21 @@ def logs(checkout: Checkout) -> dict[Path, tuple[int, bool]]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory, toolchain_python: Pythons) -> Checkout:
-    """Model `net`, built for three backends by two workers, and committed."""
+def front(toolchain_python: Pythons) -> Iterator[None]:
+    """Every ./doit is a fork of one that has imported dask, which takes a second."""
     try:
-        toolchain_python["cluster"]
+        python = toolchain_python["cluster"]
     except Exception as error:
         pytest.skip(f"the toolchain `cluster` can't be made here: {error}")
+    (site,) = python.parent.parent.glob("lib/python3*/site-packages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(warm.SHARED, warm.lent(warm.beside(site, "distributed")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, front: None) -> Checkout:
+    """Model `net`, built for three backends by two workers, and committed."""
     checkout = Checkout(tmp_path_factory.mktemp("commands") / "by")
     for key, value in (("user.name", "t"), ("user.email", "t@t")):
         checkout.git("config", key, value)

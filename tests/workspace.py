@@ -45,11 +45,17 @@ def _code() -> Code:
 
 
 class Workspace:
-    """root: the copy. toolchains: where the project's own are; by default those started before."""
+    """root: the copy. toolchains: where the project's own are; by default those started before.
 
-    def __init__(self, root: Path, toolchains: Path | None = None) -> None:
+    is_compiled: whether the copy has bytecode, for what no fork of those has imported.
+    """
+
+    def __init__(
+        self, root: Path, toolchains: Path | None = None, *, is_compiled: bool = True
+    ) -> None:
         self.root = root
-        _code().write(root)
+        root.mkdir(parents=True, exist_ok=True)
+        _code().write(root, is_compiled=is_compiled)
         for part in PARTS:
             source, target = ROOT / part, root / part
             if not source.is_dir():

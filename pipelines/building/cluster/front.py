@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -270,7 +272,10 @@ class ClusterWorker(Worker):
 
 
 class Local:
-    """A scheduler in this process, and workers of one step each as processes beside it."""
+    """A scheduler in this process, and workers of one step each as processes beside it.
+
+    They are forks of one, which has imported dask.
+    """
 
     def __init__(self, root: Path, count: int) -> None:
         distributed = dask.load(root)
@@ -281,26 +286,22 @@ class Local:
         logs = root / ".npumake" / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-s", "-X", "utf8", str(root / "dodo.py"), "worker"]
-        self._workers = [
-            subprocess.Popen(
-                [*command, self.address, "-n", "1", "--once", "--host", "127.0.0.1"],
-                cwd=root,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=(logs / f"worker-{number}.log").open("wb"),
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
-            )
-            for number in range(count)
-        ]
+        options = ["-n", "1", "--once", "--host", "127.0.0.1", "--forks", str(count)]
+        self._workers = subprocess.Popen(
+            [*command, self.address, *options],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(logs / "worker-0.log").open("wb"),
+            start_new_session=True,  # the terminal's Ctrl-C is not for it
+        )
         console.say(f"{count} workers on this machine", "dim")
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.terminate()
+        self._workers.terminate()
         self._scheduler.close(timeout=5)
-        for worker in self._workers:
-            try:
-                worker.wait(_ENDING_S)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+        try:
+            self._workers.wait(_ENDING_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._workers.pid, signal.SIGKILL)
+            self._workers.wait()

@@ -32,10 +32,12 @@ class Work(OwnCommand):
         parser.add_argument(
             "--scheduler", action="store_true", help="be the scheduler, which runs no step"
         )
+        parser.add_argument("--forks", type=int, default=1, help=argparse.SUPPRESS)
         parser.add_argument("--port", type=int, default=8786, help="of the scheduler")
 
     def act(self, arguments: argparse.Namespace) -> int:
-        from pipelines.building.cluster import service  # with asyncio, which takes long to import
+        # With asyncio, which takes long to import.
+        from pipelines.building.cluster import forks, service
 
         root = self.project.root
         if arguments.scheduler == bool(arguments.address):
@@ -48,6 +50,8 @@ class Work(OwnCommand):
         if arguments.remote and not has_remote(root):
             advice = "dvc remote add -d NAME URL, or leave out --remote"
             raise UsageError("DVC's configuration of this checkout names no remote", advice)
+        if arguments.forks > 1:
+            forks.become(arguments.forks, root)
         name = arguments.name or f"{os.uname().nodename}-{os.getpid()}"
         service.serve(
             root,
