@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 Code = importlib.import_module("warm_statements").Code  # beside this file
 
@@ -49,25 +50,31 @@ class OwnCode:
         for name in _imported():
             if name not in names or code.of_the_import(name) is None:
                 _forget(name)
-        # Not looked for in a fork: what that touches, of every module, the kernel copies.
-        self._names = [*_imported()]
-        imported = {one.__file__ for one in _imported().values()}
+        # Held, and listed before a fork: of what that touches or ends, the kernel copies each page.
+        self._modules = _imported()
+        self._known = [one for name, one in self._modules.items() if _knows_its_place(name, code)]
+        imported = {one.__file__ for one in self._modules.values()}
         self._stamps = {
             path: stamp
             for path, stamp in stamps.items()
             if not path.endswith(".py") or f"{root}/{path}" in imported
         }
+        for module in self._modules.values():
+            if module not in self._known:
+                module.__class__ = _Lent
 
     def lend(self, root: str) -> None:
         """Make it the code of `root`, or forget it where that holds other code."""
         is_same = bool(root) and all(
             self._is_same(f"{root}/{path}", path, stamp) for path, stamp in self._stamps.items()
         )
-        for name in self._names:
-            if is_same:
-                self._move(sys.modules[name], root)
-            else:
-                _forget(name)
+        if is_same:
+            for module in self._known:
+                self._move(module, root)
+            _Lent.root, _Lent.new_root = self._root, root
+            return
+        for name in self._modules:
+            del sys.modules[name]
 
     def _is_same(self, place: str, path: str, stamp: tuple[int, int]) -> bool:
         """By size and time; an engine's files are others, and their content counts."""
@@ -92,6 +99,22 @@ class OwnCode:
         if spec.submodule_search_locations is not None:
             module.__path__ = [spec.origin.rpartition("/")[0]]
             spec.submodule_search_locations = module.__path__
+
+
+class _Lent(ModuleType):
+    """A module that does not ask for its own file; who else does is told of the new one."""
+
+    root = new_root = ""
+
+    @property
+    def __file__(self) -> str:  # type: ignore[override]
+        return str(vars(self)["__file__"]).replace(self.root, self.new_root, 1)
+
+
+def _knows_its_place(name: str, code: Any) -> bool:
+    """A package's modules are looked for there."""
+    file = code.file(name)
+    return file is None or file.stem == "__init__" or b"__file__" in file.read_bytes()
 
 
 def _import(name: str, *, is_needed: bool) -> None:

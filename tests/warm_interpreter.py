@@ -141,7 +141,8 @@ class Server:
                 self._stand_in(order["server"])
             if "front" in order:
                 order["environment"][order["front"][0]] = self._share(order["front"][1])
-            if not order["words"][0].endswith(DOOR):
+            # dvc imports nothing of the project's, and the door's dodo.py is lent it.
+            if order["words"][0] != "-m" and not order["words"][0].endswith(DOOR):
                 self._own.lend(folder_of_code(order["words"][0], order["folder"]))
             become(order["words"], order["environment"], order["folder"], self._own)
         for stream in streams:

@@ -20,6 +20,8 @@ _OF_THE_IMPORT = {
     *("__file__", "argv", "cwd", "getcwd", "getenv", "getpid", "isatty"),
     *("monotonic", "time", "time_ns"),
 }
+# What gives the content of a file beside the code alone: that is the same wherever code is lent.
+_OF_CONTENT = {"pipelines.backends.rknn.recipe.vendor.rules"}
 _Imported = tuple[str, str]  # a module, and a name there; empty: the module itself
 _Import = ast.Import | ast.ImportFrom
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -116,7 +118,7 @@ class Code:
                 else:
                     self._read(there)
                     module.imports[local] = there, attribute
-        self._judge(module)
+        self._judge(module, name)
         self._modules[name] = module
 
     def _bound(self, node: _Import) -> Iterator[tuple[str, _Imported]]:
@@ -129,17 +131,21 @@ class Code:
                 found = (below, "") if self.file(below) else (node.module, alias.name)
                 yield alias.asname or alias.name, found
 
-    def _judge(self, module: _Module) -> None:
+    def _judge(self, module: _Module, name: str) -> None:
         for local, found in module.imports.items():
             if self._is_value(found):
                 module.values.add(local)
             elif self._is_asking(found):
                 module.asking.add(local)
         running = [(one, [*map(_part, _evaluated(one))]) for one in module.tree.body]
-        defined = [(one.name, _part(one)) for one in module.tree.body if isinstance(one, _DEFINES)]
+        defined = [
+            (one.name, _part(one))
+            for one in module.tree.body
+            if isinstance(one, _DEFINES) and f"{name}.{one.name}" not in _OF_CONTENT
+        ]
         known = -1
         while known != (known := len(module.values) + len(module.asking)):
-            module.asking.update(name for name, part in defined if self._asks(module, part))
+            module.asking.update(one for one, part in defined if self._asks(module, part))
             for statement, parts in running:
                 if not isinstance(statement, _DEFINES) and self._is_of_the_import(module, parts):
                     module.values.update(_constants(statement))
@@ -214,7 +220,7 @@ def _evaluated(statement: ast.AST) -> Iterator[ast.AST]:
         yield from (keyword.value for keyword in statement.keywords)
         for one in statement.body:
             yield from _evaluated(one)
-    elif not _is_for_types(statement):
+    elif not _is_for_others(statement):
         yield statement
 
 
@@ -222,7 +228,7 @@ def _imports(node: ast.AST, *, is_late: bool = False) -> Iterator[tuple[_Import,
     """Statements that import. With each, whether only a function does, or what types alone need."""
     if isinstance(node, _Import):
         yield node, is_late
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _is_for_types(node):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _is_for_others(node):
         is_late = True
     for name in node._fields:
         held = getattr(node, name)
@@ -232,11 +238,11 @@ def _imports(node: ast.AST, *, is_late: bool = False) -> Iterator[tuple[_Import,
                     yield from _imports(child, is_late=is_late)
 
 
-def _is_for_types(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.If)
-        and isinstance(node.test, ast.Name)
-        and node.test.id == "TYPE_CHECKING"
+def _is_for_others(node: ast.AST) -> bool:
+    """Whether no import runs it: what types alone need, or what runs where this is no module."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "__name__ == '__main__'",
     )
 
 
