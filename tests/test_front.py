@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import ast
 import ctypes
-import fcntl
 import os
-import pty
 import stat
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import terminal
 from tests.conftest import ROOT
 from tests.fake_project import FakeProject
 
@@ -125,27 +122,8 @@ def test_two_clean_builds_write_the_same_text(project: FakeProject, tmp_path: Pa
 
 def on_terminal(project: FakeProject, columns: int, *words: str, **environment: str) -> str:
     """What a terminal of that width is sent."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 0, columns, 0, 0))
-    kept = {k: v for k, v in os.environ.items() if k != "COLUMNS" and not k.startswith("PYTEST")}
-    process = subprocess.Popen(
-        [sys.executable, "-s", "dodo.py", *words],
-        cwd=project.root,
-        env={**kept, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    told = b""
-    try:
-        while piece := os.read(ours, 4096):
-            told += piece
-    except OSError:  # the other end was closed
-        pass
-    os.close(ours)
-    assert process.wait() == 0, told.decode()
-    return told.decode().replace("\r\n", "\n")
+    kept = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+    return terminal.told(project.root, words, kept | environment, columns)
 
 
 @pytest.mark.parametrize("columns", [0, 1, 80])

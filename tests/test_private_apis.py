@@ -34,6 +34,8 @@ CALLS: Mapping[str, Given] = {
     "doit.doit_cmd.get_loader": given("config", "loader", "commands"),
     "doit.plugin.PluginDict.get_plugin": given("self", "name"),
     "doit.cmd_base.ModuleTaskLoader": given("namespace"),
+    "doit.cmd_base.ModuleTaskLoader.load_tasks": given("self", "command", "words"),
+    "doit.loader.generate_tasks": given("name", "made"),
     "doit.cmd_base.Command.parse_execute": given("self", "words"),
     "doit.cmd_base.DoitCmdBase": given("task_loader", cmds=None, config=None, bin_name=""),
     "doit.cmdparse.CmdParse.get_short": given("self"),

@@ -19,7 +19,7 @@ import pytest
 from pipelines.files.shelf import Shelf
 from pipelines.record import digest, seal, whole
 from pipelines.record.whole import Memory, Whole
-from tests import warm
+from tests import terminal, warm
 from tests.conftest import ROOT
 from tests.fake_project import STAGES, FakeProject
 from tests.workspace import Ran
@@ -392,16 +392,15 @@ def test_only_models_with_nothing_to_do_are_spared(change: str, left: str, root:
 
 def spared(root: Path) -> list[str]:
     code = (
-        "import sys; sys.path.insert(0, '.')\n"
         "from pipelines.front.doit import sparing\n"
         "from pathlib import Path\n"
         "from pipelines.building.project import Project\n"
         "here = Project(Path.cwd())\n"
         "sparing.spare_whole_models(here); print(*sorted(here.spared))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    done = warm.capture(["-c", code], root, os.environ, timeout_s=60)
+    assert done.code == 0, done.err
+    return done.out.split()
 
 
 def test_a_spared_model_stays_so_after_runs_that_build_others(root: Path) -> None:
@@ -575,23 +574,6 @@ def test_a_report_fits_the_terminal_that_it_is_told_to(root: Path) -> None:
 
 def on_terminal(root: Path, columns: int, *, is_sealing: bool = True) -> str:
     """What a run prints on a terminal of so many columns."""
-    ours, theirs = os.openpty()
     off = {} if is_sealing else {seal.OFF: "1"}
     environment = {k: v for k, v in os.environ.items() if k != seal.OFF} | off
-    with subprocess.Popen(
-        [sys.executable, "-s", "dodo.py"],
-        cwd=root,
-        env=environment | {"COLUMNS": str(columns)},
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        os.close(theirs)
-        told = b""
-        try:
-            while part := os.read(ours, 65536):
-                told += part
-        except OSError:  # the other end is closed
-            pass
-        process.wait(60)
-    os.close(ours)
-    return told.decode().replace("\r\n", "\n")
+    return terminal.told(root, [], environment | {"COLUMNS": str(columns)}, is_narrated=False)

@@ -283,15 +283,23 @@ def _space() -> str:
     return str(Path("/proc/self/ns/mnt").readlink())
 
 
-def front(root: Path, arguments: Sequence[str], err: IO[Any], place: Path | None = None) -> Running:
+def front(
+    root: Path,
+    arguments: Sequence[str],
+    err: IO[Any],
+    place: Path | None = None,
+    *,
+    out: IO[Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Running:
     """`python -s dodo.py ARGUMENTS` in this project, running. The caller closes it.
 
     place: the socket of who forks it, where that is not the project's own Python.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    kept = {k: v for k, v in environment.items() if not k.startswith("PYTEST")}
     words = [str(root / "dodo.py"), *arguments]
     with Path(os.devnull).open("r+") as nothing:
-        return Running(place or front_place(), words, root, environment, (nothing, nothing, err))
+        return Running(place or front_place(), words, root, kept, (nothing, out or nothing, err))
 
 
 def doit(

@@ -231,6 +231,15 @@ def folder_of_code(script: str, folder: str) -> str:
     return ""
 
 
+def write_as_started() -> None:
+    """To a terminal: dvc has colorama take from what is written what /dev/null can't show."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, f"__{name}__")
+        if stream.isatty():
+            stream.reconfigure(line_buffering=True)
+            setattr(sys, name, stream)
+
+
 def become(words: list[str], environment: dict[str, str], folder: str, own: Any) -> None:
     """What the interpreter does with these words. Never returns."""
     code: Any = 1
@@ -240,6 +249,7 @@ def become(words: list[str], environment: dict[str, str], folder: str, own: Any)
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        write_as_started()
         sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(":") if path]
         if words[0] == "-m":
             sys.argv = words[1:]

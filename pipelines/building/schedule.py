@@ -25,10 +25,10 @@ def expected(steps: Iterable[Step], recorded: Mapping[str, Cost]) -> dict[str, C
 
 
 def _median(costs: Sequence[Cost]) -> Cost:
-    import statistics  # decimal and fractions with it, for a run that has something to do
-
-    seconds = statistics.median(cost.seconds for cost in costs)
-    return Cost(seconds, int(statistics.median_high(cost.peak_bytes for cost in costs)))
+    """Of an even number of seconds the mean of the middle two, of bytes the larger."""
+    seconds, sizes = sorted(c.seconds for c in costs), sorted(c.peak_bytes for c in costs)
+    middle = len(costs) // 2
+    return Cost((seconds[middle] + seconds[~middle]) / 2, sizes[middle])
 
 
 def tails(before: Mapping[str, Iterable[str]], seconds: Mapping[str, float]) -> dict[str, float]:

@@ -20,8 +20,12 @@ _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 class _State:
     """told: when something last was. last: what a terminal shows below all that is told."""
 
-    told = time.monotonic()
-    last = ""
+    def __init__(self) -> None:
+        self.told = time.monotonic()
+        self.last = ""
+
+
+_STATE = _State()
 
 
 def say(text: str, colour: str | None = None) -> None:
@@ -38,16 +42,16 @@ def tell(text: str = "", colour: str | None = None) -> None:
 
 def show(text: str) -> None:
     """Renew the last line of a terminal, which stays below what is told; elsewhere do nothing."""
-    if (text or _State.last) and is_live():
+    if (text or _STATE.last) and is_live():
         with _guard:
             _clear()
-            _State.last = text[: width() - 1]
+            _STATE.last = text[: width() - 1]
             _draw()
 
 
 def silence_s() -> float:
     """Seconds in which nothing was told, and no last line shown."""
-    return 0.0 if _State.last else time.monotonic() - _State.told
+    return 0.0 if _STATE.last else time.monotonic() - _STATE.told
 
 
 def is_live() -> bool:
@@ -60,18 +64,18 @@ def _above_last_line() -> Iterator[None]:
     with _guard:
         _clear()
         yield
-        _State.told = time.monotonic()
+        _STATE.told = time.monotonic()
         _draw()
 
 
 def _clear() -> None:
-    if _State.last:
+    if _STATE.last:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _draw() -> None:
-    if _State.last:
-        print(_State.last, end="", file=sys.stderr, flush=True)
+    if _STATE.last:
+        print(_STATE.last, end="", file=sys.stderr, flush=True)
 
 
 def paint(text: str, colour: str | None, is_terminal: bool) -> str:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from doit import plugin
-from doit.cmd_base import DoitCmdBase, ModuleTaskLoader
+from doit.cmd_base import Command, DoitCmdBase, ModuleTaskLoader
 from doit.cmdparse import CmdParseError
 from doit.dependency import Dependency
 from doit.doit_cmd import DoitConfig, DoitMain, get_loader
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
+from doit.loader import generate_tasks
 from doit.plugin import PluginDict
+from doit.task import Task
 
 from pipelines.building import dry_run
 from pipelines.building import pull as dvc_pull
@@ -207,11 +209,18 @@ def namespace(project: Project) -> dict[str, Any]:
     return {"DOIT_CONFIG": settings, "task_models": task_models}
 
 
+class _Tasks(ModuleTaskLoader):  # type: ignore[misc]
+    """doit sorts what makes tasks by the line that it is defined in: for one, it reads a file."""
+
+    def load_tasks(self, cmd: Command, pos_args: list[str]) -> list[Task]:
+        return list(generate_tasks("models", self.namespace["task_models"]()))
+
+
 def _execute(project: Project, doit: DoitMain, words: list[str]) -> int:
     """One command of doit's or ours. `DoitMain.run` would print a traceback of every error."""
     commands = doit.get_cmds()
     command = commands.get_plugin(words[0])(
-        task_loader=get_loader(doit.config, ModuleTaskLoader(namespace(project)), commands),
+        task_loader=get_loader(doit.config, _Tasks(namespace(project)), commands),
         config=doit.config,
         bin_name=doit.BIN_NAME,
         cmds=commands,
