@@ -35,6 +35,7 @@ def run(job: Job[NoParams]) -> None:
     one.save(str(job.out / "lambda_2.h5"))
     as_keras_2(job.out / "lambda_2.h5", "TFOpLambda")
     save_module(job.out)
+    save_looping(job.out)
     any_size = keras.Input((None, None, 3), name="picture")
     made = keras.Model(any_size, layers.Conv2D(4, 3, padding="same")(any_size))
     made.save(str(job.out / "any_size.keras"))
@@ -97,3 +98,23 @@ def save_module(folder: Path) -> None:
     tf.saved_model.save(module, str(folder / "module"), signatures={"only": concrete})
     several = {"first": concrete, "second": concrete}
     tf.saved_model.save(module, str(folder / "several"), signatures=several)
+
+
+def save_looping(folder: Path) -> None:
+    """A SavedModel of graphs within graphs, of an einsum, and of constants that are equal."""
+
+    class Looping(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def call(self, x: Any) -> dict[str, Any]:
+            y, turns = x, tf.constant(0)
+            while tf.reduce_sum(y) < 100.0 and turns < 5:
+                if tf.reduce_sum(y) > 10.0:
+                    y = y * 2.0 + tf.reshape(tf.constant([1.0, 2.0, 3.0, 4.0]), (1, 4))
+                else:
+                    y = tf.nn.relu(y) + tf.expand_dims(tf.constant([1.0, 2.0, 3.0, 5.0]), 0)
+                turns += 1
+            halves = tf.nn.relu6(tf.reshape(tf.nn.relu6(x), (1, 2, 2)))
+            return {"looped": y, "summed": tf.einsum("bij,bkj,bil->bkl", halves, halves, halves)}
+
+    module = Looping()
+    tf.saved_model.save(module, str(folder / "looping"), signatures=module.call)

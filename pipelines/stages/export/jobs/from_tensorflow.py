@@ -27,6 +27,7 @@ import tf2onnx
 
 from pipelines.run.jobs.job import Job
 from pipelines.run.jobs.refusal import Refusal
+from pipelines.stages.export.jobs.conversion_order import order_by_name
 from pipelines.stages.export.jobs.notes import ExportNotes, bounds
 from pipelines.stages.export.jobs.params import Declared, ExportParams
 from pipelines.stages.export.jobs.recipe_inputs import bind, fits
@@ -75,6 +76,7 @@ def run(job: Job[ExportParams]) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Sums in another order give other last digits, so the record would depend on the cores.
     tf.config.threading.set_intra_op_parallelism_threads(1)
+    order_by_name()
     source = job.params.source
     load = load_keras if source.kind == "keras" else load_saved_model
     network = load(source_file(job), source.file)
