@@ -198,7 +198,8 @@ def test_the_best_remedy_is_as_small_as_it_says(visited: Visit) -> None:
     assert plain.size_bytes == case.plain
     assert cured.size_bytes <= case.at_most
     sizes = f"{quantity(cured.size_bytes)} instead of {quantity(plain.size_bytes)}"
-    assert f"best: {sizes}; in models/{case.model}/recipe.yaml:\n" in visited.first.out
+    told = visited.first.out
+    assert f"best: {sizes}; in models/{case.model}/recipe.yaml:\n" in told, told + visited.first.err
     assert tuple(visited.simplify) == case.rewrites
 
 

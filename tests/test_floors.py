@@ -231,3 +231,25 @@ def test_a_backend_is_named_in_its_folder_alone() -> None:
     left = {name for name in found if not any(f"{name}.".startswith(f"{one}.") for one in BY_NAME)}
     assert not left, "ask BACKENDS[target.backend] instead"
     assert known == {*BY_NAME}, "these name none any more"
+
+
+POSSESSIVE = re.compile(r"(?<![CcGg])\+\+|[*?}]\+|\(\?>")  # C++ and g++ are none
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_patterns_are_those_of_python_3_10() -> None:
+    """No possessive repeat and no atomic group: Python 3.10 refuses them, and 3.11.2 of Debian 12
+    matches what it should not (gh-106052), so that text would go unquoted into dvc.lock."""
+    files = [ROOT / "dodo.py", *(ROOT / "pipelines").rglob("*.py"), *(ROOT / "quant").rglob("*.py")]
+    found = {
+        f"{file.relative_to(ROOT)}: {text}"
+        for file in some(files)
+        for text in texts(ast.parse(file.read_text()))
+        if POSSESSIVE.search(text)
+    }
+    assert found == set()

@@ -23,10 +23,10 @@ _LONGEST_KEY = 100  # a key of more than 128 characters is written as `? key`
 _NOT_TEXT = r"(?i:true|false|null|yes|no|on|off|y|n|nan|inf)"
 # Letters first, or a path's dots; no blank, and nothing that means something to YAML.
 _INSIDE = r"[A-Za-z0-9_./@+=-]"
-_WORD = rf"(?!{_NOT_TEXT}(?:[ ]|\Z))(?:[A-Za-z]|\.{{1,2}}/)(?:{_INSIDE}++|:(?={_INSIDE}))*+"
+_WORD = rf"(?!{_NOT_TEXT}(?:[ ]|\Z))(?:[A-Za-z]|\.{{1,2}}/){_INSIDE}*(?::{_INSIDE}+)*"
 _PLAIN_WORD = re.compile(_WORD)
 # An MD5 that starts with a digit and holds one of these is no number (0b11.., 1e5) to anybody.
-_PLAIN_TEXT = re.compile(rf"{_WORD}(?:[ ]{_WORD})*+|[0-9][0-9be]*[acdf][0-9a-f]*(?:\.dir)?")
+_PLAIN_TEXT = re.compile(rf"{_WORD}(?:[ ]{_WORD})*|[0-9][0-9be]*[acdf][0-9a-f]*(?:\.dir)?")
 _STAGE = re.compile(r"^  (?=[^ \n])", re.M)
 _KEY = re.compile(r"([A-Za-z0-9_.@/+-]+):\n")
 _ANCHOR = re.compile(r"[&*]id\d{3}")

@@ -13,7 +13,8 @@ from quant.rewrites.rule import Rule
 def _rules(folder: str, found: Sequence[str]) -> Iterator[tuple[str, Rule[Any]]]:
     for name in found:
         module = import_module(f"quant.rewrites.{folder}.{name}")
-        own = [one for one in vars(module).values() if isinstance(one, type)]
+        # Not isinstance(): for Python 3.10, `list[int]` is a class too.
+        own: list[Any] = [one for one in vars(module).values() if type(one) is type(Rule)]
         (rule,) = (
             one for one in own if issubclass(one, Rule) and one.__module__ == module.__name__
         )

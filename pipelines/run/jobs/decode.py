@@ -33,7 +33,8 @@ def decoded(kind: Any, value: Any, where: str = "params") -> Any:
         return {key: decoded(arguments[1], one, f"{where}.{key}") for key, one in value.items()}
     is_flag = isinstance(value, bool) and kind is not bool
     plain: Any = (int, float) if kind is float else kind  # a recipe's 1 is a number like any
-    if isinstance(kind, type) and isinstance(value, plain) and not is_flag:
+    is_class = isinstance(kind, type) and origin is kind  # `list[int]` is one for Python 3.10
+    if is_class and isinstance(value, plain) and not is_flag:
         return value
     raise TypeError(f"{where} is {value!r}, and no {getattr(kind, '__name__', kind)}")
 
