@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,17 @@ def test_is_made_once(made: Environments) -> None:
     made.make(["fake"])
     assert folder_of(made).stat().st_ino == before
     assert made.missing(["fake"]) == []
+
+
+def test_it_has_the_python_that_runs_npumake(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which need not be on PATH, nor be the first of its version there."""
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    environments = Environments(project)
+    environments.make(["fake"])
+    asked = [str(environments.python("fake")), "-c", "import sys; print(sys.base_prefix)"]
+    assert subprocess.check_output(asked, text=True).strip() == sys.base_prefix
 
 
 @pytest.mark.parametrize("broken", ["made", "bin/python", "bin"])

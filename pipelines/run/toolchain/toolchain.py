@@ -254,7 +254,9 @@ class Environments:
         """Make the environment; None, or what went wrong."""
         folder = self._folder(toolchain, python)
         shutil.rmtree(folder, ignore_errors=True)
-        make = [_uv(), "venv", "--quiet", "--no-python-downloads", "--python", python, str(folder)]
+        is_own = python == _pythons()[0]  # which need not be on PATH, nor the first of its version
+        base = sys.executable if is_own else python
+        make = [_uv(), "venv", "--quiet", "--no-python-downloads", "--python", base, str(folder)]
         fill = [_uv(), "pip", "install", "--no-deps", "--require-hashes"]
         fill += ["--python", str(folder / "bin" / "python")]
         for command in (make, [*fill, *options, "-r", str(toolchain.file)]):
