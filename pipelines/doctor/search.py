@@ -64,7 +64,7 @@ class Search:
             alone = start(Remedy((name,)) for name in (*found.rewrites, *found.cuts))
             alone += start(self.pruning if found.has(_DEAD_CHANNELS) else ())
             optional = start(self.options)
-            rewritten = [trial.as_it_is(self.root, recipe, target), *_ended(alone)]
+            rewritten = [trial.as_it_is(self.builder, recipe, target), *_ended(alone)]
             rewritten += _ended(start(_together(rewritten, found)))
             base = best(rewritten, found.cuts)
             both = start(base.remedy + option for option in self.options) if base else []
@@ -110,10 +110,11 @@ def _together(results: Sequence[Result], found: Applicable) -> list[Remedy]:
         (result for result in others if _is_better(result, as_it_is)),
         key=lambda result: result.artifact_bytes,
     )
-    by_effect = [name for result in helped for name in result.remedy.rewrites]
-    orders = ([name for name in by_effect if name in found.rewrites], found.rewrites)
-    stacks = dict.fromkeys(found.firing(names) for names in orders)
-    return [Remedy(names) for names in stacks if len(names) > 1]
+    by_effect = tuple(name for result in helped for name in result.remedy.rewrites)
+    orders = (tuple(name for name in by_effect if name in found.rewrites), found.rewrites)
+    # To apply them takes a second on a large network.
+    stacks = [found.firing(names) for names in dict.fromkeys(orders) if len(names) > 1]
+    return [Remedy(names) for names in dict.fromkeys(stacks) if len(names) > 1]
 
 
 def best(results: Sequence[Result], cuts: Sequence[str] = ()) -> Result | None:

@@ -20,7 +20,7 @@ from pipelines.doctor.remedy import Remedy, rewrites_of
 from pipelines.dvc.lock import LockEntry, Locks
 from pipelines.dvc.store import Store
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.record.digest import Content
+from pipelines.record.digest import Content, Contents
 from pipelines.record.facts import Facts
 from pipelines.record.step import Step
 from pipelines.run.worker import Failed
@@ -124,8 +124,8 @@ def run(root: Path, builder: Builder, recipe: Recipe, target: Target, remedy: Re
                 builder.ensure(sharing(step, varied, shared, (*_SHARED, f"{target.name}/quantize")))
     except Failed as error:
         return Result(remedy, failure=str(error).splitlines()[0], cure=error.cure)
-    folder = root / varied.folder
-    return _read(folder / varied.build, varied_target, remedy, folder / shared)
+    folder = Path(varied.folder)
+    return _read(builder, folder / varied.build, varied_target, remedy, folder / shared)
 
 
 @dataclass(frozen=True)
@@ -191,9 +191,9 @@ def sharing(step: Step, recipe: Recipe, build: str, shared: Sequence[str]) -> St
     return replace(step, inputs=inputs)
 
 
-def as_it_is(root: Path, recipe: Recipe, target: Target) -> Result:
+def as_it_is(builder: Builder, recipe: Recipe, target: Target) -> Result:
     """The build that is there already."""
-    return _read(root / recipe.folder / recipe.build, target, Remedy())
+    return _read(builder, Path(recipe.folder, recipe.build), target, Remedy())
 
 
 def steps(root: Path, recipe: Recipe, target: Target) -> list[Step]:
@@ -233,9 +233,12 @@ def _raw(recipe: Recipe, target: Target, remedy: Remedy) -> dict[str, Any]:
     return dict(yaml.safe_load(remedy.applied_to(text, recipe, target)))
 
 
-def _read(folder: Path, target: Target, remedy: Remedy, shared: Path | None = None) -> Result:
-    """shared: the folder of the simplified and quantized network, where that is another one."""
-    shared = shared or folder
+def _read(
+    builder: Builder, below: Path, target: Target, remedy: Remedy, shared: Path | None = None
+) -> Result:
+    """below: the project, as is `shared`: where the simplified and quantized network is, if that
+    is elsewhere."""
+    folder, shared = builder.root / below, shared or below
     report = folder / target.name / "report"
     metrics = target_metrics.read(report / "metrics.json")
     layers = layer_error.read(report / "layers.json")
@@ -248,10 +251,10 @@ def _read(folder: Path, target: Target, remedy: Remedy, shared: Path | None = No
         metrics.cycles,
         metrics.worst_cosine,
         min(cosines) if cosines and None not in cosines else None,
-        max(_differences(shared, remedy), default=0.0),
+        max(_differences(builder.root / shared, remedy), default=0.0),
         dict(_cosines(layers, outputs)),
         _lengths(folder / target.name),
-        _network(shared / target.name / "quantize", outputs),
+        _network(builder.contents, shared / target.name / "quantize", outputs),
         hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest(),
         output_error.by_channel(outputs),
     )
@@ -286,9 +289,8 @@ def _cosines(layers: LayerReport, outputs: Mapping[str, Any]) -> Iterator[tuple[
         yield f"output {name}", found["cosine"]["worst"]
 
 
-def _network(folder: Path, outputs: Mapping[str, Any]) -> str:
+def _network(contents: Contents, folder: Path, outputs: Mapping[str, Any]) -> str:
     """A target that is quantized in one call has no such folder: its outputs speak for it."""
-    digest = hashlib.sha256(json.dumps(outputs, sort_keys=True).encode())
-    for file in _QUANTIZED if folder.is_dir() else ():
-        digest.update((folder / file).read_bytes())
-    return digest.hexdigest()
+    files = [contents.of(f"{folder}/{file}") for file in _QUANTIZED]
+    told = [outputs, [file.md5 for file in files if file]]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -113,7 +113,7 @@ class Oracle:
         """The target built so, or what makes it build so."""
         name = f"{recipe.model}@{target.name}"
         if not choice.of(target) and self.is_built(recipe, target):
-            return Cell(choice, trial.as_it_is(self.root, recipe, target))
+            return Cell(choice, trial.as_it_is(self.builder, recipe, target))
         try:
             as_chosen, own = varied(self.root, recipe, target, choice)
         except Problems as found:

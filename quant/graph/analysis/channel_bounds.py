@@ -91,32 +91,34 @@ def _conv(graph: Graph, node: onnx.NodeProto, given: Range | None) -> Range | No
     if len(node.input) > 2 and node.input[2] and bias is None:
         return None
     outputs, per_group = weight.shape[:2]
-    low, high = given or _unbounded(per_group * group)
+    shift = np.zeros(outputs) if bias is None else bias.astype(np.float64)
+    if given is None:
+        infinite = np.where(weight.any(axis=tuple(range(1, weight.ndim))), np.inf, 0.0)
+        return shift - infinite, shift + infinite
+    low, high = given
     if _is_padded(node):  # zeros stand beside the map
         low, high = np.minimum(low, 0), np.maximum(high, 0)
-    taps = weight.astype(np.float64).reshape(outputs, per_group, -1)
-    inside = [np.repeat(one.reshape(group, -1), outputs // group, axis=0) for one in (low, high)]
-    ups, downs = np.maximum(taps, 0).sum(axis=2), np.minimum(taps, 0).sum(axis=2)
-    least = _products(ups, inside[0]) + _products(downs, inside[1])
-    most = _products(ups, inside[1]) + _products(downs, inside[0])
-    at_most = np.maximum(np.abs(inside[0]), np.abs(inside[1]))
-    size = _products(np.abs(taps).sum(axis=2), at_most)
-    shift = np.zeros(outputs) if bias is None else bias.astype(np.float64)
-    slack = _STEP * (taps[0].size + 1) * (size + np.abs(shift))
+    taps = weight.astype(np.float64).reshape(group, outputs // group, per_group, -1)
+    ups, downs = np.maximum(taps, 0).sum(axis=3), np.minimum(taps, 0).sum(axis=3)
+    least = _products(ups, low) + _products(downs, high)
+    most = _products(ups, high) + _products(downs, low)
+    size = _products(np.abs(taps).sum(axis=3), np.maximum(np.abs(low), np.abs(high)))
+    slack = _STEP * (weight[0].size + 1) * (size + np.abs(shift))
     # Products that float32 does not add to the bias: their rounding is not the bias's.
     slack = np.where(size <= 2.0**-27 * np.abs(shift), size, slack)
     return least + shift - slack, most + shift + slack
 
 
 def _products(weights: Doubles, values: Doubles) -> Doubles:
-    """Sums over the channels; a weight of 0 makes 0, of infinity too."""
+    """Sums over the channels that each output reads; a weight of 0 makes 0, of infinity too.
+
+    weights: [groups, outputs of a group, channels of a group]. values: [channels].
+    """
     with np.errstate(invalid="ignore"):
-        products = np.where(weights == 0, 0.0, weights * values)
-    return cast(Doubles, products.sum(axis=1))
-
-
-def _unbounded(channels: int) -> Range:
-    return np.full(channels, -np.inf), np.full(channels, np.inf)
+        products = weights * values.reshape(len(weights), 1, -1)
+    if not np.isfinite(values).all():
+        products[weights == 0] = 0.0
+    return cast(Doubles, products.sum(axis=2).ravel())
 
 
 def _is_padded(node: onnx.NodeProto) -> bool:

@@ -204,7 +204,7 @@ def _improve(
         factors.proposed(project.root, recipe, target, left_out)
     )
     run = _runner(project, recipe, target)
-    as_it_is = trial.as_it_is(project.root, recipe, target)
+    as_it_is = trial.as_it_is(project.builder, recipe, target)
     available = count.available(project.root, recipe, target)
     alone = accuracy.remedies(found, target, left_out, available)
     bench = accuracy.Bench(
