@@ -94,8 +94,11 @@ def emitted() -> Any:
 
 
 def _is_as_the_sdks(yaml: Any) -> bool:
-    """Whether it writes as ruamel's YAML() does but for an indent of 4."""
-    usual = type(yaml)()
+    """Whether it writes as ruamel's YAML() does but for an indent of 4.
+
+    `pure` is the SDK's: there is no other writer of a round trip.
+    """
+    usual = type(yaml)(pure=True)
     usual.indent(mapping=4, sequence=4)
     one, other = (
         {name: value for name, value in vars(each).items() if not name.startswith("_")}
