@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-_OF_EVERY_JOB = ("pipelines.run.jobs.job", "pipelines.run.jobs.memory", "pipelines.run.kept")
+_OF_EVERY_JOB = (
+    *("pipelines.run.jobs.decode", "pipelines.run.jobs.job", "pipelines.run.jobs.memory"),
+    "pipelines.run.kept",
+)
+_PRCTL = ctypes.CDLL(None).prctl
 
 
 def main() -> None:
@@ -46,7 +50,7 @@ def main() -> None:
     gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's to handle
     # What a job leaves running becomes a child of this process, which can wait for its end.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _PRCTL(PR_SET_CHILD_SUBREAPER, 1)
     wake, alarm = os.pipe()
     os.set_blocking(alarm, False)
     os.set_blocking(wake, False)
@@ -158,7 +162,7 @@ def child(order: dict[str, Any], server: int, line: socket.socket | None) -> Non
     code = 1
     try:
         os.setsid()
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server:  # it died before the line above
             os._exit(1)
         signal.signal(signal.SIGINT, signal.SIG_DFL)

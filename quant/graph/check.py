@@ -43,15 +43,16 @@ def foreign_operators(model: onnx.ModelProto) -> list[str]:
 
 
 def _require_known_versions(model: onnx.ModelProto) -> None:
-    known, ours = onnx.defs.onnx_opset_version(), version("onnx")
+    known = onnx.defs.onnx_opset_version()
     if opset(model) > known:
         raise Fault(
-            f"the model has opset {opset(model)}; onnx {ours} knows opsets up to {known}",
+            f"the model has opset {opset(model)}; onnx {version('onnx')} knows opsets up to "
+            f"{known}",
             "export it again with opset 19 or lower (torch.onnx.export: opset_version=17)",
         )
     if model.ir_version > onnx.IR_VERSION:
         raise Fault(
-            f"the file has ONNX IR version {model.ir_version}; onnx {ours} reads up to "
+            f"the file has ONNX IR version {model.ir_version}; onnx {version('onnx')} reads up to "
             f"{onnx.IR_VERSION}",
             "export it again with an onnx package of at most that version",
         )

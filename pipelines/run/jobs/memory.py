@@ -8,6 +8,8 @@ import ctypes
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_PERTURB = -1, -3, -6
 
 _LARGEST = 2**31 - 1  # an int
+_LIBC = ctypes.CDLL(None)
+_MALLOPT = getattr(_LIBC, "mallopt", None)
 
 
 def settle(is_settled: bool) -> None:
@@ -32,12 +34,11 @@ def keep_freed() -> None:
 
 def give_back() -> None:
     """Return to the kernel what this process has freed; does nothing but on glibc."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = getattr(_LIBC, "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def _mallopt(option: int, value: int) -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(option, value)
+    if _MALLOPT is not None:
+        _MALLOPT(option, value)
