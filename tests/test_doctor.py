@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import yaml
 
 from pipelines.backends.recipes import load
 from pipelines.backends.rknn.recipe.options import options
+from pipelines.building.builder import Builder, Outcome
 from pipelines.doctor import search, trial
 from pipelines.doctor.remedy import Remedy
 from pipelines.doctor.trial import Result
 from pipelines.recipe.define.model import Recipe
+from pipelines.record.step import Step
+from pipelines.run.toolchain.toolchain import Environments
+from tests.fake_steps import make_step, write_job
 from tests.small_models import conv_net, recipe, samples
 from tests.workspace import Workspace
 
@@ -60,6 +65,87 @@ def test_a_trial_has_facts_and_a_place_of_its_own(given: Recipe) -> None:
     assert varied.raw["targets"]["rk3588"]["quantize"] == {"rknn": {"single_core_mode": True}}
     same, _ = trial.vary(given, target, Remedy())
     assert same.raw == given.raw
+
+
+OUT = "models/m/build/trials/k/simplify/out.txt"
+
+
+def simplify_steps(rewrites: str = "r", stage: str = "simplify") -> tuple[Step, Step]:
+    """The model's own step, and the one of a trial that has these rewrites."""
+    own = make_step(stage, {"a": "models/m/a.txt"}, sections={"value": "r"})
+    varied = make_step(
+        stage,
+        {"a": "models/m/a.txt"},
+        sections={"value": rewrites},
+        outputs={"out.txt": OUT.replace("simplify", stage)},
+    )
+    return own, replace(varied, model="m-trial-k")
+
+
+@pytest.fixture
+def built(project: Path) -> Iterator[Builder]:
+    """The model's own steps have run."""
+    write_job(project, "join")
+    (project / "models/m/a.txt").write_text("a")
+    builder = Builder(project)
+    for stage in ("simplify", "quantize"):
+        assert builder.ensure(simplify_steps(stage=stage)[0]) is Outcome.RAN
+    yield builder
+    builder.close()
+
+
+def test_a_trial_of_the_same_rewrites_simplifies_nothing(built: Builder) -> None:
+    """By what the model made, or another trial; it is in no lock, and may be removed."""
+    builder = trial.builder_of_trials(built)
+    _, same = simplify_steps()
+    assert builder.ensure(same) is Outcome.RESTORED
+    assert (built.root / OUT).read_text() == "a+r"
+    _, merged = simplify_steps("r,s")
+    assert builder.ensure(merged) is Outcome.RAN
+    assert (built.root / OUT).read_text() == "a+r,s"
+    assert builder.ensure(replace(merged, model="m-trial-l")) is Outcome.RESTORED
+    built.locks.flush()
+    assert "trial" not in (built.root / "models/m/dvc.lock").read_text()
+
+
+@pytest.mark.parametrize("what", ["rewrites", "input", "version", "toolchain", "stage", "model"])
+def test_a_trial_with_any_other_fact_runs(built: Builder, what: str) -> None:
+    """Only of simplify: what else a trial makes may tell of more than its facts."""
+    _, step = simplify_steps("r,s" if what == "rewrites" else "r")
+    match what:
+        case "input":
+            (built.root / "models/m/a.txt").write_text("b")
+        case "version":
+            step = replace(step, version=2)
+        case "toolchain":
+            (built.root / "toolchains/fake.txt").write_text("# other pins\n")
+            Environments(built.root).make(["fake"])
+        case "stage":
+            _, step = simplify_steps(stage="quantize")
+        case "model":
+            step = replace(step, model="n-trial-k")
+    assert trial.builder_of_trials(built).ensure(step) is Outcome.RAN
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_trial_simplifies_where_the_cache_lost_the_object(
+    built: Builder, is_removed: bool
+) -> None:
+    """As `dvc gc` removes it, or a disk damages it: the run-cache tells of it all the same."""
+    (entry,) = (e for e in [built.locks.entry(simplify_steps()[0])] if e is not None)
+    (content,) = entry.outs.values()
+    place = built.store.place(content.md5)
+    place.chmod(0o644)
+    if is_removed:
+        place.unlink()
+    else:
+        place.write_text("other")
+    later = Builder(built.root)
+    try:
+        assert trial.builder_of_trials(later).ensure(simplify_steps()[1]) is Outcome.RAN
+    finally:
+        later.close()
+    assert (built.root / OUT).read_text() == "a+r"
 
 
 def test_keys_differ_by_target_and_remedy(given: Recipe) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -20,7 +20,7 @@ from pipelines.doctor.remedy import Remedy, rewrites_of
 from pipelines.dvc.lock import LockEntry, Locks
 from pipelines.dvc.store import Store
 from pipelines.recipe.define.model import Recipe, Target
-from pipelines.record.digest import Content, Contents
+from pipelines.record.digest import Contents
 from pipelines.record.facts import Facts
 from pipelines.record.step import Step
 from pipelines.run.worker import Failed
@@ -29,6 +29,7 @@ from pipelines.stages.stage import built, completed
 from quant.report import build_json, layer_error, output_error, target_metrics
 from quant.report.layer_error import LayerReport
 
+T = TypeVar("T")
 _TRIALS, _INFIX = "build/trials", "-trial-"
 _READY = ("simplify", "quantize")  # stages that stand before a build
 _SHARED = ("export/", "simplify/")
@@ -84,31 +85,60 @@ class NoLocks(Locks):
 
     def record(self, step: Step, entry: LockEntry) -> None:
         """The run-cache has it as a trial's; here as the model's."""
-        model, _, _ = step.model.rpartition(_INFIX)
-        trial, own = (
-            re.compile(rf"{re.escape(step.folder)}/{_TRIALS}/[^/]+/"),
-            f"{step.folder}/build/",
+        own = _own(step)
+        self._store.remember(
+            own, LockEntry(_own_facts(own, entry.facts), _renamed(own, entry.outs))
         )
-
-        def renamed(paths: Mapping[str, Any]) -> dict[str, Any]:
-            return {
-                own + path[found.end() :] if (found := trial.match(path)) else path: content
-                for path, content in paths.items()
-            }
-
-        as_model = replace(step, model=model)
-        outs: dict[str, Content] = renamed(entry.outs)
-        facts = Facts(as_model.command, renamed(entry.facts.deps), entry.facts.params)
-        self._store.remember(as_model, LockEntry(facts, outs))
 
     def flush(self) -> None:
         """Nothing was recorded."""
+
+
+class TrialsStore(Store):
+    """A cache in which a trial's simplify finds what the same rewrites have given.
+
+    Most remedies change options, which are facts of quantize and of what comes after it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        vars(self).update(vars(store))  # the same cache, and what is known of its objects
+
+    def known(self, step: Step, facts: Facts) -> Iterator[LockEntry]:
+        """Also what these facts gave under the model's own names."""
+        yield from super().known(step, facts)
+        if step.stage != "simplify" or _INFIX not in step.model:
+            return
+        own = _own(step)
+        trials = {_own_path(step, path): path for path in step.outputs.values()}
+        for entry in super().known(own, _own_facts(own, facts)):
+            yield LockEntry(facts, {trials[path]: out for path, out in entry.outs.items()})
+
+
+def _own(step: Step) -> Step:
+    """The step as it is the model's own: where the run-cache has what the recipe's steps made."""
+    outputs = {name: _own_path(step, path) for name, path in step.outputs.items()}
+    return replace(step, model=step.model.rpartition(_INFIX)[0], outputs=outputs)
+
+
+def _own_facts(own: Step, facts: Facts) -> Facts:
+    return Facts(own.command, _renamed(own, facts.deps), facts.params)
+
+
+def _renamed(step: Step, paths: Mapping[str, T]) -> dict[str, T]:
+    return {_own_path(step, path): what for path, what in paths.items()}
+
+
+def _own_path(step: Step, path: str) -> str:
+    """Where the model itself has what a trial has below build/trials/."""
+    trial = re.match(rf"{re.escape(step.folder)}/{_TRIALS}/[^/]+/", path)
+    return f"{step.folder}/build/{path[trial.end() :]}" if trial else path
 
 
 def builder_of_trials(builder: Builder) -> Builder:
     """The same worker, cache and memory, but nothing goes into dvc.lock."""
     trials = copy.copy(builder)
     trials.locks = NoLocks(builder.root, builder.store)
+    trials.store = TrialsStore(builder.store)
     return trials
 
 
