@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.backends.rknn.params import AnalyzeParams, RknnParams
 from pipelines.recipe.define.model import Samples, Simplify
+from pipelines.run.jobs import decode
 from pipelines.run.jobs.decode import decoded, params_type
 from pipelines.run.jobs.job import Job
 from pipelines.stages.samples.jobs.params import CalibrationParams, DataParams
@@ -47,6 +48,14 @@ class Outer:
 
 
 GIVEN = {"name": "n", "scale": 1, "inner": {"flag": True}}
+
+
+def test_prepared_of_all_that_is_named() -> None:
+    decode._hints.cache_clear()
+    decode.prepare(Outer)
+    assert decode._hints.cache_info().currsize == 2  # Outer and Inner
+    decoded(Outer, {**GIVEN, "by_name": {"x": {"flag": False}}})
+    assert decode._hints.cache_info().misses == 2
 
 
 def test_decoded() -> None:

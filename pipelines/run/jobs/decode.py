@@ -5,9 +5,11 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
+@cache
 def params_type(run: Callable[..., None]) -> Any:
     """Of `run(job: Job[Params])`: Params. Any where it names none."""
     given = get_args(get_type_hints(run).get("job", Any))
@@ -39,10 +41,24 @@ def decoded(kind: Any, value: Any, where: str = "params") -> Any:
     raise TypeError(f"{where} is {value!r}, and no {getattr(kind, '__name__', kind)}")
 
 
+def prepare(kind: Any) -> None:
+    """Read the annotations of a class, and of all that are named in them, before `decoded` asks."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        for named in _hints(kind).values():
+            prepare(named)
+    for argument in get_args(kind):
+        prepare(argument)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _instance(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
         raise TypeError(f"{where} is {value!r}, and no {kind.__name__}")
-    known, hints = {field.name: field for field in fields(kind)}, get_type_hints(kind)
+    known, hints = {field.name: field for field in fields(kind)}, _hints(kind)
     for name in value:
         if name not in known:
             raise TypeError(f"{where}: {kind.__name__} has no `{name}`")
