@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import deque
@@ -39,15 +40,18 @@ class FloatRun:
     vector length.
     """
 
-    def __init__(self, model: onnx.ModelProto | Path) -> None:
-        """Raises Fault where onnxruntime can't load the model."""
+    def __init__(self, model: onnx.ModelProto | Path, weights: Results | None = None) -> None:
+        """weights: of a model that has a `stub` for each that is large.
+
+        Raises Fault where onnxruntime can't load the model.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.graph_optimization_level = level
         options.log_severity_level = 4  # errors are raised as well
-        source, self._weights = _source(model)
+        source, self._weights = _source(model, weights)
         _give(self._weights, options)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -106,13 +110,30 @@ def run_random(model: onnx.ModelProto) -> list[dict[str, npt.NDArray[np.generic]
     return [run(random_inputs(types, draw)) for draw in range(DRAWS)]
 
 
-def _source(model: onnx.ModelProto | Path) -> tuple[str | bytes, Results]:
+def is_large(array: npt.NDArray[np.generic]) -> bool:
+    """Whether a model that holds it would take long to write and to parse."""
+    return array.dtype == np.float32 and array.nbytes >= _LARGE
+
+
+def stub(name: str, shape: Iterable[int]) -> onnx.TensorProto:
+    """A float32 weight whose numbers are given beside the model."""
+    made = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=shape)
+    made.data_location = onnx.TensorProto.EXTERNAL
+    place = {"location": "memory", "offset": "0", "length": str(4 * math.prod(made.dims))}
+    for key, value in place.items():
+        made.external_data.add(key=key, value=value)
+    return made
+
+
+def _source(model: onnx.ModelProto | Path, given: Results | None) -> tuple[str | bytes, Results]:
     """What onnxruntime opens, and the large weights, which it reads where they are.
 
     A model's text with all weights in it is written and parsed at 0.5 GB/s, and held twice.
     """
     if isinstance(model, Path):
         return str(model), {}
+    if given is not None:
+        return model.SerializeToString(), given
     graph, bare, weights = model.graph, onnx.ModelProto(), Results()
     bare.ir_version = model.ir_version
     bare.opset_import.extend(model.opset_import)
@@ -130,13 +151,7 @@ def _source(model: onnx.ModelProto | Path) -> tuple[str | bytes, Results]:
             bare.graph.initializer.append(tensor)
             continue
         weights[tensor.name] = np.frombuffer(data, "<f4").reshape(tensor.dims)
-        stub = bare.graph.initializer.add(
-            name=tensor.name, data_type=tensor.data_type, dims=tensor.dims
-        )
-        stub.data_location = onnx.TensorProto.EXTERNAL
-        place = {"location": "memory", "offset": "0", "length": str(len(data))}
-        for key, value in place.items():
-            stub.external_data.add(key=key, value=value)
+        bare.graph.initializer.append(stub(tensor.name, tensor.dims))
     return bare.SerializeToString(), weights
 
 

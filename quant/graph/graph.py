@@ -69,6 +69,13 @@ class Graph:
             return None
         return constant_value(node)
 
+    def constant_shape(self, tensor: str) -> tuple[int, ...] | None:
+        """Of what `constant` gives, without its numbers where it is a weight."""
+        if tensor in self._weights:
+            return tuple(self._weights[tensor].dims)
+        value = self.constant(tensor)
+        return None if value is None else value.shape
+
     def type(self, tensor: str) -> TensorType | None:
         """Shape and element type by shape inference, None where that is not known."""
         if self._types is None:

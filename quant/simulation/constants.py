@@ -24,31 +24,34 @@ class Constants:
         self._graph = graph
         self._parameters = step1.parameters
         self._is_per_channel = step1.is_per_channel
+        self._spans: dict[tuple[str, int | None], weights.Span] = {}  # by name and axis
 
-    def held(self, node: onnx.NodeProto, place: int) -> Array:
-        """Input number `place` of a node, a constant. Raises Unknown."""
+    def held(self, node: onnx.NodeProto, place: int, values: Array) -> Array:
+        """Input number `place` of a node, a constant of these values. Raises Unknown."""
         name = node.input[place]
-        values = self._graph.constant(name)
-        if values is None:
-            raise Unknown(f"`{name}` is not constant")
         if node.op_type in _CONVOLUTIONS and place > 0:
-            return self._of_convolution(node, place, np.asarray(values))
+            return self._of_convolution(node, place, values)
         parameters = self._parameters.get(name)
         if parameters is None or values.dtype != np.float32:
-            return np.asarray(values)
-        return parameters.rounded(np.asarray(values))
+            return values
+        return parameters.rounded(values)
 
     def _of_convolution(self, node: onnx.NodeProto, place: int, values: Array) -> Array:
         source = self._parameters.get(node.input[0])
         if source is None or source.dtype != "int8":
             raise Unknown(f"{node.op_type} `{node.output[0]}` in {source and source.dtype}")
-        filters = self._graph.constant(node.input[1])
-        if filters is None:
+        name = node.input[1]
+        shape = self._graph.constant_shape(name)
+        if shape is None:
             raise Unknown(f"{node.op_type} `{node.output[0]}` has no constant weights")
-        axis = _output_axis(node, filters.shape) if self._is_per_channel else None
+        axis = _output_axis(node, shape) if self._is_per_channel else None
+        if (name, axis) not in self._spans:
+            filters = values if place == 1 else np.asarray(self._graph.constant(name))
+            self._spans[name, axis] = weights.span(filters, axis)
+        within = self._spans[name, axis]
         if place == 1:
-            return weights.rounded(values, axis)
-        return weights.rounded_bias(values, source.scale, weights.steps(filters, axis))
+            return weights.rounded(values, axis, within)
+        return weights.rounded_bias(values, source.scale, weights.steps(within))
 
 
 def _output_axis(node: onnx.NodeProto, shape: tuple[int, ...]) -> int:

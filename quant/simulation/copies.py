@@ -75,11 +75,13 @@ class Copies:
         self.hidden = rounding.hidden(graph, step1)
         self._constants = Constants(graph, step1)
         self._copies = copies
+        self._values: dict[tuple[int, bool], Array | None] = {}  # of the node that is added
         self.steps: list[Step] = []
 
     def add(self, node: onnx.NodeProto) -> None:
         """Raises Unknown where the operator or the type of its output is."""
         require_known(node)
+        self._values.clear()
         for tensor in node.output:
             grid = self.grid(tensor)
             if grid and not can_round(grid):
@@ -131,10 +133,18 @@ class Copies:
         self.steps.append(HostStep(Call(node, held), inputs, output, constants))
 
     def _constant(self, node: onnx.NodeProto, place: int, copy: str) -> Array | None:
-        value = self._graph.constant(node.input[place]) if node.input[place] else None
-        if value is None or copy == FLOAT:
-            return None if value is None else np.asarray(value)
-        return self._constants.held(node, place)
+        """Where input number `place` is one; two copies that hold it alike share it."""
+        key = (place, copy == FLOAT)
+        if key not in self._values:
+            self._values[key] = self._value(node, place, copy)
+        return self._values[key]
+
+    def _value(self, node: onnx.NodeProto, place: int, copy: str) -> Array | None:
+        if copy != FLOAT:
+            value = self._constant(node, place, FLOAT)
+            return None if value is None else self._constants.held(node, place, value)
+        found = self._graph.constant(node.input[place]) if node.input[place] else None
+        return None if found is None else np.asarray(found)
 
     def _constant_name(self, name: str, copy: str, values: Array) -> str:
         return named("constant" if copy == FLOAT else "held", name)

@@ -166,7 +166,7 @@ class Mixed:
             name
             for node in nodes
             for name in node.input
-            if name and name not in made and self.graph.constant(name) is None
+            if name and name not in made and self.graph.constant_shape(name) is None
         )
         held = [name for name in made if self._is_int8(name)]
         is_whole = len(held) == len(made) and not any(n.op_type == CONVERT for n in nodes)
@@ -257,8 +257,10 @@ class Mixed:
     def _constant(self, node: onnx.NodeProto, place: int, is_half: bool) -> Array | None:
         name = node.input[place]
         values = self.graph.constant(name) if name else None
-        if values is None or not is_half:
-            return None if values is None else self._constants.held(node, place)
+        if values is None:
+            return None
+        if not is_half:
+            return self._constants.held(node, place, np.asarray(values))
         is_kept = values.dtype != np.float32 or (node.op_type, place) in KEPT
         return np.asarray(values) if is_kept else HALF.rounded(np.asarray(values))
 

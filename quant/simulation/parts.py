@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from quant.execution.run import FloatRun
+from quant.execution.run import FloatRun, is_large, stub
 from quant.simulation.parameters import Parameters
 
 Array = npt.NDArray[Any]
@@ -20,11 +20,14 @@ IR_VERSION = 9
 
 @dataclass
 class Part:
-    """Nodes of one onnxruntime session. wanted: tensors that somebody needs afterwards."""
+    """Nodes of one onnxruntime session. wanted: tensors that somebody needs afterwards.
+
+    constants: large float32 ones are never in a model, which would be copied with them thrice.
+    """
 
     opset: int
     nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    constants: dict[str, Array] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
     wanted: dict[str, None] = field(default_factory=dict)
     _run: FloatRun | None = None
@@ -34,8 +37,7 @@ class Part:
         self.made.update(node.output)
 
     def constant(self, name: str, values: Array) -> str:
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(values, name)
+        self.constants.setdefault(name, values)
         return name
 
     def round(self, raw: str, rounded: str, parameters: Parameters) -> None:
@@ -64,16 +66,20 @@ class Part:
         """The wanted tensors. The session is made with the first call, when types are known."""
         given = {name: tensors[name] for name in self.inputs}
         if self._run is None:
-            self._run = FloatRun(self._model(given))
+            large = {name: one for name, one in self.constants.items() if is_large(one)}
+            self._run = FloatRun(self._model(given, large), large)
         return {name: np.asarray(array) for name, array in self._run(given).items()}
 
-    def _model(self, given: Mapping[str, Array]) -> onnx.ModelProto:
+    def _model(self, given: Mapping[str, Array], large: Container[str]) -> onnx.ModelProto:
         graph = helper.make_graph(
             self.nodes,
             "part",
             [_value(name, array) for name, array in given.items()],
             [onnx.ValueInfoProto(name=name) for name in self.wanted],
-            list(self.constants.values()),
+            [
+                stub(name, array.shape) if name in large else numpy_helper.from_array(array, name)
+                for name, array in self.constants.items()
+            ],
         )
         opset = helper.make_opsetid("", self.opset)
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)

@@ -79,7 +79,9 @@ def _runs_on(graph: Graph, node: onnx.NodeProto, reader: onnx.NodeProto) -> bool
 
 def _joins(graph: Graph, node: onnx.NodeProto, reader: onnx.NodeProto, platform: str) -> bool:
     """Whether the sum `reader` is the last step of a convolution."""
-    if reader.op_type != "Add" or any(graph.constant(name) is not None for name in reader.input):
+    if reader.op_type != "Add" or any(
+        graph.constant_shape(name) is not None for name in reader.input
+    ):
         return False
     if node.op_type != "Conv":
         return False
@@ -92,5 +94,5 @@ def _is_grouped(node: onnx.NodeProto) -> bool:
 
 def is_depthwise(graph: Graph, node: onnx.NodeProto) -> bool:
     """Whether a Conv has one input channel a group, and several groups."""
-    weights = graph.constant(node.input[1])
-    return _is_grouped(node) and weights is not None and weights.shape[1] == 1
+    shape = graph.constant_shape(node.input[1])
+    return _is_grouped(node) and shape is not None and shape[1] == 1

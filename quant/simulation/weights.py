@@ -8,28 +8,39 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Span = tuple[Array, Array]  # lowest and highest, float64 [C]
 
 
-def steps(weights: Array, axis: int | None) -> Array:
-    """float64 step of each channel along `axis`, [C]; of all weights, [1], where axis is None.
+def span(weights: Array, axis: int | None) -> Span:
+    """Of each channel along `axis`, or of all weights where it is None. 0 is always inside."""
+    over = tuple(place for place in range(weights.ndim) if place != axis)
+    low = weights.min(axis=over).reshape(-1).astype(np.float64)
+    high = weights.max(axis=over).reshape(-1).astype(np.float64)
+    return np.minimum(low, 0), np.maximum(high, 0)
 
-    0 is always inside the range. 0 for a channel that is all zeros.
-    """
-    low, high = _range(weights, axis)
+
+def steps(within: Span) -> Array:
+    """float64 step of each channel, [C]. 0 for a channel that is all zeros."""
+    low, high = within
     return np.asarray((high - low) / 255)
 
 
-def rounded(weights: Array, axis: int | None) -> Array:
-    """w -> (clip(rint(w / s) + z, -128, 127) - z) s, asymmetric; s in float32, z from float64."""
-    low, _ = _range(weights, axis)
-    step = steps(weights, axis)
+def rounded(weights: Array, axis: int | None, within: Span | None = None) -> Array:
+    """w -> (clip(rint(w / s) + z, -128, 127) - z) s, asymmetric; s in float32, z from float64.
+
+    within: their `span`, where it is known.
+    """
+    within = within or span(weights, axis)
+    step = steps(within)
     step[step == 0] = 1
     # In float32, a few zero points would be the other neighbour of a tie.
-    zero = np.clip(np.rint(-128 - low / step), -128, 127)
+    zero = np.clip(np.rint(-128 - within[0] / step), -128, 127)
     scale, zero = (_along(one.astype(np.float32), weights.ndim, axis) for one in (step, zero))
     codes = np.divide(weights, scale, dtype=np.float32)
     np.rint(codes, out=codes)
-    np.clip(codes, -128 - zero, 127 - zero, out=codes)  # whole numbers: the same without + z - z
+    # Whole numbers: the same without + z - z. np.clip takes five times as long.
+    np.maximum(codes, -128 - zero, out=codes)
+    np.minimum(codes, 127 - zero, out=codes)
     return np.multiply(codes, scale, out=codes)
 
 
@@ -41,14 +52,6 @@ def rounded_bias(bias: Array, input_scale: float, weight_steps: Array) -> Array:
     step = (input_scale * weight_steps).astype(np.float32)
     safe = np.where(step == 0, np.float32(1), step)
     return np.asarray(np.where(step == 0, bias, np.rint(bias / safe) * safe).astype(np.float32))
-
-
-def _range(weights: Array, axis: int | None) -> tuple[Array, Array]:
-    """Lowest and highest of each channel and 0, float64 [C]."""
-    over = tuple(place for place in range(weights.ndim) if place != axis)
-    low = weights.min(axis=over).reshape(-1).astype(np.float64)
-    high = weights.max(axis=over).reshape(-1).astype(np.float64)
-    return np.minimum(low, 0), np.maximum(high, 0)
 
 
 def _along(values: Array, rank: int, axis: int | None) -> Array:
