@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from pipelines.building.builder import Builder, Outcome
-from pipelines.record.step import Work
+from pipelines.record.step import Step, Work
 from pipelines.run.last_node import last_node
 from pipelines.run.worker import Failed
 from tests.fake_steps import make_step, write_job
@@ -322,6 +322,38 @@ def test_jobs_of_an_environment_are_forks_of_one_process_that_started_with_it(
     assert [line.partition(" ")[2] for line in told] == ["False None", "True 1"] * 2
     assert (told[0], told[1]) == (told[2], told[3])
     assert told[0].split()[0] != told[1].split()[0]
+
+
+def test_neighbours_of_one_server_run_in_one_process(builder: Builder) -> None:
+    """Each under its heading in the log; after one that fails none runs."""
+    write_job(
+        builder.root,
+        "told",
+        "import os\n"
+        "def run(job):\n"
+        "    with (job.out / 'out.txt').open('a') as file:\n"
+        "        print(os.getpid(), job.params['value'], file=file)\n"
+        "    print('value', job.params['value'])\n"
+        "    assert job.params['value'] != 4\n",
+    )
+    works = [Work("fake", "told", {"value": value}) for value in (1, 2, 3)]
+    works[2] = dataclasses.replace(works[2], environment={"TUNED": "1"})
+    step = make_step("told", {}, "told")
+    builder.ensure(dataclasses.replace(step, work=lambda: tuple(works)))
+    told = (builder.root / "models/m/build/told/out.txt").read_text().split()
+    assert told[1::2] == ["1", "2", "3"]
+    assert told[0] == told[2] != told[4]
+    headings = [line for value in (1, 2, 3) for line in ("=== told in fake", f"value {value}")]
+    assert builder.log_of(step).read_text().splitlines() == headings
+    fails = dataclasses.replace(works[0], params={"value": 4})
+    with pytest.raises(Failed):
+        builder.ensure(make_again(step, (fails, works[1])))
+    assert "value 2" not in builder.log_of(step).read_text()
+
+
+def make_again(step: Step, works: tuple[Work, ...]) -> Step:
+    """The step with other jobs, which it has not run yet."""
+    return dataclasses.replace(step, version=step.version + 1, work=lambda: works)
 
 
 def test_a_conversion_of_the_sdk_s_own_is_told_as_the_node_before_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs inside a toolchain: imports its heavy packages once, then forks a child a job.
+"""Runs inside a toolchain: imports its heavy packages once, then forks a child an order.
 
 A fresh process for every job costs 2-3 s of imports with the vendor's SDK; a fork of this one costs
 tens of milliseconds and starts as clean. Standard library only; started by pipelines.run.worker,
@@ -155,7 +155,7 @@ def stop(processes: Iterable[int]) -> None:
 
 
 def child(order: dict[str, Any], server: int, line: socket.socket | None) -> None:
-    """Run one job in a process of its own; with a line to the server also what goes on in it.
+    """Run one order in a process of its own; with a line to the server also what goes on in it.
 
     Never returns.
     """
@@ -224,11 +224,14 @@ def run(order: dict[str, Any]) -> None:
     from pipelines.run.jobs.job import Job
     from pipelines.run.jobs.memory import settle
 
-    settle(is_settled=False)  # a job that needs it says so
     inputs = {name: Path(path) for name, path in order["inputs"].items()}
-    work = importlib.import_module(order["module"]).run
-    params = decoded(params_type(work), order["params"])
-    work(Job(params, inputs, Path("out"), Path()))
+    for told in (order, *order.get("then", ())):
+        if "heading" in told:
+            print(told["heading"], flush=True)
+        settle(is_settled=False)  # a job that needs it says so
+        work = importlib.import_module(told["module"]).run
+        params = decoded(params_type(work), told["params"])
+        work(Job(params, inputs, Path("out"), Path()))
 
 
 def report(order: dict[str, Any], error: BaseException) -> None:
