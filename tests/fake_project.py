@@ -90,7 +90,8 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
 class FakeProject(Workspace):
     """size: bytes of each artifact. seconds: what a job takes. log: file that jobs note into.
 
-    is_warm: whether its toolchains' Python has started before.
+    is_warm: whether its toolchains' Python has started before. is_compiled: whether it has the
+    bytecode of all code, for a ./doit that starts anew; by default where its toolchains do.
     """
 
     def __init__(
@@ -101,8 +102,9 @@ class FakeProject(Workspace):
         log: str = "",
         *,
         is_warm: bool = True,
+        is_compiled: bool | None = None,
     ) -> None:
-        super().__init__(root, is_compiled=not is_warm)
+        super().__init__(root, is_compiled=not is_warm if is_compiled is None else is_compiled)
         make = warm_plain.make_warm_environment if is_warm else warm_plain.make_environment
         self.size = size
         for name, outputs in OUTPUTS.items():
