@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from random import Random
 from typing import Any
 
 from dvc.stage.cache import _get_cache_hash  # type: ignore[import-untyped]
@@ -11,43 +12,54 @@ from hypothesis import strategies as st
 
 from pipelines.dvc import lock_text
 from pipelines.dvc.stage import DvcStage
+from tests import drawn
+from tests.vacuous import some
 
-KEYS = st.one_of(st.sampled_from(["size", "nfiles", "md5", "a.b"]), st.text(min_size=1, max_size=5))
-LEAVES = st.one_of(
-    st.text(max_size=8), st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False)
+KEYS = drawn.one_of(drawn.sampled(["size", "nfiles", "md5", "a.b"]), drawn.text(1, 5))
+LEAVES = drawn.one_of(
+    drawn.text(0, 8),
+    drawn.integer,
+    drawn.boolean,
+    drawn.nothing,
+    drawn.finite_or_infinite,
 )
-VALUES = st.recursive(
-    LEAVES, lambda v: st.lists(v, max_size=3) | st.dictionaries(KEYS, v, max_size=3), max_leaves=12
-)
-ROWS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "path": st.text(min_size=1, max_size=8),
-            "md5": st.text(max_size=8),
-            "size": st.integers(),
-        },
-        optional={"nfiles": st.integers(), "isexec": st.just(True)},
-    ),
-    min_size=1,
-    max_size=3,
-)
-STAGES = st.fixed_dictionaries(
-    {"cmd": st.text(min_size=1), "outs": ROWS},
-    optional={"deps": ROWS, "params": st.dictionaries(KEYS, VALUES, min_size=1, max_size=3)},
-)
+PARAMS = drawn.mapping(KEYS, drawn.tree(LEAVES, KEYS, 3), 1, 3)
+PATH, MD5, COMMAND = drawn.text(1, 8), drawn.text(0, 8), drawn.text(1, 20)
+DRAWS = 20  # of one seed
 
 
-@settings(max_examples=500, deadline=None)
-@given(STAGES)
-def test_names_are_dvcs(data: dict[str, Any]) -> None:
-    stage = DvcStage("one", data)
-    assert stage.key == _get_cache_hash(copy.deepcopy(data), key=True)
-    assert stage.value == _get_cache_hash(copy.deepcopy(data))
+def row(random: Random) -> dict[str, Any]:
+    always = {"path": PATH(random), "md5": MD5(random), "size": drawn.integer(random)}
+    perhaps = {"nfiles": drawn.integer(random), "isexec": True}
+    return always | {key: value for key, value in perhaps.items() if drawn.boolean(random)}
 
 
-@settings(max_examples=100, deadline=None)
-@given(STAGES)
-def test_texts_are_lock_texts(data: dict[str, Any]) -> None:
-    stage = DvcStage("one", data)
-    assert stage.text == lock_text.dump_stage("one", data)
-    assert stage.document == lock_text.dump(data)
+ROWS = drawn.listed(row, 1, 3)
+
+
+def stages(seed: int) -> list[dict[str, Any]]:
+    random = Random(seed)
+    return [
+        {"cmd": COMMAND(random), "outs": ROWS(random)}
+        | ({"deps": ROWS(random)} if drawn.boolean(random) else {})
+        | ({"params": PARAMS(random)} if drawn.boolean(random) else {})
+        for _ in range(DRAWS)
+    ]
+
+
+@settings(max_examples=500 // DRAWS, deadline=None)
+@given(st.integers(0, 2**32))
+def test_names_are_dvcs(seed: int) -> None:
+    for data in some(stages(seed)):
+        stage = DvcStage("one", data)
+        assert stage.key == _get_cache_hash(copy.deepcopy(data), key=True)
+        assert stage.value == _get_cache_hash(copy.deepcopy(data))
+
+
+@settings(max_examples=100 // DRAWS, deadline=None)
+@given(st.integers(0, 2**32))
+def test_texts_are_lock_texts(seed: int) -> None:
+    for data in some(stages(seed)):
+        stage = DvcStage("one", data)
+        assert stage.text == lock_text.dump_stage("one", data)
+        assert stage.document == lock_text.dump(data)

@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,8 +26,10 @@ from pipelines.record.digest import Content
 from pipelines.record.facts import Facts, changes
 from pipelines.record.journal import Journal, Line
 from pipelines.record.step import Step
+from tests import drawn
 from tests.conftest import ROOT
 from tests.fake_steps import make_step
+from tests.vacuous import some
 
 # Text that some YAML reads as something else, or that has to be quoted, folded or escaped.
 ODD = (
@@ -54,33 +57,26 @@ PLAIN = (
     *("../../toolchains/core.txt", "recipe.yaml", "build/rk3588/model.rknn", "rknn.quantize"),
     *("../../doit step m:build@rk3588", "letterbox", "w8a8", "/head/Add_output_0", "x" * 90),
 )
-HASHES = st.text("0123456789abcdef", min_size=32, max_size=32)
-TEXTS = st.one_of(
-    st.sampled_from(ODD + PLAIN),
+HASHES = drawn.text(32, 32, "0123456789abcdef")
+PARTS = drawn.listed(drawn.sampled(PLAIN + ODD), 0, 12)
+TEXTS = drawn.one_of(
+    drawn.sampled(ODD + PLAIN),
     HASHES,
-    HASHES.map("{}.dir".format),
-    st.text(max_size=20),
-    st.text("abc:/.@-_ #=+01eEx", max_size=90),
-    st.lists(st.sampled_from(PLAIN + ODD), max_size=12).map(" ".join),
+    lambda random: f"{HASHES(random)}.dir",
+    drawn.text(0, 20),
+    drawn.text(0, 90, "abc:/.@-_ #=+01eEx"),
+    lambda random: " ".join(PARTS(random)),
 )
-LEAVES = st.one_of(TEXTS, st.integers(), st.floats(), st.booleans(), st.none())
-
-
-def values(keys: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    def nest(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-        return st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4)
-
-    return st.recursive(LEAVES, nest, max_leaves=20)
-
-
+LEAVES = drawn.one_of(TEXTS, drawn.integer, drawn.real, drawn.boolean, drawn.nothing)
 # Of some keys with blanks ruamel makes YAML that nobody can read, ruamel included.
-KEYS = st.sampled_from(("recipe.yaml", "targets.rk3588.quantize", "on", "1", "/head/Add_output_0"))
+KEYS = drawn.sampled(("recipe.yaml", "targets.rk3588.quantize", "on", "1", "/head/Add_output_0"))
 PLAIN_NAMES = ("build-rk3588", "one", "export", "a.b")
-PLAIN_VALUES = st.recursive(
-    st.one_of(st.sampled_from(PLAIN), HASHES, st.integers(), st.floats(), st.booleans()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=20,
-)
+PLAIN_LEAVES = drawn.one_of(drawn.sampled(PLAIN), HASHES, drawn.integer, drawn.real, drawn.boolean)
+ODD_STAGE = drawn.mapping(TEXTS, drawn.tree(LEAVES, TEXTS, 4), 1, 4)
+PLAIN_STAGE = drawn.mapping(KEYS, drawn.tree(PLAIN_LEAVES, KEYS, 4), 1, 5)
+STAGES = drawn.listed(drawn.mapping(KEYS, drawn.tree(LEAVES, KEYS, 4), 1, 3), 1, 4)
+SEEDS = st.integers(0, 2**32)
+DRAWS = 10  # of one seed
 STEP = make_step("one", {"a": "models/m/a.txt"})
 LOCK = "models/m/dvc.lock"
 
@@ -143,8 +139,6 @@ def test_what_is_written_without_ruamel_is_ruamels(monkeypatch: pytest.MonkeyPat
             ((key, value),) = stage.items()
             items.add(key, value, document)
 
-    @settings(max_examples=120, deadline=None, database=None)
-    @given(TEXTS, st.dictionaries(TEXTS, values(TEXTS), min_size=1, max_size=4))
     def odd(name: str, stage: dict[str, Any]) -> None:
         take(name, stage)
         for key, value in stage.items():
@@ -154,23 +148,27 @@ def test_what_is_written_without_ruamel_is_ruamels(monkeypatch: pytest.MonkeyPat
             take(long, {long: leaf, "a": [[leaf]], "b": [{"c": leaf}]})
             take(f"s{next(number)}", {long: leaf})
 
-    @settings(max_examples=60, deadline=None, database=None)
-    @given(st.sampled_from(PLAIN_NAMES), st.dictionaries(KEYS, PLAIN_VALUES, min_size=1))
-    def mostly_plain(name: str, stage: dict[str, Any]) -> None:
-        take(f"{name}-{next(number)}", stage)
+    @settings(max_examples=12, deadline=None, database=None)
+    @given(SEEDS)
+    def all_of_it(seed: int) -> None:
+        random = Random(seed)
+        for _ in range(DRAWS):
+            odd(TEXTS(random), ODD_STAGE(random))
+        for _ in range(DRAWS // 2):
+            take(f"{random.choice(PLAIN_NAMES)}-{next(number)}", PLAIN_STAGE(random))
 
     with monkeypatch.context() as patch:
         patch.setattr(lock_text, "by_ruamel", leave)
-        odd()
-        mostly_plain()
+        all_of_it()
     assert stages.require_ruamels("stages") > 400
     assert items.require_ruamels("") > 200
 
 
 @settings(max_examples=20, deadline=None)
-@given(TEXTS, st.dictionaries(TEXTS, values(TEXTS), min_size=1, max_size=4))
-def test_text_is_ruamels(name: str, stage: dict[str, Any]) -> None:
+@given(SEEDS)
+def test_text_is_ruamels(seed: int) -> None:
     """Most of these are left to ruamel."""
+    name, stage = TEXTS(random := Random(seed)), ODD_STAGE(random)
     alone = lock_text.by_ruamel({"stages": {name: stage}})
     text, document = alone.removeprefix("stages:\n"), lock_text.by_ruamel(stage)
     assert lock_text.dump_stage(name, stage) == text
@@ -184,16 +182,16 @@ def test_plain_text_is_not_left_to_ruamel(monkeypatch: pytest.MonkeyPatch) -> No
     assert lock_text.dump_stage("one", stage).startswith("  one:\n    cmd: ../../doit step m:one\n")
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(st.dictionaries(KEYS, values(KEYS), min_size=1, max_size=3), min_size=1, max_size=4)
-)
-def test_splitting_keeps_every_byte(stages: list[dict[str, Any]]) -> None:
-    named = {f"stage-{i}": stage for i, stage in enumerate(stages)}
-    text = lock_text.by_ruamel({"schema": "2.0", "stages": named})
-    parts = lock_text.split(text)
-    assert list(parts) == list(named)
-    assert lock_text.join(parts.values()) == text
+@settings(max_examples=300 // DRAWS, deadline=None)
+@given(SEEDS)
+def test_splitting_keeps_every_byte(seed: int) -> None:
+    random = Random(seed)
+    for stages in some([STAGES(random) for _ in range(DRAWS)]):
+        named = {f"stage-{i}": stage for i, stage in enumerate(stages)}
+        text = lock_text.by_ruamel({"schema": "2.0", "stages": named})
+        parts = lock_text.split(text)
+        assert list(parts) == list(named)
+        assert lock_text.join(parts.values()) == text
 
 
 @pytest.mark.parametrize("text", ODD)
