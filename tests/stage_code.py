@@ -16,6 +16,7 @@ import argparse
 import ast
 import dataclasses
 import hashlib
+import io
 import json
 import sys
 import tempfile
@@ -45,6 +46,9 @@ DEFAULTS = "defaults of a recipe"  # a row beside those of files
 _RKNN, _FIXED = "pipelines.backends.rknn", "pipelines.backends.fixed_point"
 _QDQ = "pipelines.backends.qdq"
 _RECIPE = ("pipelines.recipe.resolve",)
+
+
+_HOLD_STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def _jobs(folder: str, *names: str) -> tuple[str, ...]:
@@ -140,23 +144,29 @@ def digest(name: str) -> str:
 
 def _code(file: Path) -> Iterator[str]:
     """The lines that Python runs: by position, since ast and tokenize name parts by version."""
-    lines = file.read_text().splitlines()
-    with file.open("rb") as opened:
-        for token in tokenize.tokenize(opened.readline):
+    text = file.read_text()
+    lines = text.splitlines()
+    if "#" in text:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
                 row, column = token.start
                 lines[row - 1] = lines[row - 1][:column]
-    for first, last in _docstrings(ast.parse(file.read_text())):
+    for first, last in _docstrings(ast.parse(text)):
         lines[first - 1 : last] = [""] * (last - first + 1)
     return (line.rstrip() for line in lines if line.strip())
 
 
 def _docstrings(tree: ast.AST) -> Iterator[tuple[int, int]]:
     """First and last line of every text that is a statement."""
-    for node in ast.walk(tree):
+    todo = [tree]
+    while todo:
+        node = todo.pop()
         match node:
             case ast.Expr(value=ast.Constant(value=str())):
                 yield node.lineno, node.end_lineno or node.lineno
+        for name in _HOLD_STATEMENTS:
+            held = getattr(node, name, ())
+            todo += held if isinstance(held, list) else ()
 
 
 def _defaults() -> dict[str, Any]:

@@ -236,12 +236,6 @@ def test_a_backend_is_named_in_its_folder_alone() -> None:
 POSSESSIVE = re.compile(r"(?<![CcGg])\+\+|[*?}]\+|\(\?>")  # C++ and g++ are none
 
 
-def texts(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-
-
 def test_patterns_are_those_of_python_3_10() -> None:
     """No possessive repeat and no atomic group: Python 3.10 refuses them, and 3.11.2 of Debian 12
     matches what it should not (gh-106052), so that text would go unquoted into dvc.lock."""
@@ -249,7 +243,7 @@ def test_patterns_are_those_of_python_3_10() -> None:
     found = {
         f"{file.relative_to(ROOT)}: {text}"
         for file in some(files)
-        for text in texts(ast.parse(file.read_text()))
+        for text in look(file).words
         if POSSESSIVE.search(text)
     }
     assert found == set()
