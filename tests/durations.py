@@ -16,9 +16,12 @@ PLACE = Path(__file__).with_suffix(".txt")
 LEAST_S = 3.0  # shorter ones are in nobody's way
 
 
-def known(place: Path = PLACE) -> dict[str, float]:
-    """Group, or the node's ID of a test without one -> seconds. Raises ValueError, OSError."""
-    lines = (line.split(" ", 1) for line in place.read_text().splitlines())
+def known(place: Path | None = None) -> dict[str, float]:
+    """Group, or the node's ID of a test without one -> seconds. Raises ValueError, OSError.
+
+    place: PLACE by default.
+    """
+    lines = (line.split(" ", 1) for line in (place or PLACE).read_text().splitlines())
     return {name: float(seconds) for seconds, name in lines}
 
 
@@ -32,8 +35,7 @@ def unit(node: str) -> str:
 class Durations:
     """A plugin that writes them, where it runs the session or hears of it from the workers."""
 
-    def __init__(self, place: Path = PLACE) -> None:
-        self._place = place
+    def __init__(self) -> None:
         self._seconds = defaultdict[str, float](float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -45,7 +47,7 @@ class Durations:
             for name, seconds in sorted(self._seconds.items(), key=lambda item: -item[1])
             if seconds >= LEAST_S
         ]
-        self._place.write_text("".join(lines))
+        PLACE.write_text("".join(lines))
 
 
 def add_option(parser: pytest.Parser) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests import durations
-from tests.conftest import ROOT
+from tests import durations, inner_suite
 from tests.vacuous import some
 
 CONFTEST = """
@@ -21,7 +17,6 @@ from tests.conftest import pytest_collection_modifyitems
 pytest_addoption, pytest_configure = durations.add_option, durations.configure
 durations.PLACE = Path(__file__).with_name("durations.txt")
 durations.LEAST_S = 0.2
-durations.known.__defaults__ = durations.Durations.__init__.__defaults__ = (durations.PLACE,)
 """
 SUITE = """
 import time
@@ -46,27 +41,14 @@ def test_shares(shared, number):
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_it.py").write_text(SUITE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = toolchain\n")
     (tmp_path / "durations.txt").write_text("")
-    return tmp_path
+    return inner_suite.lay_out(tmp_path, CONFTEST, SUITE)
 
 
 def run(suite: Path, *options: str) -> list[str]:
     """Names of the tests in the order in which they ran, of one worker."""
-    workers = ["-n", "1", "--dist", "loadgroup", "--no-loadscope-reorder", "-p", "no:cacheprovider"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", *workers, *options, str(suite)],
-        cwd=suite,
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    lines = [line for line in ran.stdout.splitlines() if "PASSED" in line]
+    told = inner_suite.run(suite, 1, "-v", *options)
+    lines = [line for line in told.splitlines() if "PASSED" in line]
     return [line.partition("::")[2].split("@test_it")[0].strip() for line in lines]
 
 
