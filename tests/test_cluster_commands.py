@@ -12,6 +12,7 @@ from tests import warm
 from tests.checkout import Checkout
 from tests.conftest import Pythons
 from tests.small_models import conv_net, recipe, samples
+from tests.warm_interpreter import lent
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.xdist_group("cluster")]
 TARGETS = {
@@ -50,7 +51,7 @@ def front(toolchain_python: Pythons) -> Iterator[None]:
         pytest.skip(f"the toolchain `cluster` can't be made here: {error}")
     (site,) = python.parent.parent.glob("lib/python3*/site-packages")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(warm.SHARED, warm.lent(warm.beside(site, "distributed")))
+        patch.setenv(warm.SHARED, lent(warm.beside(site, "distributed")))
         yield
 
 

@@ -11,6 +11,7 @@ from tests import remote_servers, warm, warm_toolchains
 from tests.checkout import Checkout
 from tests.conftest import ROOT, Pythons
 from tests.small_models import conv_net, recipe, samples
+from tests.warm_interpreter import lent
 
 pytestmark = pytest.mark.toolchain
 TARGETS = {"int8": {"backend": "fixed_point", "input_scale": 16}}
@@ -40,7 +41,7 @@ def beside(toolchain_python: Pythons, monkeypatch: pytest.MonkeyPatch) -> None:
     python = toolchain_python["remotes"]
     (site,) = python.parent.parent.glob("lib/python3*/site-packages")
     packages = ("dvc_s3", "dvc_ssh", "s3fs", "sshfs", "aiobotocore.session")
-    monkeypatch.setenv(warm.SHARED, warm.lent(warm.beside(site, *packages)))
+    monkeypatch.setenv(warm.SHARED, lent(warm.beside(site, *packages)))
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "t")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "t")

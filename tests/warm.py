@@ -24,6 +24,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from tests.warm_interpreter import lent, space
+
 # What dvc and ./doit import of other packages: half a second to two.
 _FRONT = (
     *("doit.doit_cmd", "doit.tools", "importlib.metadata", "numpy", "onnx", "tomllib", "yaml"),
@@ -268,19 +270,10 @@ def lend(variable: str, place: Path) -> None:
     os.environ[variable] = lent(place)
 
 
-def lent(place: Path) -> str:
-    """What such a variable says."""
-    return f"{_space()} {place}"
-
-
 def shared(variable: str) -> Path | None:
     """What was lent; None in another namespace of mounts, where files are others."""
-    space, _, place = os.environ.get(variable, "").partition(" ")
-    return Path(place) if space == _space() else None
-
-
-def _space() -> str:
-    return str(Path("/proc/self/ns/mnt").readlink())
+    there, _, place = os.environ.get(variable, "").partition(" ")
+    return Path(place) if there == space() else None
 
 
 def front(

@@ -77,6 +77,16 @@ def use_huge_pages() -> None:
             madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), MADV_COLLAPSE)
 
 
+def lent(place: Path) -> str:
+    """What a variable says that tells other processes of a place."""
+    return f"{space()} {place}"
+
+
+def space() -> str:
+    """This namespace of mounts: in another one, files are others."""
+    return str(Path("/proc/self/ns/mnt").readlink())
+
+
 class Server:
     """Forks for whoever connects, and tells those who wait of the end.
 
@@ -180,7 +190,7 @@ class Server:
                 os._exit(0)
         os.close(reading)
         listener.close()
-        return f"{Path('/proc/self/ns/mnt').readlink()} {place}"
+        return lent(Path(place))
 
     def _leave(self) -> None:
         """In a fork: what is its server's."""

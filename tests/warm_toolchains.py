@@ -25,6 +25,7 @@ from pipelines.run.toolchain.toolchain import Environments, known, load
 from pipelines.run.worker import environment
 from tests import warm
 from tests.conftest import ROOT
+from tests.warm_interpreter import space
 
 MADE = ROOT / ".npumake" / "toolchains"
 WARM = (  # those that jobs run in
@@ -197,7 +198,7 @@ def write_launcher(place: Path, python: Path, server: Path, name: str = "") -> N
     place.write_text(
         PYTHON.format(
             own=sys.executable,
-            space=str(Path("/proc/self/ns/mnt").readlink()),
+            space=space(),
             place=str(server),
             starter=str(server.parent / "starter"),
             name=name.encode(),
