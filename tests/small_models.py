@@ -19,14 +19,18 @@ def conv_net(
     opset: int = 15,
     nan: bool = False,
     name: str = "input",
+    width: int = 16,
 ) -> bytes:
-    """Conv-Relu, Conv-Relu, global pooling, Gemm: ONNX bytes with one input and output `scores`."""
+    """Conv-Relu, Conv-Relu, global pooling, Gemm: ONNX bytes with one input and output `scores`.
+
+    width: channels in between.
+    """
     random = np.random.default_rng(seed)
-    w1 = random.normal(0, 0.3, (16, 3, 3, 3)).astype(np.float32)
-    w2 = random.normal(0, 0.1, (16, 16, 3, 3)).astype(np.float32)
+    w1 = random.normal(0, 0.3, (width, 3, 3, 3)).astype(np.float32)
+    w2 = random.normal(0, 0.1, (width, width, 3, 3)).astype(np.float32)
     if nan:
         w2[0, 0, 0, 0] = np.nan
-    w3 = random.normal(0, 0.3, (16, 4)).astype(np.float32)
+    w3 = random.normal(0, 0.3, (width, 4)).astype(np.float32)
     weights = {"w1": w1, "w2": w2, "w3": w3}
     nodes = [
         helper.make_node("Conv", [name, "w1"], ["c1"], "conv1", pads=[1] * 4),

@@ -24,11 +24,18 @@ _WIDTHS: dict[int, int] = {onnx.TensorProto.FLOAT: 4, onnx.TensorProto.FLOAT16: 
 Weights = Mapping[str, onnx.TensorProto]
 
 
-def large_weights(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """The large float weights of the main graph, sound ones only: the checker is to see others."""
+def large_weights(
+    model: onnx.ModelProto, *, are_inputs_too: bool = False
+) -> dict[str, onnx.TensorProto]:
+    """The large float weights of the main graph, sound ones only: the checker is to see others.
+
+    are_inputs_too: also those that the graph lists as inputs, as ONNX before IR 4 did.
+    """
     graph = model.graph
     count = Counter(tensor.name for tensor in graph.initializer)
-    shown = {value.name for value in (*graph.input, *graph.output)}
+    shown = {value.name for value in graph.output}
+    if not are_inputs_too:
+        shown.update(value.name for value in graph.input)
     return {
         tensor.name: tensor
         for tensor in graph.initializer
@@ -74,6 +81,7 @@ def _look(tensor: onnx.TensorProto) -> tuple[object, ...]:
 def without(model: onnx.ModelProto, weights: Container[str]) -> onnx.ModelProto:
     """A copy in which these weights are inputs, after those that the graph has."""
     graph, light = model.graph, onnx.ModelProto()
+    inputs = {value.name for value in graph.input}
     for field, value in model.ListFields():
         if field.name != "graph":
             _copy(light, field.name, value)
@@ -81,11 +89,11 @@ def without(model: onnx.ModelProto, weights: Container[str]) -> onnx.ModelProto:
         if field.name != "initializer":
             _copy(light.graph, field.name, value)
     for tensor in graph.initializer:
-        if tensor.name in weights:
+        if tensor.name not in weights:
+            light.graph.initializer.append(tensor)
+        elif tensor.name not in inputs:
             value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             light.graph.input.append(value)
-        else:
-            light.graph.initializer.append(tensor)
     return light
 
 

@@ -81,7 +81,7 @@ class Sdk:
 
         Not even `config`: NAME.data holds step 1's, and the SDK refuses one that is not equal.
         """
-        with spared.comments(), spared.copies():
+        with spared.comments(), spared.copies(), spared.inferred_weights():
             self._do(
                 "hybrid_quantization_step2",
                 model_input=model,

@@ -18,8 +18,11 @@ from io import TextIOBase
 from pathlib import PurePath
 from typing import Any
 
+import onnx
+
 from pipelines.backends.rknn.sdk.parameters_writer import written
 from pipelines.backends.rknn.sdk.plain_copy import NotPlain, plain_copy
+from quant.graph.light import large_weights, without
 from quant.simulation.parameters_text import document
 
 COMPARED = ("2.3.2", "2.5.0")
@@ -124,6 +127,28 @@ def copies() -> Any:
         return wrapped
 
     return _replaced("copy", "deepcopy", unless_plain)
+
+
+def inferred_weights() -> Any:
+    """For step 2: shape inference writes and reads the network with all weights, twice each.
+
+    No shape depends on a large one. That is a tenth of a build of a large network.
+    """
+
+    def unless_small(infer: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(model: Any, *given: Any, **named: Any) -> Any:
+            is_model = isinstance(model, onnx.ModelProto)
+            weights = large_weights(model, are_inputs_too=True) if is_model else {}
+            if not weights:
+                return infer(model, *given, **named)
+            made = infer(without(model, weights), *given, **named)
+            del made.graph.input[len(model.graph.input) :], made.graph.initializer[:]
+            made.graph.initializer.extend(model.graph.initializer)
+            return made
+
+        return wrapped
+
+    return _replaced("onnx.shape_inference", "infer_shapes", unless_small)
 
 
 def checks() -> Any:
