@@ -26,6 +26,8 @@ CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000  # linux/sched.h
 DOOR = "/doit"
 HUGE = 2 << 20
 MADV_COLLAPSE = 25  # linux/mman.h
+# What runpy imports when it runs, and reading a recipe.
+_OF_EVERY_FORK = ("encodings.utf_8_sig", "pkgutil")
 
 
 def main() -> None:
@@ -33,6 +35,8 @@ def main() -> None:
     gc.disable()  # what imports make stays: to look for garbage among it takes a third of torch's
     here, *plain = sys.path
     import_all(settings, here)
+    for module in _OF_EVERY_FORK:
+        importlib.import_module(module)
     sys.path.append(here)
     code = importlib.import_module("warm_code")
     own = code.OwnCode(settings["root"], settings["own"], is_deep=settings["is_deep"])
