@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.run.fork_server import PR_SET_CHILD_SUBREAPER
+from pipelines.run.job_server import PR_SET_CHILD_SUBREAPER
 
 MODEL, TARGET = "sample_reshape", "rk3588"
 ANALYZED = "analyze:\n  samples: 2\n"

@@ -162,6 +162,7 @@ def _start(name: str, tunables: str) -> None:
             told, python = load(ROOT, name), Environments(ROOT).python(name)
             own = [module for module in told.preload if module.startswith("pipelines")]
             packages = [module for module in told.preload if module not in own]
+            own.append("pipelines.run.job_server")
             packages += LATE.get(name, ())
             paths = [ROOT / path for path in told.paths]
             given = environment(python) | ({"GLIBC_TUNABLES": tunables} if tunables else {})

@@ -1,6 +1,6 @@
 """Processes whose job has succeeded, kept for a later job that goes on with what is in memory.
 
-Imported by pipelines.run.fork_server, whose children they are; standard library only.
+Imported by pipelines.run.job_server, whose children they are; standard library only.
 """
 
 from __future__ import annotations
