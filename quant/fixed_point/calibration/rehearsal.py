@@ -8,7 +8,8 @@ order of the network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ from quant.fixed_point.network.network import (
 )
 
 Array = NDArray[Any]
+
+_AT_ONCE = 1 << 17  # elements of windows
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,21 @@ class Rehearsal:
 
     def step(self, tensors: Mapping[str, Tensor], operation: Operation) -> None:
         """The next operation. tensors: its output's too."""
+        if isinstance(operation, Convolution):
+            self._convolve(tensors, operation)
+            return
         for codes in self._codes:
             # A convolution takes codes as they are; elsewhere, products of them pass int8.
-            read = codes if isinstance(operation, Convolution) else _Wide(codes)
-            made = reference.compute(tensors, operation, read)
+            made = reference.compute(tensors, operation, _Wide(codes))
             codes[operation.output] = _small(made, tensors[operation.output])
+
+    def _convolve(self, tensors: Mapping[str, Tensor], operation: Convolution) -> None:
+        """Several samples at once where they are small: what one alone takes is NumPy's calls."""
+        for some in _portions(self._codes, tensors[operation.x], operation):
+            read = {operation.x: np.concatenate([codes[operation.x] for codes in some])}
+            made = _small(reference.compute(tensors, operation, read), tensors[operation.output])
+            for codes, part in zip(some, np.split(made, len(some)), strict=True):
+                codes[operation.output] = part
 
     def drift(self, source: str, tensor: Tensor, axis: int) -> NDArray[np.float64] | None:
         """Codes' reals less the float tensor `source`, the mean of each channel; None if unknown.
@@ -74,6 +87,15 @@ class Rehearsal:
         found = [codes[tensor.name].mean(axis=others, dtype=np.float64) for codes in self._codes]
         drift: NDArray[np.float64] = np.mean(found, axis=0) / float(tensor.scale) - expected
         return drift
+
+
+def _portions(
+    codes: Sequence[dict[str, Array]], x: Tensor, operation: Convolution
+) -> Iterator[Sequence[dict[str, Array]]]:
+    """Of the samples, as many together as fit into the processor's cache with their windows."""
+    elements = math.prod(x.shape) * math.prod(operation.weight.shape[2:])
+    count = max(1, _AT_ONCE // max(1, elements))
+    return (codes[i : i + count] for i in range(0, len(codes), count))
 
 
 class _Wide(Mapping[str, Integers]):

@@ -24,16 +24,16 @@ def round_weights(weight: NDArray[Any], units: NDArray[np.float64], taps: Taps) 
     """
     groups, count = taps.order.shape
     order = np.repeat(taps.order, len(weight) // groups, axis=0)
-    rest = np.take_along_axis(weight.astype(np.float64), order, axis=1)
-    rest = rest.reshape(groups, -1, count)
+    ordered = np.take_along_axis(weight.astype(np.float64), order, axis=1)
+    rest = ordered.T.reshape(count, groups, -1).copy()  # taps first: those that follow lie together
     unit = units.reshape(groups, -1)
-    codes = np.empty(rest.shape)
+    codes, shares = np.empty(rest.shape), np.empty(rest.shape)
     for i in range(count):
-        code = np.clip(np.rint(rest[:, :, i] * unit), INT8_LOW, INT8_HIGH)
-        row = taps.factor[:, i, i:].astype(np.float64)
-        lost = (rest[:, :, i] - code / unit) / row[:, :1]
-        rest[:, :, i + 1 :] -= lost[:, :, None] * row[:, None, 1:]
-        codes[:, :, i] = code
+        code = np.rint(rest[i] * unit, out=codes[i])
+        np.minimum(np.maximum(code, INT8_LOW, out=code), INT8_HIGH, out=code)
+        row = taps.factor[:, i, i:].T.astype(np.float64)
+        lost = (rest[i] - code / unit) / row[0, :, None]
+        rest[i + 1 :] -= np.multiply(row[1:, :, None], lost, out=shares[i + 1 :])
     made = np.empty(weight.shape, np.int64)
-    np.put_along_axis(made, order, codes.reshape(weight.shape).astype(np.int64), axis=1)
+    np.put_along_axis(made, order, codes.reshape(count, -1).T.astype(np.int64), axis=1)
     return made
