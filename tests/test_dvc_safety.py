@@ -22,8 +22,9 @@ from pipelines.building.builder import Builder, Outcome
 from pipelines.dvc import repo as dvc_repo
 from pipelines.files.where import Problems
 from pipelines.record.step import Step
+from pipelines.run.toolchain.installed import Installed
 from pipelines.run.worker import Failed
-from tests import warm
+from tests import warm, warm_plain
 from tests.conftest import ROOT
 from tests.dvc_runner import dvc
 from tests.fake_steps import make_step, write_job
@@ -49,6 +50,9 @@ RIGHT = {"d/x": "a", "d/y": "2", "e.txt": "ae"}
 @pytest.fixture
 def place(project: Path) -> Path:
     """A project that has one step with two outputs, and its dvc.yaml."""
+    (fake,) = (project / ".npumake/toolchains").glob("fake-*")
+    warm_plain.start_before(fake)
+    Installed(fake).note((project / "toolchains/fake.txt").read_bytes())
     write_job(project, "folder", FOLDER)
     write_job(project, "join")
     (project / "models/m/a.txt").write_text("a")

@@ -32,9 +32,14 @@ def make_environment(folder: Path) -> None:
 def make_warm_environment(folder: Path) -> None:
     """The same, whose fork servers are forks."""
     make_environment(folder)
-    python = folder / "bin" / "python"
-    python.rename(folder / "bin" / "python.real")
-    warm_toolchains.write_launcher(python, folder / "bin" / "python.real", _started())
+    start_before(folder)
+
+
+def start_before(environment: Path) -> None:
+    """Have the fork servers of an environment that is made be forks from now on."""
+    python = environment / "bin" / "python"
+    python.rename(environment / "bin" / "python.real")
+    warm_toolchains.write_launcher(python, environment / "bin" / "python.real", _started())
 
 
 @cache
