@@ -18,6 +18,7 @@ from pipelines.backends.rknn.file.compiled_graph import Operator
 from pipelines.backends.rknn.sdk.refusals.log import Layer
 from pipelines.files.where import did_you_mean
 from pipelines.run.jobs.refusal import Refusal
+from quant.graph.structure import structure
 
 # In a recipe -> in the layer table.
 DTYPES = {"float16": "FLOAT16", "int16": "INT16", "int8": "INT8"}
@@ -82,8 +83,11 @@ def _operator(tensor: str) -> str:
 
 
 def load_graph(model: Path) -> onnx.GraphProto:
-    """The graph of a *.model file, which is ONNX with the SDK's operators."""
-    return onnx.load(str(model)).graph
+    """The graph of a *.model file, which is ONNX with the SDK's operators.
+
+    Large weights have no numbers: see quant.graph.structure.
+    """
+    return structure(model).graph
 
 
 def output_names(graph: onnx.GraphProto) -> dict[str, str]:
