@@ -84,6 +84,34 @@ def test_any_other_use_is_the_interpreters() -> None:
     assert told == "__main__\n"
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_a_fork_is_told_its_words_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_compiled: bool
+) -> None:
+    """By the launcher in C, and by the one for a machine without a compiler."""
+    server = warm_python("core").parents[2] / "core"
+    real = Environments(ROOT).python("core")
+    if is_compiled:
+        assert warm_toolchains._compiled(), "no C compiler"
+    else:
+        monkeypatch.setattr(warm_toolchains, "_compiled", lambda: None)
+    warm_toolchains.write_launcher(tmp_path / "python", real, server)
+    (tmp_path / "probe.py").write_text(
+        "import os, sys\n"
+        "print(sys.argv[1:], os.environ['ODD'], 'onnx' in sys.modules, file=sys.stderr)\n"
+    )
+    odd = "\"'\\ \n\r\t\x01\x7f {} ä 深 ="
+    settings = json.dumps({"paths": [str(tmp_path)], "preload": ["probe"], "odd": odd})
+    done = subprocess.run(
+        [tmp_path / "python", "-s", ROOT / "pipelines/run/fork_server.py", settings],
+        env={**os.environ, "ODD": odd},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr.decode() == f"{[settings]} {odd} True\n"
+
+
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 def test_a_worker_of_the_suite_uses_what_the_first_process_shares(is_elsewhere: bool) -> None:
     """It starts none of its own, and those that it asks for are there.
