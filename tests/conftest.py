@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import platform
 import shutil
 import signal
 from functools import cache
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.run import machine
 from pipelines.run.toolchain import pip_config
 from pipelines.run.toolchain.toolchain import Environments
 from tests import durations, sharing
@@ -41,13 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """A suite in the background of a script ignores SIGINT, and so would all that tests start.
 
     On several workers, interpreters that have started already are this process's, for all of them.
-    NumPy has one thread, as in a job: a second one waits more than it computes.
+    NumPy has one thread and the kernels of a job: a second one waits more than it computes.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported
-    # OpenBLAS 0.3.23 takes a processor that is newer than it for one of 2004, a quarter as fast; a
-    # name that it does not know makes it look at what the processor can do.
-    if platform.machine() == "x86_64":
-        os.environ.setdefault("OPENBLAS_CORETYPE", "")
+    if kernels := machine.blas_kernels():
+        os.environ.setdefault("OPENBLAS_CORETYPE", kernels)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     durations.configure(config)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
@@ -18,8 +17,8 @@ from onnx import helper
 
 from pipelines.backends.rknn.analysis import error_analysis
 from quant.report.layer_error import from_json
+from quant.report.metrics import cosine
 from quant.sha256 import sha256_of
-from tests import warm_toolchains
 from tests.job_runner import ToolchainJobs, Work
 from tests.small_models import conv_net, model_bytes
 from tests.vacuous import some
@@ -402,21 +401,9 @@ def test_infer_saves_both_sides(bench: Bench, quantized: Done) -> None:
     np.testing.assert_allclose(expected, reference, rtol=256 * 2**-24, atol=256 * 2**-24)
     comparison = done.read("comparison.json")
     found = [one["scores"]["cosine"]["worst"] for one in comparison["samples"]]
-    assert found == cosines(bench, expected, actual)
+    assert found == [cosine(a, b) for a, b in zip(expected, actual, strict=True)]
     assert comparison["outputs"]["scores"]["cosine"]["worst"] == min(found)
     assert min(found) > 0.99
-
-
-def cosines(bench: Bench, *pair: npt.NDArray[np.float32]) -> list[float]:
-    """Of each sample, to the last digit as in a job, whose NumPy may take other kernels."""
-    np.save(bench.folder / "pair.npy", pair)
-    script = (
-        "import numpy as np\n"
-        "from quant.report.metrics import cosine\n"
-        "print([cosine(a, b) for a, b in zip(*np.load('pair.npy'), strict=True)])\n"
-    )
-    told = warm_toolchains.run(f"rknn-{bench.toolchain.version}", script, bench.folder)
-    return list(json.loads(told))
 
 
 def two_outputs() -> Network:

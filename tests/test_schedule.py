@@ -11,7 +11,8 @@ import pytest
 
 from pipelines.building.schedule import UNKNOWN, Turns, expected, tails
 from pipelines.record.costs import Cost
-from pipelines.run.machine import free_bytes
+from pipelines.run.machine import blas_kernels, free_bytes
+from tests import warm_toolchains
 from tests.fake_project import STAGES, FakeProject
 from tests.fake_steps import make_step
 from tests.vacuous import some
@@ -126,3 +127,36 @@ def test_a_run_goes_by_what_the_last_one_took(tmp_path: Path) -> None:
     assert large[::2] == large[1::2] and large[-1] == "m0000-simplify"
     # Others did run side by side.
     assert any(a == b == "began" for (a, _), (b, _) in pairwise(told))
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "kernels"),
+    [
+        ("flags\t\t: fpu sse2 avx avx2 fma\nflags\t\t: fpu\n", "Haswell"),
+        ("flags\t\t: fpu sse2 avx avx2\n", None),
+        ("Features\t: fp asimd\n", None),
+        (None, None),
+    ],
+)
+def test_all_processors_with_avx2_add_in_one_order(
+    tmp_path: Path, cpuinfo: str | None, kernels: str | None
+) -> None:
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert blas_kernels(tmp_path) == kernels
+
+
+@pytest.mark.toolchain
+def test_a_job_has_those_kernels(tmp_path: Path) -> None:
+    script = (
+        "import ctypes, numpy\n"
+        "from pathlib import Path\n"
+        "(blas,) = Path(numpy.__file__).parents[1].glob('numpy.libs/libopenblas*')\n"
+        "name = ctypes.CDLL(str(blas)).openblas_get_corename64_\n"
+        "name.restype = ctypes.c_char_p\n"
+        "print(name().decode())\n"
+    )
+    kernels = blas_kernels()
+    if kernels is None:
+        pytest.skip("OpenBLAS chooses on this processor")
+    assert warm_toolchains.run("core", script, tmp_path) == f"{kernels}\n"

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_AVX2 = {"avx2", "fma"}
 
 
 def free_bytes(proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> int:
@@ -18,6 +19,20 @@ def free_bytes(proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> int:
     if told is None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(1024 * int(told[1]), *_left_by_cgroup(cgroup), 1 << 62)
+
+
+def blas_kernels(proc: Path = Path("/proc")) -> str | None:
+    """What OPENBLAS_CORETYPE is to be: one for every processor with AVX2; None where there is none.
+
+    Which kernels OpenBLAS takes decides in which order it adds, and so of the last digits. Left to
+    itself it takes others for each generation, and for one that is newer than it (0.3.23 and Xeons
+    since 2023) those of 2004, at a quarter of the speed.
+    """
+    try:
+        told = re.search(r"^flags\s*:(.*)", (proc / "cpuinfo").read_text(), re.M)
+    except OSError:  # not Linux
+        return None
+    return "Haswell" if told and set(told[1].split()) >= _AVX2 else None
 
 
 def _left_by_cgroup(folder: Path) -> list[int]:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from pipelines.files.engine import CODE, PREFIX
 from pipelines.record.step import Step, Work
 from pipelines.run import work_folders
 from pipelines.run.last_node import last_node
+from pipelines.run.machine import blas_kernels
 from pipelines.run.toolchain.toolchain import Environments, ToolchainError, load
 
 # The child's environment is this and nothing else of the user's: the same build everywhere.
@@ -316,7 +318,13 @@ class _Server:
 def environment(python: Path) -> dict[str, str]:
     """What a toolchain's processes see of the user's environment, and what they need."""
     kept = {k: v for k, v in os.environ.items() if k in ("HOME", "TMPDIR", "USER", "LOGNAME")}
-    return {**kept, "PATH": f"{python.parent}:/usr/bin:/bin", **_ENVIRONMENT}
+    return {**kept, "PATH": f"{python.parent}:/usr/bin:/bin", **_ENVIRONMENT, **_of_processor()}
+
+
+@cache
+def _of_processor() -> Mapping[str, str]:
+    kernels = blas_kernels()
+    return {"OPENBLAS_CORETYPE": kernels} if kernels else {}
 
 
 def _lay_out(step: Step, folder: Path, root: Path) -> dict[str, str]:
