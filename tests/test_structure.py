@@ -59,3 +59,10 @@ def test_what_is_cut_short_is_refused(tmp_path: Path) -> None:
         file.write_bytes(data[:length])
         with pytest.raises(DecodeError):
             structure(file)
+
+
+def test_an_empty_file_is_an_empty_model(tmp_path: Path) -> None:
+    """As protobuf has it; mmap maps none."""
+    file = tmp_path / "net.onnx"
+    file.touch()
+    assert structure(file) == onnx.load_model_from_string(b"")

@@ -24,6 +24,8 @@ def structure(path: Path) -> onnx.ModelProto:
 
     Raises google.protobuf's DecodeError on what is no ONNX.
     """
+    if not path.stat().st_size:  # which mmap refuses
+        return onnx.ModelProto()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             kept = _kept(data, 0, len(data), _WAY)
