@@ -91,8 +91,10 @@ def test_a_fork_is_told_its_words_and_environment(
     """By the launcher in C, and by the one for a machine without a compiler."""
     server = warm_python("core").parents[2] / "core"
     real = Environments(ROOT).python("core")
+    if is_compiled and shutil.which("cc") is None:
+        pytest.skip("no C compiler")
     if is_compiled:
-        assert warm_toolchains._compiled(), "no C compiler"
+        assert warm_toolchains._compiled()
     else:
         monkeypatch.setattr(warm_toolchains, "_compiled", lambda: None)
     warm_toolchains.write_launcher(tmp_path / "python", real, server)
