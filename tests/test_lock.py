@@ -395,6 +395,7 @@ def test_leftovers_are_removed_and_nothing_else(project: Path) -> None:
         f".dvc/cache/runs/ab/abc/.{'d' * 64}.abcd1234",
         *(
             "models/m/.dvc.lock.1f-2a",
+            "models/m/.recipe.yaml.1f-6",
             ".npumake/.contents.json.1f-0",
             ".npumake/.contents.txt.1f-0",
             ".npumake/.whole.txt.1f-0",

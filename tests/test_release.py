@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -227,6 +230,28 @@ def test_what_is_refused(owner: Checkout, tmp_path: Path, old: str, new: str, sa
     assert (ran.code, said in ran.err, copy.git("tag", "-l", "*1.3.0")) == (3, True, ""), ran.err
     ran = copy.doit("release", "net", "--version", "1.2")
     assert (ran.code, "`1.2` is no version" in ran.err) == (3, True)
+
+
+@pytest.mark.toolchain
+def test_a_release_waits_for_a_run_and_looks_then(owner: Checkout, tmp_path: Path) -> None:
+    """Else a build would put others in the place of files that are being packed."""
+    copy = owner.copy(tmp_path / "copy")
+    with (copy.root / ".npumake/run.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4242")
+        lock.flush()
+        process = subprocess.Popen(
+            [sys.executable, "-s", "dodo.py", "release", "net", "--version", "1.2.0"],
+            cwd=copy.root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        assert "process 4242" in process.stderr.readline()
+        copy.edit("net", "samples: 4", "samples: 3")
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "  M models/net/recipe.yaml\n" in said) == (3, True), said
 
 
 def flipped(data: bytes) -> bytes:

@@ -141,6 +141,16 @@ PINS = [line.split() for line in (VENDOR / "pins.txt").read_text().splitlines() 
 LICENCES = (VENDOR / "LICENSES.txt").read_text()
 
 
+@pytest.mark.toolchain
+def test_a_place_that_is_a_file_is_told_and_left(built: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "pages").write_text("notes")
+    ran = built.doit("report", "odd", "-o", str(tmp_path / "pages"))
+    assert ran.code == 3
+    assert ran.err.splitlines()[0] == "npumake: the pages can't be written"
+    assert str(tmp_path / "pages") in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["pages"]
+
+
 def test_the_libraries_are_those_that_were_published() -> None:
     assert {pin[0] for pin in PINS} == {file.name for file in VENDOR.glob("*.js")}
     for name, package, _, digest, _ in PINS:

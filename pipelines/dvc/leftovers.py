@@ -15,7 +15,7 @@ from pipelines.run import work_folders
 
 _RANDOM = r"[a-z0-9_]{8}"  # tempfile's
 _UNUSED = rf"(?:{UNUSED}|{_RANDOM})"  # tempfile's: of earlier versions
-_WRITTEN = re.compile(rf"\.(?:dvc\.lock|dvc\.yaml|[a-z]+\.(?:json|txt))\.{_UNUSED}")
+_WRITTEN = re.compile(rf"\.(?:dvc\.lock|[a-z]+\.(?:json|txt|yaml))\.{_UNUSED}")
 _SWAPPED = re.compile(rf"\.old-{_RANDOM}|\.(?P<name>.+)\.{_RANDOM}")
 _CACHED = re.compile(
     rf"tmp{_UNUSED}|\.[0-9a-f]{{30}}(?:\.dir)?\.{_UNUSED}|\.[0-9a-f]{{64}}\.{_UNUSED}"

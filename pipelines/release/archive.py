@@ -6,9 +6,10 @@ import gzip
 import io
 import os
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from pipelines.files import unfinished
 
 _LEVEL = 6  # of zlib; its bytes may differ between zlib and zlib-ng
 
@@ -18,20 +19,16 @@ def write(place: Path, top: str, members: Mapping[str, Path | bytes], time: int)
 
     Sorted, owned by nobody, no name and time in gzip's header. In place only when it is whole.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with unfinished.folder_in(place.parent) as folder:
+        made = folder / place.name
+        with made.open("wb") as file:
             # 0 in the header: GzipFile's own default is the present time.
             with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
                 _write(packed, top, members, time)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, place)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        made.chmod(0o644)
+        os.replace(made, place)
 
 
 def _write(packed: gzip.GzipFile, top: str, members: Mapping[str, Path | bytes], time: int) -> None:

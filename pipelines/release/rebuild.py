@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.building.project import Project
+from pipelines.files import unfinished
 from pipelines.files.engine import CODE, PREFIX
 from pipelines.record.step import Step
 
@@ -20,8 +21,7 @@ def clean_folder(project: Project, steps: Sequence[Step]) -> Iterator[Project]:
     """A project of one model, with copies of all that its steps read and no step makes."""
     made = {path for step in steps for path in step.outputs.values()}
     read = {path for step in steps for path in step.inputs.values()} - made
-    with tempfile.TemporaryDirectory(prefix="npumake-verify-") as name:
-        root = Path(name).resolve()
+    with unfinished.folder_in(Path(tempfile.gettempdir()).resolve()) as root:
         engine = root / PREFIX
         shutil.copytree(CODE / "toolchains", engine / "toolchains")
         for path in sorted({*read, f"{steps[0].folder}/recipe.yaml"}):

@@ -31,11 +31,12 @@ from pipelines.building.dvc_files import write_all
 from pipelines.building.project import Project
 from pipelines.dvc.lock import Locks
 from pipelines.dvc.repo import has_remote
-from pipelines.files import console, engine_files, pulse
+from pipelines.files import console, pulse
 from pipelines.files.commands import OWN
 from pipelines.files.engine import CODE, IS_PINNED
 from pipelines.files.where import Problems, did_you_mean
 from pipelines.front.doit import (
+    engine_files,
     on_cluster,
     overview,
     reporter,

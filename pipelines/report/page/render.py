@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.files import unfinished
 from pipelines.files.engine import CODE
 from pipelines.run.toolchain.toolchain import Environments
 
@@ -32,14 +34,29 @@ def write(root: Path, pages: Sequence[Page]) -> None:
     """Write all of them, each whole or not at all. Raises RenderError, ToolchainError."""
     environments = Environments(root)
     environments.make([TOOLCHAIN])
-    orders = [{**asdict(page), "place": str(page.place)} for page in pages]
-    done = subprocess.run(
-        [str(environments.python(TOOLCHAIN)), "-s", "-m", "pipelines.report.page.jobs.write_pages"],
-        input=json.dumps(orders),
-        cwd=CODE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RenderError(done.stderr.strip()[-2000:])
+    try:
+        _write(environments.python(TOOLCHAIN), pages)
+    except OSError as error:
+        raise RenderError(f"{error.filename2 or error.filename}: {error.strerror}") from error
+
+
+def _write(python: Path, pages: Sequence[Page]) -> None:
+    parent = Path(os.path.commonpath([page.place.parent for page in pages]))
+    with unfinished.folder_in(parent) as made:
+        files = [made / f"{number}.html" for number in range(len(pages))]
+        orders = [
+            {**asdict(page), "place": str(file)} for page, file in zip(pages, files, strict=True)
+        ]
+        done = subprocess.run(
+            [str(python), "-s", "-m", "pipelines.report.page.jobs.write_pages"],
+            input=json.dumps(orders),
+            cwd=CODE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RenderError(done.stderr.strip()[-2000:])
+        for page, file in zip(pages, files, strict=True):
+            page.place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, page.place)

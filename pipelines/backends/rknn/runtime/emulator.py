@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.backends.rknn.runtime.processor import AARCH64, ARM, Processor
+from pipelines.files import unfinished
 from pipelines.files.only_one import only_one
 from quant.fault import Fault
 
@@ -107,7 +107,7 @@ def _compile(
 ) -> None:
     words = compiler(home, processor, "cc")
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(home / "zig-cache")}
-    with tempfile.TemporaryDirectory(dir=home) as made:
+    with unfinished.folder_in(home) as made:
         for name, program in programs.items():
             sources = [str(source) for source in program.sources]
             command = [*words, "-O1", *program.options, "-o", f"{made}/{name}", *sources, "-ldl"]
@@ -116,7 +116,7 @@ def _compile(
             )
             if done.returncode:
                 raise Fault(f"{name} could not be compiled", done.stderr[-500:].strip())
-        shutil.copytree(made, folder)
+        os.replace(made, folder)
 
 
 def cpp_compiler(home: Path) -> list[str]:
@@ -161,15 +161,15 @@ def pinned_runtime(home: Path) -> Path:
 
 
 def _fetch(home: Path, file: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=home) as folder:
+    with unfinished.folder_in(home) as folder:
         platform = ["--platform", "manylinux2014_aarch64", "--python-version", "38"]
-        where = ["--implementation", "cp", "--only-binary=:all:", "--dest", folder]
+        where = ["--implementation", "cp", "--only-binary=:all:", "--dest", str(folder)]
         _pip(["download", *platform, *where], _HERE / "pins.txt")
-        wheel = next(Path(folder).glob("*.whl"))
+        wheel = next(folder.glob("*.whl"))
         with zipfile.ZipFile(wheel) as packed:
             name = next(one for one in packed.namelist() if "librknnrt" in one)
             data = packed.read(name)
-        part = Path(folder, file.name)
+        part = folder / file.name
         part.write_bytes(data)
         part.replace(file)
 

@@ -118,11 +118,12 @@ def _apply(project: Project, recipe: Recipe, best: Mapping[str, Remedy]) -> None
     rewrites = tuple(dict.fromkeys(name for remedy in best.values() for name in remedy.rewrites))
     divide = {tensor: by for remedy in best.values() for tensor, by in remedy.divide.items()}
     place = project.root / recipe.file
-    text = place.read_text(encoding="utf-8")
-    for name, remedy in best.items():
-        together = replace(remedy, rewrites=rewrites, divide=divide)
-        text = together.applied_to(text, recipe, recipe.targets[name])
-    atomic.write(place, text.encode())
+    with RunLock(project.root):
+        text = place.read_text(encoding="utf-8")
+        for name, remedy in best.items():
+            together = replace(remedy, rewrites=rewrites, divide=divide)
+            text = together.applied_to(text, recipe, recipe.targets[name])
+        atomic.write(place, text.encode())
     console.say(f"wrote {recipe.file}; ./doit {recipe.model} takes what was tried from the cache")
 
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from pipelines.backends.rknn import steps
 from pipelines.backends.rknn.handoff import page, sheet
 from pipelines.backends.table import artifact
 from pipelines.building.project import Project
-from pipelines.files import console
+from pipelines.files import console, unfinished
 from pipelines.front.commands.aside import run_aside
 from pipelines.front.commands.building.why import require_up_to_date
 from pipelines.front.commands.command import OwnCommand
@@ -84,20 +83,19 @@ def _write(project: Project, recipe: Recipe, target: Target, made: Path, folder:
     """Beside the folder first, then in its place: a kill leaves no half of it."""
     model = project.root / artifact(recipe, target)
     told = sheet.make(recipe, target, model, made / "references.json")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        aside = Path(place, "new")
-        shutil.copytree(made / "references", aside / "references")
-        shutil.copyfile(model, aside / model.name)
-        told["tail"], told["divided"] = _tail(project, recipe, target, aside)
+    with unfinished.folder_in(folder.parent) as place:
+        new = place / "new"
+        shutil.copytree(made / "references", new / "references")
+        shutil.copyfile(model, new / model.name)
+        told["tail"], told["divided"] = _tail(project, recipe, target, new)
         for program in _PROGRAMS:
-            shutil.copyfile(Path(sheet.__file__).with_name(program), aside / program)
+            shutil.copyfile(Path(sheet.__file__).with_name(program), new / program)
         text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-        (aside / "handoff.json").write_text(text, encoding="utf-8")
-        (aside / "HANDOFF.md").write_text(page.text(told), encoding="utf-8")
+        (new / "handoff.json").write_text(text, encoding="utf-8")
+        (new / "HANDOFF.md").write_text(page.text(told), encoding="utf-8")
         if folder.exists():
-            os.replace(folder, Path(place, "old"))
-        os.replace(aside, folder)
+            os.replace(folder, place / "old")
+        os.replace(new, folder)
 
 
 def _tail(

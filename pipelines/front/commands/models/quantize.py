@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.backends.fixed_point.recipe.keys import KEYS as FIXED_POINT
 from pipelines.backends.fixed_point.recipe.options import FixedPoint
 from pipelines.backends.fixed_point.steps import TOOLCHAIN
-from pipelines.files import atomic, console
+from pipelines.files import console, unfinished
 from pipelines.front.commands.aside import one_job
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -84,8 +84,8 @@ class Quantize(OwnCommand):
             for name in found["bytes"]:
                 if (folder / name).is_dir():  # before anything is written
                     raise UsageError(f"{folder / name} is a folder", _WRITABLE)
-            for name in found["bytes"]:
-                atomic.write(folder / name, (result.out / name).read_bytes())
+            made = {name: (result.out / name).read_bytes() for name in found["bytes"]}
+            unfinished.write(folder, made)
             _tell(found)
             for name in (f"{file.stem}_quant{kind}" for kind in _KINDS):
                 if name not in found["bytes"] and (folder / name).exists():

@@ -14,7 +14,7 @@ from pipelines.doctor.trial import builder_of_trials
 from pipelines.doctor.tune import candidates, pareto
 from pipelines.doctor.tune.experiment import Experiment, Measured
 from pipelines.doctor.tune.tuner import Found, Goal, MetricGoal, tune
-from pipelines.files import atomic, console
+from pipelines.files import atomic, console, unfinished
 from pipelines.files.where import did_you_mean
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import build, find_served
@@ -155,8 +155,10 @@ def _tell(project: Project, recipe: Recipe, target: Target, found: Sequence[Meas
             console.tell(line)
     place = Path(built(recipe, f"trials/tune-{target.name}"))
     title = f"{recipe.model}@{target.name}"
-    for ending, text in (("csv", pareto.to_csv(found)), ("svg", pareto.svg(found, title))):
-        atomic.write(project.root / f"{place}.{ending}", text.encode())
+    made = {"csv": pareto.to_csv(found), "svg": pareto.svg(found, title)}
+    files = {f"{place.name}.{ending}": text.encode() for ending, text in made.items()}
+    unfinished.write(project.root / place.parent, files)
+    for ending in made:
         console.say(f"wrote {place}.{ending}")
 
 
@@ -188,7 +190,8 @@ def _tell_best(
         console.tell(f"  {line}")
     if is_applied:
         place = project.root / recipe.file
-        text = place.read_text(encoding="utf-8")
-        atomic.write(place, best.variant.applied_to(text, recipe, target).encode())
+        with RunLock(project.root):
+            text = place.read_text(encoding="utf-8")
+            atomic.write(place, best.variant.applied_to(text, recipe, target).encode())
         console.say(f"wrote {recipe.file}; ./doit {recipe.model} takes the build from the cache")
     return 0

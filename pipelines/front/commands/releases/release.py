@@ -12,6 +12,7 @@ from pipelines.files import console
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.releases import releasing
 from pipelines.front.doit.cli import FAILURE, STARTED_IN, UsageError, unknown
+from pipelines.front.doit.run_lock import RunLock
 from pipelines.release import check
 from pipelines.release.versions import versions
 from quant.sha256 import sha256_of
@@ -60,7 +61,8 @@ def _release(project: Project, arguments: argparse.Namespace) -> int:
     recipe = project.recipes.get(arguments.model)
     if recipe is None:
         raise unknown("model", arguments.model, project.recipes, "models")
-    place = releasing.release(project, recipe, number[1], stage)
+    with RunLock(project.root):  # no build puts others in the place of files that are read here
+        place = releasing.release(project, recipe, number[1], stage)
     if place is None:
         return FAILURE
     console.tell(f"{place.relative_to(project.root)}  {place.stat().st_size:,} bytes")

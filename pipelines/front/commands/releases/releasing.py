@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pipelines.building.builder import Outcome
 from pipelines.building.done import Done
 from pipelines.building.dvc_yaml import registered
 from pipelines.building.project import Project
-from pipelines.files import console
+from pipelines.files import console, unfinished
 from pipelines.files.engine import CODE, version
 from pipelines.files.git import git
 from pipelines.front.commands.aside import one_job, run_aside
@@ -48,11 +47,11 @@ def release(project: Project, recipe: Recipe, number: str, stage: str | None) ->
     _require_gates(project, steps)
     revision = git(project.root, "rev-parse", "HEAD").strip()
     _require_free(project, recipe, number, revision)
-    with tempfile.TemporaryDirectory(prefix="npumake-release-") as folder:
-        members = _members(project, recipe, steps, number, revision, Path(folder))
+    place = place_of(project, recipe.model, number)
+    with unfinished.folder_in(place.parent) as folder:
+        members = _members(project, recipe, steps, number, revision, folder)
         if members is None:
             return None
-        place = place_of(project, recipe.model, number)
         time = int(git(project.root, "log", "-1", "--format=%ct", revision))
         archive.write(place, f"{recipe.model}-{number}", members, time)
     _tag(project, recipe, number, stage, place)
@@ -104,13 +103,13 @@ def _require_free(project: Project, recipe: Recipe, number: str, revision: str) 
 
 
 def _members(
-    project: Project, recipe: Recipe, steps: list[Step], number: str, revision: str, aside: Path
+    project: Project, recipe: Recipe, steps: list[Step], number: str, revision: str, made: Path
 ) -> dict[str, Path | bytes] | None:
     """Path in the archive -> file or content; None where a step beside the plan failed."""
     members = _built(project, recipe, steps)
     for target in recipe.targets.values():
         if target.backend in serving(handoff.Handoff.name):
-            folder = aside / "handoff" / target.name
+            folder = made / "handoff" / target.name
             if not handoff.write(project, recipe, target, folder):
                 return None
             members |= _below(folder, f"handoff/{target.name}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.building.project import Project
-from pipelines.files import atomic, console
+from pipelines.files import console, unfinished
 from pipelines.front.commands.building.why import reasons
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.one_page import write_all
@@ -109,12 +109,13 @@ def _write_node_data(
     if network.is_file():
         nodes = parse(network, network.name).graph.node
         names = {out: node.name or out for node in nodes for out in node.output}
-    for target in page["targets"]:
-        if not target["is_built"]:
-            continue
-        for quantity, content in node_data.make(target, names).items():
-            text = json.dumps(content, ensure_ascii=False)
-            atomic.write(folder / f"{target['name']}.{quantity}.json", text.encode())
+    made = {
+        f"{target['name']}.{quantity}.json": json.dumps(content, ensure_ascii=False).encode()
+        for target in page["targets"]
+        if target["is_built"]
+        for quantity, content in node_data.make(target, names).items()
+    }
+    unfinished.write(folder, made)
 
 
 def _tell(data: Mapping[str, Mapping[str, Any]], chosen: Sequence[str]) -> None:

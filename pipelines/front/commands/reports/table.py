@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from pipelines.building.project import Project
-from pipelines.files import atomic, console
+from pipelines.files import console, unfinished
 from pipelines.front.commands.command import OwnCommand
 from pipelines.front.commands.targets import served
 from pipelines.front.doit.cli import STARTED_IN, UsageError, unknown
@@ -50,8 +50,9 @@ class Table(OwnCommand):
         given = arguments.output
         folder = Path(STARTED_IN, given) if given else self.project.root / _DEFAULT
         try:
-            for name, content in (("table.csv", to_csv(found)), ("table.svg", svg(shown))):
-                atomic.write(folder / name, content.encode())
+            made = {"table.csv": to_csv(found).encode(), "table.svg": svg(shown).encode()}
+            unfinished.write(folder, made)
+            for name in made:
                 console.say(f"wrote {folder / name}")
         except OSError as error:
             what = f"{folder}: {error.strerror}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,10 +41,7 @@ def main() -> None:
     )
     for order in json.load(sys.stdin):
         place = Path(order["place"])
-        place.parent.mkdir(parents=True, exist_ok=True)
-        aside = place.with_name(f".{place.name}.{os.getpid()}")
-        aside.write_text(page(environment, order["template"], order["data"]), encoding="utf-8")
-        aside.replace(place)
+        place.write_text(page(environment, order["template"], order["data"]), encoding="utf-8")
 
 
 def page(environment: Environment, template: str, data: Any) -> str:
