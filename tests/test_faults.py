@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clean(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Every file of an undisturbed build."""
     root = copy(base, tmp_path_factory.mktemp("clean") / "project")
-    assert start(root, 3).wait(60) == 0
+    assert build(root) == 0
     return everything(root)
 
 
@@ -65,9 +66,10 @@ def copy(base: Path, to: Path) -> Path:
     return to
 
 
-def start(root: Path, jobs: int, *more: str) -> subprocess.Popen[bytes]:
+def start(root: Path, jobs: int) -> subprocess.Popen[bytes]:
+    """As a user starts it."""
     return subprocess.Popen(
-        [sys.executable, "-s", "dodo.py", "-n", str(jobs), *more],
+        [sys.executable, "-s", "dodo.py", "-n", str(jobs)],
         cwd=root,
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
         stdout=subprocess.DEVNULL,
@@ -75,10 +77,16 @@ def start(root: Path, jobs: int, *more: str) -> subprocess.Popen[bytes]:
     )
 
 
-def fork(root: Path, jobs: int) -> warm.Running:
+def fork(root: Path, jobs: int, *more: str) -> warm.Running:
     """The same from an interpreter that has imported all but the jobs: three times as fast."""
     with (root / "err.log").open("ab") as err:
-        return warm.front(root, ["-n", str(jobs)], err)
+        return warm.front(root, ["-n", str(jobs), *more], err)
+
+
+def build(root: Path, *more: str) -> int:
+    """Three jobs at once, undisturbed. Returns the exit code."""
+    with closing(fork(root, 3, *more)) as front:
+        return front.wait(240)
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -151,7 +159,8 @@ class Trial:
         while True:
             before = len(told(self.root, "began"))
             # A share as a user starts it.
-            front = fork(self.root, jobs) if self.seed % 6 else start(self.root, jobs)
+            is_cold = (self.seed + self.kills) % 12 == 0
+            front = start(self.root, jobs) if is_cold else fork(self.root, jobs)
             was_killed = self._kill(front) if self.kills < 6 else False
             code = front.wait(60)
             if isinstance(front, warm.Running):
@@ -209,14 +218,10 @@ def wait(
 def noted(root: Path) -> list[tuple[str, int]]:
     """Of each file that a run notes its steps into, how much is there."""
     found = []
-    for folder in (root, root / ".npumake" / "journal"):
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(("ran.log", ".jsonl")):
-                        found.append((entry.name, entry.stat().st_size))
-        except FileNotFoundError:  # not yet, or not any more
-            continue
+    with suppress(FileNotFoundError):  # not yet, or not any more
+        found.append(("", os.stat(f"{root}/ran.log").st_size))
+        with os.scandir(f"{root}/.npumake/journal") as entries:
+            found += [(entry.name, entry.stat().st_size) for entry in entries]
     return found
 
 
@@ -268,7 +273,7 @@ def colleague(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone without cache and outputs; of one model the source is in the remote too."""
     place = tmp_path_factory.mktemp("colleague")
     root = copy(base, place / "project")
-    assert start(root, 3).wait(60) == 0
+    assert build(root) == 0
     (root / ".dvc/cache").rename(place / "remote")
     for model in (root / "models").iterdir():
         shutil.rmtree(model / "build")
@@ -301,15 +306,15 @@ def pull_and_kill(root: Path, seed: int, seconds: float) -> int:
     """
     kills, chance = 0, random.Random(seed)
     while kills < 5:
-        front = start(root, 1 + seed % 3, "--pull")
         moment = chance.uniform(0.05, 2.0 if kills else 0.5) * seconds
-        try:
-            assert front.wait(moment) == 0, (root / "err.log").read_text()[-2000:]
-            return kills
-        except subprocess.TimeoutExpired:
-            front.kill()
-            kills += front.wait(10) == -signal.SIGKILL
-    assert start(root, 3, "--pull").wait(240) == 0, (root / "err.log").read_text()[-2000:]
+        with closing(fork(root, 1 + seed % 3, "--pull")) as front:
+            try:
+                assert front.wait(moment) == 0, (root / "err.log").read_text()[-2000:]
+                return kills
+            except subprocess.TimeoutExpired:
+                front.kill()
+                kills += front.wait(10) == -signal.SIGKILL
+    assert build(root, "--pull") == 0, (root / "err.log").read_text()[-2000:]
     return kills
 
 
@@ -319,7 +324,7 @@ PULLS = range(3)
 def test_killed_while_pulling(colleague: Path, tmp_path: Path) -> None:
     undisturbed = copy(colleague, tmp_path / "undisturbed")
     began = time.monotonic()
-    assert start(undisturbed, 3, "--pull").wait(240) == 0
+    assert build(undisturbed, "--pull") == 0
     seconds = time.monotonic() - began
     pulled = everything(undisturbed)
     assert "models/m0000/net.onnx" in pulled
@@ -346,8 +351,8 @@ def test_kills_landed_everywhere() -> None:
 
 def test_two_at_once(base: Path, clean: dict[str, bytes], tmp_path: Path) -> None:
     root = copy(base, tmp_path / "project")
-    fronts = [start(root, 2) for _ in range(2)]
-    assert [front.wait(60) for front in fronts] == [0, 0]
+    with closing(fork(root, 2)) as one, closing(fork(root, 2)) as other:
+        assert [one.wait(60), other.wait(60)] == [0, 0]
     assert sorted(told(root, "began")) == sorted(set(told(root, "began")))
     assert len(told(root, "ended")) == STEPS
     require_clean(root, clean)
@@ -358,11 +363,11 @@ def test_two_at_once_and_one_is_killed(
     seed: int, base: Path, clean: dict[str, bytes], tmp_path: Path
 ) -> None:
     root = copy(base, tmp_path / "project")
-    fronts = [start(root, 2) for _ in range(2)]
-    time.sleep(random.Random(seed).uniform(0.3, 1.2))
-    fronts[seed % 2].kill()
-    codes = [front.wait(60) for front in fronts]
-    assert codes[1 - seed % 2] == 0, (root / "err.log").read_text()[-2000:]
+    with closing(fork(root, 2)) as one, closing(fork(root, 2)) as other:
+        killed, stays = (one, other) if seed % 2 == 0 else (other, one)
+        time.sleep(random.Random(seed).uniform(0.05, 0.8))
+        killed.kill()
+        assert stays.wait(60) == 0, (root / "err.log").read_text()[-2000:]
     assert len(told(root, "began")) <= STEPS + 2
     require_clean(root, clean)
 
@@ -375,14 +380,14 @@ def test_stopped_politely_writes_the_locks(
     for name in OUTPUTS:  # slow ones: it still runs when it is told
         job = root / f"pipelines/{name}.py"
         job.write_text(job.read_text().replace(f", {SECONDS}, ", ", 0.3, "))
-    front = start(root, 1)
-    wait(root, lambda: len(journaled(root)) >= 4, front)
-    front.send_signal(number)
-    assert front.wait(30) == 130
+    with closing(fork(root, 1)) as front:
+        wait(root, lambda: len(journaled(root)) >= 4, front)
+        front.send_signal(number)
+        assert front.wait(30) == 130
     assert journaled(root) == set()
     done = locked(root)
     assert 4 <= len(done) < STEPS
-    assert start(root, 3).wait(60) == 0
+    assert build(root) == 0
     assert set(told(root, "began")[len(done) + 1 :]).isdisjoint(done)
     require_clean(root, clean)
 
@@ -390,6 +395,6 @@ def test_stopped_politely_writes_the_locks(
 def test_a_sealed_project_stays_sealed(base: Path, tmp_path: Path) -> None:
     root = copy(base, tmp_path / "project")
     time.sleep(0.05)
-    assert start(root, 3).wait(60) == 0
+    assert build(root) == 0
     assert start(root, 3).wait(60) == 0
     assert seal.check(str(root), ["-n", "3"]) is not None

@@ -19,7 +19,12 @@ _PRELOAD = (
     *("contextlib", "ctypes", "gc", "hashlib", "importlib", "resource", "select", "signal"),
     *("tempfile", "time", "traceback"),
 )
-_OWN = ("pipelines.run.jobs.decode", "pipelines.run.jobs.job", "pipelines.run.jobs.memory")
+_OWN = (
+    *("pipelines.run.job_server", "pipelines.run.jobs.decode", "pipelines.run.jobs.job"),
+    *("pipelines.run.jobs.memory", "pipelines.run.kept"),
+    *("pipelines.backends.rknn.jobs", "pipelines.stages.export.jobs"),  # packages of such jobs
+    *("pipelines.stages.samples.jobs", "pipelines.stages.simplify.jobs"),
+)
 
 
 def make_environment(folder: Path) -> None:
