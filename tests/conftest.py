@@ -129,19 +129,19 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For tests on several workers: what shares something slow stays together, the slow first.
 
-    Those that stand alone are last, so that no worker is left with many while another has none.
+    The short are last, so that no worker is left with many while another has none.
     """
-    groups = {item.nodeid: sharing.group(item) for item in items}
+    seconds = durations.known()
+    groups = {item.nodeid: sharing.group(item, seconds.keys()) for item in items}
     for item in items:
         if (group := groups[item.nodeid]) is not None and not item.get_closest_marker(
             "xdist_group"
         ):
             item.add_marker(pytest.mark.xdist_group(group))
-    seconds = durations.known()
     items.sort(
         key=lambda item: (
             -seconds.get(groups[item.nodeid] or item.nodeid, 0.0),
             item.get_closest_marker("toolchain") is None,
-            groups[item.nodeid] is None,
+            sharing.is_short(groups[item.nodeid]),
         )
     )

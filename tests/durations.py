@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import sharing
+
 PLACE = Path(__file__).with_suffix(".txt")
 LEAST_S = 3.0  # shorter ones are in nobody's way
 
@@ -39,12 +41,18 @@ class Durations:
         self._seconds = defaultdict[str, float](float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._seconds[unit(report.nodeid)] += report.duration
+        self._seconds[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self) -> None:
+        total = defaultdict[str, float](float)
+        for node, seconds in self._seconds.items():
+            name = unit(node)
+            if sharing.is_short(name) and seconds >= LEAST_S:  # the next run has it by itself
+                name = node.removesuffix(f"@{name}")
+            total[name] += seconds
         lines = [
             f"{seconds:.0f} {name}\n"
-            for name, seconds in sorted(self._seconds.items(), key=lambda item: -item[1])
+            for name, seconds in sorted(total.items(), key=lambda item: -item[1])
             if seconds >= LEAST_S
         ]
         PLACE.write_text("".join(lines))
