@@ -91,7 +91,9 @@ def lay_out(root: Path) -> Path:
 def fake_toolchain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where `fake` is made, once a session: it takes a second."""
     root = lay_out(tmp_path_factory.mktemp("fake") / "project")
-    Environments(root).make(["fake"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.run.toolchain.toolchain.read", read_once)
+        Environments(root).make(["fake"])
     return root / ".npumake" / "toolchains"
 
 
@@ -101,15 +103,16 @@ def _pip(python: str, given: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return pip_config.read(python)
 
 
+def read_once(python: str) -> dict[str, str]:
+    """pip_config.read, which takes 0.4 s."""
+    given = (one for one in os.environ.items() if one[0].startswith(("PIP_", "XDG_", "HOME")))
+    return dict(_pip(python, tuple(sorted(given))))
+
+
 @pytest.fixture
 def pip_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Toolchains that this test makes ask pip for its configuration no second time: 0.4 s."""
-
-    def read(python: str) -> dict[str, str]:
-        given = (one for one in os.environ.items() if one[0].startswith(("PIP_", "XDG_", "HOME")))
-        return dict(_pip(python, tuple(sorted(given))))
-
-    monkeypatch.setattr("pipelines.run.toolchain.toolchain.read", read)
+    """Toolchains that this test makes ask pip for its configuration no second time."""
+    monkeypatch.setattr("pipelines.run.toolchain.toolchain.read", read_once)
 
 
 @pytest.fixture

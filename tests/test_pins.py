@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from pipelines.run.toolchain.pip_config import install_environment
 from pipelines.run.toolchain.toolchain import Environments, ToolchainError, forget_own, own_changes
 from pipelines.run.worker import Failed
 from tests import small_wheel
-from tests.conftest import ROOT
+from tests.conftest import ROOT, lay_out, read_once
 from tests.fake_steps import make_step, write_job
 
 pytestmark = pytest.mark.usefixtures("pip_read_once")
@@ -30,17 +31,46 @@ FILES = sorted((ROOT / "toolchains").glob("*.txt"))
 MODULE = "lib/python3*/site-packages/npumake_fixture/__init__.py"
 
 
-@pytest.fixture
-def installed(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environments:
-    """The toolchain `fake` with one package, from a folder of wheels and a cache of its own."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose toolchain `fake` has one package, and uv's cache with the same files."""
+    root = lay_out(tmp_path_factory.mktemp("once") / "project")
+    (root / "toolchains/fake.txt").write_text(small_wheel.make(root.parent / "wheels"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.run.toolchain.toolchain.read", read_once)
+        use_uv(patch, root / "cache", root.parent / "wheels")
+        Environments(root).make(["fake"])
+    return root
+
+
+def use_uv(monkeypatch: pytest.MonkeyPatch, cache: Path, wheels: Path) -> None:
+    """Of these folders alone."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(cache))
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_LINK_MODE", "hardlink")
-    (project / "toolchains/fake.txt").write_text(small_wheel.make(tmp_path / "wheels"))
-    environments = Environments(project)
-    environments.make(["fake"])
-    return environments
+
+
+@pytest.fixture
+def project(once: Path, tmp_path: Path) -> Path:
+    """A copy, whose toolchain shares its files with its cache as the first one's does."""
+    subprocess.run(["cp", "-a", f"{once}/.", tmp_path], check=True)
+    return tmp_path
+
+
+@pytest.fixture
+def installed(once: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Environments:
+    """The toolchain `fake` with one package, from a folder of wheels and a cache of its own."""
+    use_uv(monkeypatch, project / "cache", once.parent / "wheels")
+    assert module_of(Environments(project)).stat().st_nlink == 2  # the cache's file too
+    return Environments(project)
+
+
+@pytest.fixture
+def alone(installed: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environments:
+    """The same, and no other Python to try: to look at all of the machine's takes a second."""
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    return installed
 
 
 def folder_of(environments: Environments) -> Path:
@@ -113,21 +143,22 @@ def test_hashes_that_stand_stay_for_a_local_version_alone() -> None:
 
 
 def test_another_file_of_the_same_version_is_refused(
-    installed: Environments, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alone: Environments, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "another cache"))
     pin = (project / "toolchains/fake.txt").read_text()
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
     small_wheel.make(tmp_path / "wheels", "VALUE = 'another'\n")
     (project / "toolchains/fake.txt").write_text(f"# moved\n{pin}")
     with pytest.raises(ToolchainError, match=r"[Hh]ash"):
-        installed.make(["fake"])
-    assert installed.missing(["fake"]) != []
+        alone.make(["fake"])
+    assert alone.missing(["fake"]) != []
 
 
-def test_a_pin_without_a_hash_is_refused(installed: Environments, project: Path) -> None:
+def test_a_pin_without_a_hash_is_refused(alone: Environments, project: Path) -> None:
     (project / "toolchains/fake.txt").write_text("npumake-fixture==1.0\n")
     with pytest.raises(ToolchainError, match="hash"):
-        installed.make(["fake"])
+        alone.make(["fake"])
 
 
 def rewritten(module: Path) -> None:
@@ -261,12 +292,12 @@ def test_settings_that_ask_for_hashes_are_met(
 
 
 def test_an_index_without_torch_is_told_in_a_sentence(
-    installed: Environments, project: Path, monkeypatch: pytest.MonkeyPatch
+    alone: Environments, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")  # else it waits where PyTorch's index is not there
     (project / "toolchains/fake.txt").write_text(f"{torch_pin()}\n")
     with pytest.raises(ToolchainError) as caught:
-        installed.make(["fake"])
+        alone.make(["fake"])
     assert "torch's CPU build is on an index of its own: pip's extra-index-url" in str(caught.value)
 
 

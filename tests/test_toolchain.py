@@ -29,10 +29,9 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def made(project: Path) -> Environments:
-    environments = Environments(project)
-    environments.make(["fake"])
-    return environments
+def made(project: Path, fake_toolchain: Path) -> Environments:
+    shutil.copytree(fake_toolchain, project / ".npumake" / "toolchains", symlinks=True)
+    return Environments(project)
 
 
 def test_is_made_once(made: Environments) -> None:
