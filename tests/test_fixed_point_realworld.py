@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quant.execution.run import FloatRun
+from quant.fixed_point.calibration.ranges import Range
+from quant.fixed_point.calibration.tuning import Tuning
 from quant.fixed_point.layer_errors import layer_errors
 from quant.fixed_point.lower import lower
 from quant.fixed_point.network import reference, whole_numbers
@@ -38,6 +41,28 @@ Pixels = Callable[[Array], Array]
 RAW: Pixels = lambda pixels: pixels  # noqa: E731
 UNSIGNED: dict[str, Any] = {"weights": "channel", "activations": "unsigned"}
 UNIT: Pixels = lambda pixels: pixels / 255  # noqa: E731
+CLASSIFIERS = {"pretrainedResnet.tflite": (32, RAW), "vww_96_float.tflite": (96, UNIT)}
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A float network, its photographs, and what they say of it."""
+
+    file: str
+    model: onnx.ModelProto
+    samples: Sequence[dict[str, Array]]
+    ranges: Mapping[str, Range]
+    tuning: Tuning
+
+
+@pytest.fixture(scope="module")
+def classifier(request: pytest.FixtureRequest, realworld: Path) -> Classifier:
+    """One of CLASSIFIERS, exported and calibrated once for all options."""
+    size, scaled = CLASSIFIERS[request.param]
+    model = prepare(export(realworld / "mlperf_tiny" / request.param, {}).model)
+    name = model.graph.input[0].name
+    samples = [{name: image} for image in photographs(realworld / "coco", size, size, scaled)]
+    return Classifier(request.param, model, samples, *observed(model, samples))
 
 
 def photographs(folder: Path, height: int, width: int, scaled: Pixels) -> list[Array]:
@@ -66,60 +91,45 @@ def require_exact(network: Network, sample: dict[str, Array]) -> None:
             np.testing.assert_array_equal(lite[name], expected_reals, name)
 
 
-def cosines(model: onnx.ModelProto, network: Network, samples: list[dict[str, Array]]) -> Array:
-    """Of each output over all photographs together."""
-    real, whole = FloatRun(model), FloatRun(to_onnx(network, "real"))
-    expected = [real(sample) for sample in samples]
-    actual = [whole(sample) for sample in samples]
-    return np.array(
-        [cosine(*(_joined(side, n) for side in (expected, actual))) for n in expected[0]]
-    )
-
-
-def _joined(runs: list[dict[str, Array]], output: str) -> Array:
-    return np.concatenate([run[output].ravel() for run in runs])
+def outputs(model: onnx.ModelProto, samples: Sequence[dict[str, Array]]) -> list[Array]:
+    """What the network's only output is of each."""
+    run = FloatRun(model)
+    return [made for sample in samples for made in run(sample).values()]
 
 
 @pytest.mark.parametrize(
-    ("file", "size", "scaled", "options", "worst"),
+    ("classifier", "options", "worst"),
     [
-        ("pretrainedResnet.tflite", 32, RAW, Options(0.5, "B8"), 0.96),
-        ("pretrainedResnet.tflite", 32, RAW, Options(0.5, "B16"), 0.97),
-        ("pretrainedResnet.tflite", 32, RAW, Options(1, "B8", **UNSIGNED), 0.99),
-        ("pretrainedResnet.tflite", 32, RAW, Options(1, "B16", **UNSIGNED), 0.99),
-        ("vww_96_float.tflite", 96, UNIT, Options(64, "B8"), 0.99),
-        ("vww_96_float.tflite", 96, UNIT, Options(64, "B16"), 0.99),
-        ("vww_96_float.tflite", 96, UNIT, Options(255, "B8", **UNSIGNED), 0.999),
-        ("vww_96_float.tflite", 96, UNIT, Options(255, "B16", **UNSIGNED), 0.999),
+        ("pretrainedResnet.tflite", Options(0.5, "B8"), 0.96),
+        ("pretrainedResnet.tflite", Options(0.5, "B16"), 0.97),
+        ("pretrainedResnet.tflite", Options(1, "B8", **UNSIGNED), 0.99),
+        ("pretrainedResnet.tflite", Options(1, "B16", **UNSIGNED), 0.99),
+        ("vww_96_float.tflite", Options(64, "B8"), 0.99),
+        ("vww_96_float.tflite", Options(64, "B16"), 0.99),
+        ("vww_96_float.tflite", Options(255, "B8", **UNSIGNED), 0.999),
+        ("vww_96_float.tflite", Options(255, "B16", **UNSIGNED), 0.999),
     ],
+    indirect=["classifier"],
 )
-def test_classifiers_from_tflite(
-    realworld: Path,
-    file: str,
-    size: int,
-    scaled: Pixels,
-    options: Options,
-    worst: float,
-) -> None:
+def test_classifiers_from_tflite(classifier: Classifier, options: Options, worst: float) -> None:
     """worst: what no photograph's class probabilities may be below, in cosine.
 
     Scores far below the largest become 0 in a Softmax; a scale that need be no power of two leaves
     them no room.
     """
-    model = prepare(export(realworld / "mlperf_tiny" / file, {}).model)
-    name = model.graph.input[0].name
-    samples = [{name: image} for image in photographs(realworld / "coco", size, size, scaled)]
+    model, samples = classifier.model, classifier.samples
     assert len(samples) == 10
-    ranges, tuning = observed(model, samples)
-    network = lower(model, ranges, options, tuning)
+    network = lower(model, classifier.ranges, options, classifier.tuning)
     require_exact(network, samples[0])
-    each = [float(cosines(model, network, [sample])[0]) for sample in samples]
-    (found,) = cosines(model, network, samples)
+    expected, actual = outputs(model, samples), outputs(to_onnx(network, "real"), samples)
+    assert len(expected) == len(actual) == len(samples)
+    each = [cosine(*pair) for pair in zip(expected, actual, strict=True)]
+    found = cosine(np.concatenate(expected), np.concatenate(actual))
     (scores,) = (n.input[0] for n in model.graph.node if n.op_type == "Softmax")
     (row,) = (r for r in layer_errors(model, network, samples) if r.tensor == scores)
     assert row.entire is not None and row.entire.cosine_worst is not None
-    print(f"{file} {options.bias_mode} {options.activations}: cosine {found:.4f} of all,", end=" ")
-    print(f"{np.mean(each):.4f} the mean,", end=" ")
+    print(f"{classifier.file} {options.bias_mode} {options.activations}:", end=" ")
+    print(f"cosine {found:.4f} of all, {np.mean(each):.4f} the mean,", end=" ")
     print(f"{min(each):.4f} the worst, {row.entire.cosine_worst:.4f} the worst before softmax")
     assert found > 0.99
     assert np.mean(each) > 0.99
