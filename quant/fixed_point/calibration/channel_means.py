@@ -21,15 +21,21 @@ class ChannelMeans:
 
     def add(self, name: str, value: Array, axis: int) -> None:
         """One sample's tensor. axis: where its channels are."""
-        if value.ndim == 4 and axis == 1:  # of an image, every n-th row tells enough
-            value = value[:, :, :: max(1, value[0, 0].size // _PLACES)]
-        others = (i for i in range(value.ndim) if i != axis % value.ndim)
-        rows = value.transpose(axis, *others)
+        self.add_each(name, value[None], axis)
+
+    def add_each(self, name: str, values: Array, axis: int) -> None:
+        """Several samples' tensors, [samples, *shape]. axis: where the channels of one are."""
+        rank = values.ndim - 1
+        if rank == 4 and axis == 1:  # of an image, every n-th row tells enough
+            values = values[:, :, :, :: max(1, values[0, 0, 0].size // _PLACES)]
+        others = (1 + i for i in range(rank) if i != axis % rank)
+        rows = values.transpose(0, 1 + axis % rank, *others)
         # In the tensor's own type: in another it takes four times as long, and numpy adds in pairs,
         # which loses next to nothing.
-        mean = rows.reshape(len(rows), -1).mean(axis=1)
-        self._sums[name] = self._sums.get(name, 0.0) + mean.astype(np.float64)
-        self._counts[name] = self._counts.get(name, 0) + 1
+        means = rows.reshape(*rows.shape[:2], -1).mean(axis=2)
+        for mean in means.astype(np.float64):
+            self._sums[name] = self._sums.get(name, 0.0) + mean
+        self._counts[name] = self._counts.get(name, 0) + len(values)
 
     def of(self, name: str) -> tuple[float, ...] | None:
         """In float32, so that the order of the samples does not show."""

@@ -30,21 +30,26 @@ class Magnitudes:
         self.total = 0
         self.peak = 0.0
 
-    def add(self, values: NDArray[Any], peak: float | None = None) -> None:
-        """values: any shape, finite. peak: the largest magnitude among them, where it is known."""
+    def add(self, values: NDArray[Any], peak: float | None = None, tensors: int = 1) -> None:
+        """values: any shape, finite. peak: the largest magnitude among them, where it is known.
+
+        tensors: how many lie one behind the other; of each, some elements count.
+        """
         if peak is None:
             peak = float(np.abs(values).max(initial=0.0))
         self.peak = max(self.peak, peak)
-        flat = values.reshape(-1)
-        step = max(1, flat.size // _SAMPLED) | 1  # odd, so that no even width is met in step
-        taken = np.abs(flat[::step])
+        each = values.reshape(tensors, -1)
+        step = max(1, each.shape[1] // _SAMPLED) | 1  # odd, so that no even width is met in step
+        taken = np.abs(each[:, ::step]).reshape(-1)
         self.total += taken.size
-        places = taken.astype(np.float32, copy=False).view(np.int32) >> (23 - _BITS)
+        bits = taken.astype(np.float32, copy=False).view(np.int32)
+        places = bits >> (23 - _BITS)
         places -= (127 + _LEAST) << _BITS
         np.maximum(places, 0, out=places)
         np.minimum(places, _BINS - 1, out=places)
         self.counts += np.bincount(places, minlength=_BINS)
-        self.counts[0] -= taken.size - np.count_nonzero(taken)  # where zeros went
+        nonzero = np.count_nonzero(bits if taken.dtype == np.float32 else taken)
+        self.counts[0] -= taken.size - nonzero  # where zeros went
 
     def best_peak(self) -> float:
         """The magnitude to clip at: of a few scales of powers of two, the one of the least error.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from quant.fault import Fault
 from quant.fixed_point.calibration.channel_means import ChannelMeans, weighted_inputs
 from quant.fixed_point.calibration.magnitudes import Magnitudes
 from quant.fixed_point.calibration.softmax_axis import softmax_axis
+from quant.fixed_point.calibration.together import together
 from quant.fixed_point.calibration.tuning import Tuner
 from quant.graph.analysis.reals import float_tensors, with_outputs
 from quant.graph.graph import Graph
@@ -66,19 +68,18 @@ def observe(
     positive = non_negative(graph)
     ranges: dict[str, Range] = {}
     magnitudes: dict[str, Magnitudes] = {}
-    for sample, made in run.each(samples):
-        inputs = {k: v for k, v in sample.items() if v.dtype.kind == "f"}
-        tensors: Mapping[str, NDArray[Any]] = {**inputs, **made}
-        for name, value in tensors.items():
+    for few, stacks in together(run.each(samples), is_kept=tuner is not None):
+        for name, values in stacks.items():
             if name in scores:
-                value = relevant(value, scores[name])
-            seen = _range(name, value, name in positive)
+                values = relevant(values, 1 + scores[name])
+            seen = _range(name, values, name in positive)
             ranges[name] = _joined(ranges.get(name), seen)
-            magnitudes.setdefault(name, Magnitudes()).add(value, seen.magnitude)
+            magnitudes.setdefault(name, Magnitudes()).add(values, seen.magnitude, len(values))
             if name in read:
-                means.add(name, value, read[name])
+                means.add_each(name, values, read[name])
         if tuner is not None:
-            tuner.add(sample, tensors)
+            for i, sample in enumerate(few):
+                tuner.add(sample, {name: values[i] for name, values in stacks.items()})
     if not ranges:
         raise Fault("there are no samples to take ranges from", "give calibration data")
     return {
@@ -135,14 +136,19 @@ def _least(graph: Graph, node: onnx.NodeProto) -> float | None:
     return None if low is None else float(low)
 
 
-def _range(name: str, value: NDArray[Any], is_positive: bool) -> Range:
-    """is_positive: no element is below 0, so that there is no need to look for the least."""
-    if not value.size:
+def _range(name: str, values: NDArray[Any], is_positive: bool) -> Range:
+    """Of a few samples. is_positive: none is below 0, so that there is no need to look for it."""
+    if not values.size:
         raise Fault(f"`{name}` has no elements", "leave it out of the graph")
-    low = 0.0 if is_positive else float(value.min(initial=np.inf))
-    high = float(value.max(initial=-np.inf))
+    low = 0.0 if is_positive else float(values.min(initial=np.inf))
+    high = float(values.max(initial=-np.inf))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise Fault(f"`{name}` holds NaN or infinities", "check the weights and the data")
+    if len(values) > 1 and not (high and (low or is_positive)):
+        # Of 0.0 and -0.0, NumPy gives one that hangs on where they lie; files hold it.
+        return reduce(
+            _joined, (_range(name, values[i : i + 1], is_positive) for i in range(len(values)))
+        )
     return Range(low, high)
 
 

@@ -5,25 +5,25 @@ A tap is one weight of an output channel: [C/groups * kh * kw] of a Conv, [K] of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quant.fixed_point.network.geometry import pads, pair
-from quant.fixed_point.network.windows import windows
+from quant.fixed_point.calibration.tap_readers import Reader, reader
 from quant.graph.graph import Graph, attribute
 
 Array = NDArray[Any]
 
-_POSITIONS = 256  # places of one sample whose windows count; every n-th where there are more
 _DAMPING = 0.003  # of the mean variance; GPTQ takes 0.01, for far more taps
 _NOISE = 2.0**-36  # of the mean second moment: what is lost where the mean is subtracted
 _BITS = 22  # of what a tap reads: sums over fewer than 2^9 places are exact in float64
+_AT_ONCE, _MOST_AT_ONCE = 1 << 15, 32  # numbers, and samples, of a layer
+_FEW = 64  # places
 _BLOCK = 64  # columns that are eliminated one by one
 _TILE = 128  # rows and columns of a product
 _LAYERS = ("Conv", "Gemm", "MatMul")
@@ -42,55 +42,62 @@ class Taps:
     factor: NDArray[np.float32]
 
 
-class _Window(NamedTuple):
-    """Where the windows of a Conv are."""
-
-    kernel: Sequence[int]
-    strides: Sequence[int]
-    pads: Sequence[int]
-    dilations: Sequence[int]
-
-    @property
-    def is_point(self) -> bool:
-        """It reads each place by itself."""
-        return {*self.kernel, *self.strides} == {1} and not any(self.pads)
-
-
 class TapSums:
     """Collects what `Taps` needs, sample by sample."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = Graph(model, is_copied=False)
         self._layers = list(weighted_layers(graph))
-        self._windows: dict[tuple[str, tuple[int, ...]], _Window] = {}  # of a layer, for a shape
-        self._sums: dict[str, list[Array]] = {}
+        self._readers: dict[tuple[str, tuple[int, ...]], Reader] = {}  # of a layer, for a shape
+        self._waiting: dict[str, _Waiting] = {}
+        self._sums: dict[str, tuple[Array, Array]] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, tensors: Mapping[str, Array]) -> None:
         """tensors: every float tensor that a layer reads, inputs too, of one sample."""
         for node, weight in self._layers:
-            if node.input[0] not in tensors:
+            x = tensors.get(node.input[0])
+            if x is None:
                 continue
             name = str(node.output[0])
-            rows = self._rows(name, node, weight, tensors[node.input[0]])
-            found = _moments(rows.transpose(1, 0, 2).astype(np.float64))
-            sums = self._sums.setdefault(name, [np.zeros(part.shape) for part in found])
-            for total, part in zip(sums, found, strict=True):
-                total += part
-            self._counts[name] = self._counts.get(name, 0) + len(rows)
+            key = name, x.shape
+            if key not in self._readers:
+                self._readers[key] = reader(node, weight, x.shape)
+            read = self._readers[key]
+            if name not in self._sums:  # in the layers' order, as files hold them
+                groups, taps, _ = read.shape
+                self._sums[name] = np.zeros((groups, taps)), np.zeros((groups, taps, taps))
+                self._counts[name] = 0
+            waiting = self._waiting.get(name)
+            if waiting is None or waiting.shape != read.shape:
+                self._add_up(name)
+                waiting = self._waiting[name] = _Waiting(read.shape)
+            read(x, waiting.next())
+            if waiting.is_full:
+                self._add_up(name)
 
-    def _rows(self, name: str, node: onnx.NodeProto, weight: Array, x: Array) -> Array:
-        """What the taps read at a few places, [positions, groups, taps]. x: the layer's input."""
-        if node.op_type != "Conv":
-            rows = x.reshape(-1, 1, x.shape[-1])
-            return rows[:: _step(len(rows))]
-        if (name, x.shape) not in self._windows:
-            self._windows[name, x.shape] = _window(node, weight, x.shape)
-        picked = _picked(self._windows[name, x.shape], x)
-        return picked.reshape(len(picked), groups_of(node), -1)
+    def _add_up(self, name: str) -> None:
+        """What waits of a layer, sample by sample: a sum in another order is another one."""
+        waiting = self._waiting.get(name)
+        if waiting is None or not waiting.count:
+            return
+        _, taps, places = waiting.shape
+        first, second = self._sums[name]
+        moments = _moments(waiting.columns[: waiting.count].reshape(-1, taps, places))
+        for mean, products in zip(
+            moments[0].reshape(-1, *first.shape), moments[1].reshape(-1, *second.shape), strict=True
+        ):
+            first += mean
+            second += products
+        self._counts[name] += waiting.count * places
+        waiting.count = 0
+        if waiting.is_for_one:  # large: no layer keeps its own
+            del self._waiting[name]
 
     def taps(self) -> dict[str, Taps]:
         """By each layer's output."""
+        for name in list(self._waiting):
+            self._add_up(name)
         return {
             name: _of(first / self._counts[name], second / self._counts[name])
             for name, (first, second) in self._sums.items()
@@ -105,12 +112,6 @@ def weighted_layers(graph: Graph) -> Iterator[tuple[onnx.NodeProto, Array]]:
             continue
         is_turned = node.op_type != "Conv" and not attribute(node, "transB", 0)
         yield node, weight.T if is_turned else weight
-
-
-def groups_of(node: onnx.NodeProto) -> int:
-    given = attribute(node, "group", 1)
-    assert isinstance(given, int)
-    return given
 
 
 def save(taps: Mapping[str, Taps], file: Path) -> None:
@@ -131,49 +132,61 @@ def load(file: Path) -> dict[str, Taps]:
         }
 
 
-def _window(node: onnx.NodeProto, weight: Array, shape: tuple[int, ...]) -> _Window:
-    kernel = (weight.shape[2], weight.shape[3])
-    return _Window(
-        kernel, pair(node, "strides"), pads(node, shape, kernel), pair(node, "dilations")
-    )
+class _Waiting:
+    """What taps read of a few samples, which are looked at together where they are small.
 
+    shape: of one, [groups, taps, places]. columns: [samples, *shape].
+    """
 
-def _picked(window: _Window, x: Array) -> Array:
-    """The windows at a few places of an image, [positions, C, kh, kw] or all of one as a row."""
-    if window.is_point:
-        points = x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1)
-        return points[:, :: _step(points.shape[1])].T
-    view = windows(x, window.kernel, window.strides, window.pads, window.dilations, 0)
-    batch, _, height, width = view.shape[:4]
-    n, y, x_ = np.unravel_index(places(batch * height * width), (batch, height, width))
-    found: Array = view[n, :, y, x_]
-    return found
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        groups, taps, places = shape
+        most = _AT_ONCE // max(1, groups * taps * (places + taps))
+        self.shape = shape
+        self.columns = np.empty((min(max(1, most), _MOST_AT_ONCE), *shape))
+        self.count = 0
 
+    @property
+    def is_for_one(self) -> bool:
+        return len(self.columns) == 1
 
-def places(count: int) -> Array:
-    """Those of a sample's places that count."""
-    return np.arange(0, count, _step(count))
+    @property
+    def is_full(self) -> bool:
+        return self.count == len(self.columns)
 
-
-def _step(count: int) -> int:
-    return max(1, count // _POSITIONS) | 1  # odd, so that no even width is met in step
+    def next(self) -> Array:
+        """Where the next sample's go."""
+        self.count += 1
+        place: Array = self.columns[self.count - 1]
+        return place
 
 
 def _moments(columns: Array) -> tuple[Array, Array]:
     """Sums over the places of what each tap reads, and of the products of two.
 
-    columns: [groups, places, taps], float64: squares of large reals overflow in float32. Each tap's
-    are whole numbers times a power of two, so that every order gives the same sums: BLAS adds in
-    another on other processors.
+    columns: [n, taps, places], float64: squares of large reals overflow in float32; is overwritten.
+    Each tap's are whole numbers times a power of two, so that every order gives the same sums: BLAS
+    adds in another on other processors.
     """
-    powers = np.frexp(np.abs(columns).max(axis=1))[1] - _BITS
-    unit = np.ldexp(1.0, powers)
-    whole = columns * np.ldexp(1.0, -powers)[:, None]
-    np.rint(whole, out=whole)
-    products = whole.transpose(0, 2, 1) @ whole
-    products *= unit[:, :, None]
-    products *= unit[:, None, :]
-    return whole.sum(axis=1) * unit, products
+    powers = np.frexp(_largest(columns))[1] - _BITS
+    columns *= np.ldexp(1.0, -powers)[:, :, None]
+    np.rint(columns, out=columns)
+    columns *= np.ldexp(1.0, powers)[:, :, None]
+    n, taps, places = columns.shape
+    turned = columns.transpose(0, 2, 1)
+    if taps > places:  # of its own transpose, NumPy has BLAS make one half and copies the other
+        turned = turned.copy()
+    sums = columns.reshape(-1, places) @ np.ones(places)
+    return sums.reshape(n, taps), columns @ turned
+
+
+def _largest(columns: Array) -> Array:
+    """[n, taps]: of the magnitudes at all places."""
+    n, taps, left = columns.shape
+    found = np.abs(columns).reshape(-1)
+    while left % 2 == 0 and left <= _FEW:  # a maximum of few takes its time for every tap
+        found, left = np.maximum(found[::2], found[1::2]), left // 2
+    most: Array = found.reshape(n, taps, left).max(axis=2)
+    return most
 
 
 def _of(mean: Array, second: Array) -> Taps:

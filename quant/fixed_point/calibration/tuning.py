@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from quant.fixed_point.calibration import taps as tap_files
 from quant.fixed_point.calibration.channel_means import ChannelMeans, weighted_inputs
 from quant.fixed_point.calibration.rehearsal import Rehearsed
-from quant.fixed_point.calibration.taps import Taps, TapSums, groups_of, places, weighted_layers
+from quant.fixed_point.calibration.tap_readers import groups_of, places
+from quant.fixed_point.calibration.taps import Taps, TapSums, weighted_layers
 from quant.graph.graph import Graph
 
 Array = NDArray[Any]
