@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
+
+from quant.tflite.packer import Packer
 
 TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
@@ -139,6 +140,6 @@ class Network:
     def pack(self, *outputs: int) -> bytes:
         """The file's bytes, with these outputs."""
         self.graph.outputs = list(outputs)
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        packer = Packer()
+        packer.Finish(self.model.Pack(packer), b"TFL3")
+        return packer.Output()

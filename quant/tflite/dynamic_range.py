@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from quant.tflite.file import IDENTIFIER, KINDS, has_items, indices, is_quantized, tensor
+from quant.tflite.packer import Packer
 from quant.tflite.tables import require_sound, told, unpack
 
 _CODES = (schema.TensorType.INT8, schema.TensorType.UINT8)
@@ -84,6 +84,6 @@ def _drop_conversions(model: Any, net: Any, weights: set[int]) -> None:
 
 
 def _packed(model: Any) -> bytes:
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+    packer = Packer()
+    packer.Finish(model.Pack(packer), IDENTIFIER)
+    return packer.Output()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from quant.fixed_point.network.network import Integers
+from quant.tflite.packer import Packer
 
 Array = NDArray[Any]
 
@@ -124,17 +124,9 @@ class TFLiteBuilder:
         model.subgraphs, model.buffers = [net], self._buffers
         model.operatorCodes = [_code(kind) for kind in self._codes]
         model.signatureDefs = [_signature(inputs, outputs)]
-        packer = _AlignedBuilder(1024)
-        packer.Finish(model.Pack(packer), file_identifier=b"TFL3")
-        return bytes(packer.Output())
-
-
-class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Aligns vectors of bytes, which are tensors' data, as the schema demands."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
-        alignment = _DATA_ALIGNMENT if elemSize == 1 else alignment
-        return super().StartVector(elemSize, numElems, alignment)
+        packer = Packer(_DATA_ALIGNMENT)  # vectors of bytes are tensors' data
+        packer.Finish(model.Pack(packer), b"TFL3")
+        return packer.Output()
 
 
 def _unit_scale() -> Any:
