@@ -1,7 +1,4 @@
-"""What the real SDK accepts. Runs in a toolchain's Python; test_recipe.py reads what it prints.
-
-Standard input: JSON {"config": [options of RKNN.config, ...]}. Standard output: one line of JSON.
-"""
+"""What the real SDK accepts. Runs in a toolchain's Python; test_recipe.py reads what it prints."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from typing import Any
 LOADERS = ("load_onnx", "load_pytorch", "load_tflite")
 
 
-def main() -> None:
-    asked = json.load(sys.stdin)
+def main(configs: list[dict[str, Any]]) -> None:
+    """Print a line of JSON. configs: options of RKNN.config, each a verdict."""
     out = os.dup(1)
     os.dup2(2, 1)  # the SDK's native parts print to file descriptor 1
     from rknn.api import RKNN, graph_optimizer
@@ -32,7 +29,7 @@ def main() -> None:
         "rules": sorted(
             {name for table in (*rules, graph_optimizer.hardware_rules) for name in table}
         ),
-        "verdicts": [verdict(RKNN, options) for options in asked["config"]],
+        "verdicts": [verdict(RKNN, options) for options in configs],
     }
     os.write(out, json.dumps(answer).encode() + b"\n")
 
@@ -64,7 +61,3 @@ def verdict(rknn: Any, options: dict[str, Any]) -> str:
             return "" if rknn().config(**options) == 0 else "config returned -1"
         except Exception as error:  # the SDK raises whatever it stumbles over
             return f"{type(error).__name__}: {error}"
-
-
-if __name__ == "__main__":
-    main()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,7 @@ from benchmarks.operator_cases import CASES
 from benchmarks.operators import lay_out
 from pipelines.backends.rknn.measured import operators
 from pipelines.backends.rknn.recipe import vendor
-from tests.conftest import ROOT
+from tests import warm_toolchains
 from tests.test_findings import found, layer, node
 from tests.vacuous import some
 
@@ -107,31 +104,27 @@ def test_the_rows_of_a_kind_are_those_of_the_whole_file() -> None:
         assert found == tuple(row for row in rows if (row.version, row.dtype) == kind)
 
 
+WORKER = """
+from benchmarks import operator_worker
+sys.argv, sys.stdin = ["operator_worker", {folder!r}], {lines!r}
+operator_worker.main()
+"""
 ASKED = ("Relu", "GridSample", "Softmax(axis 2)", "NonZero")
 
 
 @pytest.mark.toolchain
-def test_the_sdk_does_what_the_table_says(toolchain_python: Any, tmp_path: Path) -> None:
+def test_the_sdk_does_what_the_table_says(tmp_path: Path) -> None:
     """Four cases, built again."""
     lay_out(tmp_path)
-    stand_in = ROOT / "pipelines" / "backends" / "rknn" / "torch_stand_in"
     orders = [
         {"name": str(list(CASES).index(name)), "platform": platform, "dtype": "w8a8"}
         for name in ASKED
         for platform in ("rk3588", "rk3566")
     ]
-    ran = subprocess.run(
-        [toolchain_python["rknn-2.5.0"], "-m", "benchmarks.operator_worker", tmp_path],
-        input="".join(json.dumps(order) + "\n" for order in orders),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{stand_in}:{ROOT}"},
-    )
+    script = WORKER.format(folder=str(tmp_path), lines=[json.dumps(order) for order in orders])
+    printed = warm_toolchains.run("rknn-2.5.0", script, tmp_path)
     held = {(row.case, row.platform): row for row in operators.rows() if _is_int8(row)}
-    for line in ran.stdout.splitlines():
+    for line in printed.splitlines():
         answer = json.loads(line)
         row = held[list(CASES)[int(answer["name"])], answer["platform"]]
         assert ("refused" in answer) == (row.where == operators.REFUSED)
@@ -139,7 +132,7 @@ def test_the_sdk_does_what_the_table_says(toolchain_python: Any, tmp_path: Path)
             assert " ".join(answer["types"]) == row.types
             assert (answer["cpu"] > 0) == (operators.CPU in row.where)
             assert (str(answer["cycles"]), str(answer["bytes"])) == (row.cycles, row.size_bytes)
-    assert len(ran.stdout.splitlines()) == len(orders)
+    assert len(printed.splitlines()) == len(orders)
 
 
 def _is_int8(row: operators.Row) -> bool:

@@ -48,7 +48,8 @@ def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     place = tmp_path_factory.mktemp(f"origin-{request.param}")
-    server = ToolchainJobs.start(f"rknn-{request.param}", request, place / "log")
+    name = f"rknn-{request.param}"
+    server = ToolchainJobs.start(name, request, place / "log", is_new=False)
     (place / "jobs").mkdir()
     yield Bench(
         Toolchain(request.param, server),

@@ -39,6 +39,7 @@ from pipelines.recipe.kinds.containers import ListOf
 from pipelines.recipe.kinds.scalars import Choice
 from pipelines.recipe.kinds.section import Section
 from pipelines.recipe.yaml.tree import compose
+from tests import warm_toolchains
 from tests.vacuous import some
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -698,33 +699,23 @@ ACCEPTED_BY_BOTH: dict[str, list[Any]] = {
 QUANTIZED = tuple(d for d in vendor.ALL_DTYPES if d not in ("float16", "prequantized"))
 
 
-def ask_sdk(python: Path, configs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What tests/sdk_options.py finds in a toolchain's SDK."""
-    script = Path(__file__).with_name("sdk_options.py")
-    question = json.dumps({"config": configs})
+def ask_sdk(version: str, configs: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """What tests/sdk_options.py finds in an SDK: of the Python that NPUMAKE_RKNN_2_5_0_PYTHON (and
+    the like) names where set, else of the toolchain."""
+    script = f"from tests import sdk_options\nsdk_options.main({configs!r})\n"
+    named = os.environ.get(f"NPUMAKE_RKNN_{version.replace('.', '_')}_PYTHON")
+    if not named:
+        return dict(json.loads(warm_toolchains.run(f"rknn-{version}", script, folder)))
     stand_in = ROOT / "pipelines" / "backends" / "rknn" / "torch_stand_in"
     ran = subprocess.run(
-        [python, script],
-        input=question,
+        [named, "-c", script],
         capture_output=True,
         text=True,
         timeout=500,
-        env={**os.environ, "PYTHONPATH": str(stand_in)},
+        env={**os.environ, "PYTHONPATH": f"{stand_in}:{ROOT}"},
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
-    answer = json.loads(ran.stdout)
-    assert isinstance(answer, dict)
-    return answer
-
-
-@pytest.fixture(params=vendor.VERSIONS)
-def sdk(request: pytest.FixtureRequest) -> tuple[str, Path]:
-    """A version, and a Python that has it: NPUMAKE_RKNN_2_5_0_PYTHON, or the toolchain's."""
-    version = str(request.param)
-    named = os.environ.get(f"NPUMAKE_RKNN_{version.replace('.', '_')}_PYTHON")
-    if named:
-        return version, Path(named)
-    return version, request.getfixturevalue("toolchain_python")[f"rknn-{version}"]
+    return dict(json.loads(ran.stdout))
 
 
 def judged(tiny: Path, version: str, options: dict[str, Any]) -> bool:
@@ -774,11 +765,11 @@ def questions(version: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.toolchain
-def test_the_tables_are_the_sdk_s(sdk: tuple[str, Path], tiny: Path) -> None:
-    version, python = sdk
+@pytest.mark.parametrize("version", vendor.VERSIONS)
+def test_the_tables_are_the_sdk_s(version: str, tiny: Path, tmp_path: Path) -> None:
     has = {name for name, option in vendor.CONFIG.items() if version in option.versions}
     configs = questions(version)
-    answer = ask_sdk(python, configs)
+    answer = ask_sdk(version, configs, tmp_path)
 
     shown = {name: vendor.CONFIG[name].default for name in has & set(answer["config"])}
     assert shown == {k: v for k, v in answer["config"].items() if k not in vendor.OWNED}

@@ -29,8 +29,8 @@ from tests.warm_interpreter import space
 
 MADE = ROOT / ".npumake" / "toolchains"
 WARM = (  # those that jobs run in
-    *("core", "rknn-2.5.0", "rknn-2.3.2", "torch", "tensorflow", "report"),
-    *("rknn-2.5.0-torch", "rknn-2.5.0-tensorflow"),
+    *("core", "rknn-2.5.0", "rknn-2.3.2", "rknn-2.3.0", "rknn-2.2.0", "torch", "tensorflow"),
+    *("report", "rknn-2.5.0-torch", "rknn-2.5.0-tensorflow"),
 )
 # Beside what a toolchain's server imports: what single jobs do, for half a second to three each.
 LATE = {
