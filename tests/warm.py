@@ -24,9 +24,14 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from pipelines.files.commands import COMMANDS
 from tests.warm_interpreter import lent, space
 
-# What dvc and ./doit import of other packages: half a second to two.
+# What a ./doit that needs no more imports of other packages. A fork takes as long as its process is
+# large: with all that follows, three times as long to make and to end.
+_PLAIN = ("doit.doit_cmd", "doit.tools", "fractions", "importlib.metadata", "tomllib", "yaml")
+_HEAVY = ("dvc", "numpy", "onnx", "onnxruntime", "ruamel")
+# What dvc and the other commands import: half a second to two.
 _FRONT = (
     *("doit.doit_cmd", "doit.tools", "importlib.metadata", "numpy", "onnx", "tomllib", "yaml"),
     *("dvc.cachemgr", "dvc.cli.parser", "dvc.data_cloud", "dvc.lock", "dvc.updater"),
@@ -55,6 +60,12 @@ _FRONT_OWN = (
         if file.stem != "__init__"
     ),
 )
+# Commands that need no package of _HEAVY, beside those that name no command, and run steps.
+_LIGHT = {
+    *("clean", "forget", "help", "info", "list", "plan", "run", "step", "table", "toolchains"),
+    *("test", "which", "why"),
+}
+_DOORS, _PULLING = ("/dodo.py", "/doit"), ("--pull", "--cluster")
 SHARED = "PYTEST_NPUMAKE_FRONT"  # environment variable: the socket of who shares its own
 _MOUNTED_S = 300
 
@@ -76,10 +87,12 @@ def start(
     paths: Sequence[Path] = (),
     *,
     is_deep: bool = False,
+    without: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """place: the socket that it listens on, once all is imported. It ends with this process.
 
-    own, is_deep: modules of the project's, see tests.warm_code.
+    own, is_deep: modules of the project's, see tests.warm_code. without: packages; what of `own`
+    needs one is not imported.
     """
     settings = {
         "socket": str(place),
@@ -88,6 +101,7 @@ def start(
         "own": own,
         "paths": [str(path) for path in paths],
         "is_deep": is_deep,
+        "without": without,
     }
     script = Path(__file__).with_name("warm_interpreter.py")
     return subprocess.Popen(
@@ -186,7 +200,7 @@ def capture(
         Path(os.devnull).open() as nothing,
     ):
         streams = (nothing, out, err)
-        running = Running(place or front_place(), words, folder, environment, streams, **more)
+        running = Running(place or _place(words), words, folder, environment, streams, **more)
         with closing(running):
             code = running.wait(timeout_s)
         return Said(code, _text(out), _text(err))
@@ -215,6 +229,24 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
+def _place(words: Sequence[str]) -> Path:
+    """The socket of who has what these words import: the smaller one where that is enough."""
+    place = front_place()
+    plain = place.with_name("plain")  # beside() has none
+    return plain if _is_light(words) and plain.exists() else place
+
+
+def _is_light(words: Sequence[str]) -> bool:
+    """Whether it is a ./doit that needs nothing of _HEAVY."""
+    if not words[0].endswith(_DOORS) or any(one.startswith(_PULLING) for one in words):
+        return False
+    root = Path(words[0]).parent
+    if any(root.glob("models/*/.dvcignore")) or (root / ".dvcignore").exists():  # dvc reads them
+        return False
+    names = [word for word in words[1:] if not word.startswith("-")]
+    return not names or names[0] in _LIGHT or names[0] not in COMMANDS
+
+
 def front_place() -> Path:
     """The socket of an interpreter that has imported _FRONT; it ends with this process."""
     return shared(SHARED) or _front()
@@ -223,9 +255,11 @@ def front_place() -> Path:
 @cache
 def _front() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="front-"))
-    place = folder / "socket"
-    started = start(Path(sys.executable), place, _FRONT, _FRONT_OWN, is_deep=True)
-    return kept(started, folder, f"one of {_FRONT}")
+    python = Path(sys.executable)
+    plain = start(python, folder / "plain", _PLAIN, _FRONT_OWN, is_deep=True, without=_HEAVY)
+    started = start(python, folder / "socket", _FRONT, _FRONT_OWN, is_deep=True)
+    kept(plain, folder / "plain", f"one of {_PLAIN}")
+    return kept(started, folder / "socket", f"one of {_FRONT}")
 
 
 @cache
@@ -245,19 +279,19 @@ def beside(folder: Path, *packages: str) -> Path:
     return place / "socket"
 
 
-def kept(started: subprocess.Popen[bytes], folder: Path, what: str) -> Path:
-    """The socket in its folder, once it listens. Both are gone when this process ends."""
+def kept(started: subprocess.Popen[bytes], place: Path, what: str) -> Path:
+    """The socket, once it listens. Its folder and who listens are gone when this process ends."""
 
     def end() -> None:
         started.terminate()
         started.wait()
-        shutil.rmtree(folder)
+        shutil.rmtree(place.parent, ignore_errors=True)
 
     atexit.register(end)
-    while not (folder / "socket").exists():
+    while not place.exists():
         assert started.poll() is None, f"{what} can't be imported"
         time.sleep(0.02)
-    return folder / "socket"
+    return place
 
 
 def share() -> None:
@@ -292,7 +326,7 @@ def front(
     kept = {k: v for k, v in environment.items() if not k.startswith("PYTEST")}
     words = [str(root / "dodo.py"), *arguments]
     with Path(os.devnull).open("r+") as nothing:
-        return Running(place or front_place(), words, root, kept, (nothing, out or nothing, err))
+        return Running(place or _place(words), words, root, kept, (nothing, out or nothing, err))
 
 
 def doit(

@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ def main() -> None:
         importlib.import_module(module)
     sys.path.append(here)
     code = importlib.import_module("warm_code")
-    own = code.OwnCode(settings["root"], settings["own"], is_deep=settings["is_deep"])
+    own = imported_without(
+        settings["without"],
+        lambda: code.OwnCode(settings["root"], settings["own"], is_deep=settings["is_deep"]),
+    )
     if "dvc.utils.serialize" in sys.modules:
         importlib.import_module("warm_yaml").install(Path(settings["socket"]).parent)
         sys.modules["dvc.cli.parser"].get_main_parser()  # dvc keeps it; it takes 50 ms
@@ -50,6 +54,15 @@ def main() -> None:
     use_huge_pages()
     with listen(Path(settings["socket"])) as listener:
         Server(listener, own).serve()
+
+
+def imported_without(packages: Sequence[str], act: Callable[[], Any]) -> Any:
+    """What it gives where these can't be imported; then they can."""
+    sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]
+    made = act()
+    for name in packages:
+        del sys.modules[name]
+    return made
 
 
 def import_all(settings: dict[str, Any], *last: str) -> None:

@@ -55,4 +55,4 @@ def _started() -> Path:
     python = place / "python" / "bin" / "python"
     environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
     started = warm.start(python, place / "socket", _PRELOAD, _OWN, environment)
-    return warm.kept(started, place, f"one of {_PRELOAD}")
+    return warm.kept(started, place / "socket", f"one of {_PRELOAD}")

@@ -20,8 +20,18 @@ _OF_THE_IMPORT = {
     *("__file__", "argv", "cwd", "getcwd", "getenv", "getpid", "isatty"),
     *("monotonic", "time", "time_ns"),
 }
-# What gives the content of a file beside the code alone: that is the same wherever code is lent.
-_OF_CONTENT = {"pipelines.backends.rknn.recipe.vendor.rules"}
+# What gives the content of a file beside the code alone, or the names of files and the modules that
+# they stand for, or holds functions: that is the same wherever code is lent (tests.warm_code).
+_OF_CONTENT = {
+    "pipelines.backends.fixed_point.backend.FIXED_POINT",
+    "pipelines.backends.qdq.backend.QDQ",
+    "pipelines.backends.rknn.backend.RKNN",
+    "pipelines.backends.rknn.recipe.vendor.TOOLCHAINS",
+    "pipelines.backends.rknn.recipe.vendor.rules",
+    "pipelines.backends.table._backends",
+    "pipelines.files.commands._modules",
+    "quant.rewrites.names._names",
+}
 _Imported = tuple[str, str]  # a module, and a name there; empty: the module itself
 _Import = ast.Import | ast.ImportFrom
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -137,7 +147,11 @@ class Code:
                 module.values.add(local)
             elif self._is_asking(found):
                 module.asking.add(local)
-        running = [(one, [*map(_part, _evaluated(one))]) for one in module.tree.body]
+        running = [
+            (one, [*map(_part, _evaluated(one))])
+            for one in module.tree.body
+            if _OF_CONTENT.isdisjoint(f"{name}.{target}" for target in _constants(one))
+        ]
         defined = [
             (one.name, _part(one))
             for one in module.tree.body
