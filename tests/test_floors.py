@@ -17,6 +17,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.vacuous import some
 
+# With tests/test_stage_code.py: both parse every file, once a worker.
+pytestmark = pytest.mark.xdist_group("parsed")
+
 # The rooms of pipelines/, from the ground up. quant/ is below, dodo.py above.
 ROOMS = (
     "files",

@@ -15,6 +15,8 @@ from tests.conftest import ROOT
 from tests.test_floors import MODULES
 from tests.vacuous import some
 
+pytestmark = pytest.mark.xdist_group("parsed")  # with tests/test_floors.py, which parses the same
+
 # Jobs of steps that are in no plan and keep nothing: their answer is told and thrown away.
 LOOK = "pipelines.stages.export.jobs.look"
 ASIDE = {
