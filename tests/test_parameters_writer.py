@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.backends.rknn.sdk.parameters_writer import written
+from pipelines.backends.rknn.sdk.instead.parameters_writer import written
 from quant.simulation.parameters_text import document
 
 NAMES = ("c1", "/0/Conv_output_0", "a:b", "a-b.c", "a#b", "no", "60_mm", "459-rs", "459", "007")

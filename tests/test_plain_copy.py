@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.backends.rknn.sdk.plain_copy import NotPlain, plain_copy
+from pipelines.backends.rknn.sdk.instead.plain_copy import NotPlain, plain_copy
 from tests.vacuous import some
 
 SHARED = [0.5, -1.0]

@@ -38,9 +38,15 @@ SPARED = (
         'raise AssertionError("ruamel writes")',
     ),
     ("backends/rknn/sdk/spared.py", "made = infer(", 'print("without weights"); made = infer('),
+    ("backends/rknn/sdk/instead/quicker.py", "    low, high", '    print("by rows"); low, high'),
+    (
+        "backends/rknn/sdk/instead/quicker.py",
+        "            held.con",
+        '            print("by shape"); held.con',
+    ),
 )
 NOT_SPARED = (
-    ("backends/rknn/sdk/spared.py", 'COMPARED = ("2.3.2", "2.5.0")', "COMPARED = ()"),
+    ("backends/rknn/sdk/instead/replaced.py", 'COMPARED = ("2.3.2", "2.5.0")', "COMPARED = ()"),
     ("run/jobs/memory.py", "if _MALLOPT is not None:", "if False:"),
     ("backends/rknn/steps.py", "is_kept=True", "is_kept=False"),
 )
@@ -86,6 +92,9 @@ def built(root: Path, torch_files: Path, *, is_spared: bool) -> dict[str, str]:
     assert {"as build has compiled it" in log for log in logs} == {is_spared}
     logs = [log.read_text() for log in root.glob(".npumake/logs/net/build-*.log")]
     assert {"without weights" in log for log in some(logs)} == {is_spared}
+    logs = [log.read_text() for log in root.glob(".npumake/logs/net/quantize-*.log")]
+    assert any("by rows" in log for log in some(logs)) == is_spared
+    assert any("by shape" in log for log in some(logs)) == is_spared
     stages = [
         stage
         for lock in root.glob("models/*/dvc.lock")

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from pipelines.backends.rknn.sdk import spared
 from pipelines.backends.rknn.sdk.capture import captured
+from pipelines.backends.rknn.sdk.instead import quicker
+from pipelines.backends.rknn.sdk.instead.replaced import toolkit
 from pipelines.backends.rknn.sdk.refusals import log
 from pipelines.backends.rknn.sdk.refusals.refusal import SdkRefusal
 from pipelines.run.jobs.refusal import Refusal
@@ -29,7 +31,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 from rknn.api import RKNN
 
 Array = NDArray[Any]
-_VERSION = spared.toolkit()
+_VERSION = toolkit()
 
 # Printed while the SDK returns 0, and then the file fails on a board: airockchip/rknn-toolkit2
 # issues 364 and 419. `Unkown op target: 0` stands in nearly every log and means nothing.
@@ -73,7 +75,7 @@ class Sdk:
 
         options: rknn_batch_size, proposal, proposal_dataset_size, custom_hybrid.
         """
-        with spared.entropy(), spared.emitted():
+        with spared.entropy(), spared.emitted(), spared.copies(), quicker.step1():
             self._do("hybrid_quantization_step1", dataset=dataset, **options)
 
     def hybrid_step2(self, model: str, data: str, config: str) -> None:

@@ -1,40 +1,30 @@
 """Work of the SDK whose result nobody reads, left out while one of its calls runs.
 
-Each of these stands in for a function of the SDK in this process alone, only where it is there, and
-only for the versions whose files were compared with it and without (tests/test_spared.py). Shares
-are of ResNet50-224 with 50 photographs, 2.5.0.
+See pipelines.backends.rknn.sdk.instead.replaced. Shares are of ResNet50-224 with 50 photographs,
+2.5.0.
 """
 
 from __future__ import annotations
 
 import platform
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
-from importlib.metadata import version
+from collections.abc import Callable
+from contextlib import suppress
 from io import TextIOBase
 from pathlib import PurePath
 from typing import Any
 
 import onnx
 
-from pipelines.backends.rknn.sdk.parameters_writer import written
-from pipelines.backends.rknn.sdk.plain_copy import NotPlain, plain_copy
+from pipelines.backends.rknn.sdk.instead.parameters_writer import written
+from pipelines.backends.rknn.sdk.instead.plain_copy import NotPlain, plain_copy
+from pipelines.backends.rknn.sdk.instead.replaced import replaced
 from quant.graph.light import large_weights, without
 from quant.simulation.parameters_text import document
 
-COMPARED = ("2.3.2", "2.5.0")
 _MACHINE = platform.architecture()
 
 _CHECK = re.compile(r"check\d_\w+\.onnx")
-
-
-@cache
-def toolkit() -> str:
-    """The SDK's version, such as `2.5.0`."""
-    return version("rknn-toolkit2")
 
 
 def entropy() -> Any:
@@ -42,7 +32,7 @@ def entropy() -> Any:
 
     `build` counts none, and makes the same network.
     """
-    return _replaced("rknn.api.quantizer", "Quantizer._cal_entropy", lambda _: lambda *_, **__: 0.0)
+    return replaced("rknn.api.quantizer", "Quantizer._cal_entropy", lambda _: lambda *_, **__: 0.0)
 
 
 def texts() -> Any:
@@ -50,7 +40,7 @@ def texts() -> Any:
 
     error_analysis.txt is made from the arrays.
     """
-    return _replaced("rknn.api.libcpputils2", "cpputils2.savetxt", lambda _: lambda *_, **__: None)
+    return replaced("rknn.api.libcpputils2", "cpputils2.savetxt", lambda _: lambda *_, **__: None)
 
 
 def machine() -> Any:
@@ -59,7 +49,7 @@ def machine() -> Any:
     def unless_known(ask: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *given, **named: ask(*given, **named) if given or named else _MACHINE
 
-    return _replaced("platform", "architecture", unless_known)
+    return replaced("platform", "architecture", unless_known)
 
 
 def comments() -> Any:
@@ -76,7 +66,7 @@ def comments() -> Any:
 
         return wrapped
 
-    return _replaced("ruamel.yaml.main", "YAML.load", unless_plain)
+    return replaced("ruamel.yaml.main", "YAML.load", unless_plain)
 
 
 def emitted() -> Any:
@@ -93,7 +83,7 @@ def emitted() -> Any:
 
         return wrapped
 
-    return _replaced("ruamel.yaml.main", "YAML.dump", unless_plain)
+    return replaced("ruamel.yaml.main", "YAML.dump", unless_plain)
 
 
 def _is_as_the_sdks(yaml: Any) -> bool:
@@ -114,19 +104,22 @@ def copies() -> Any:
     """For step 2: it copies every scale of every channel one by one, into lists that grow.
 
     That is half of a build of MobileNetV2: glibc fills the free memory behind each list that grows,
-    see pipelines.run.jobs.memory.
+    see pipelines.run.jobs.memory. Step 1 copies a node for each rule that it tries on it.
     """
 
     def unless_plain(deepcopy: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(data: Any, *memo: Any, **named: Any) -> Any:
-            if type(data) is dict and not memo and not named:
-                with suppress(NotPlain):
-                    return plain_copy(data)
+            if not memo and not named:
+                if type(data) is onnx.NodeProto:
+                    return data.__deepcopy__({})
+                if type(data) is dict:
+                    with suppress(NotPlain):
+                        return plain_copy(data)
             return deepcopy(data, *memo, **named)
 
         return wrapped
 
-    return _replaced("copy", "deepcopy", unless_plain)
+    return replaced("copy", "deepcopy", unless_plain)
 
 
 def inferred_weights() -> Any:
@@ -148,38 +141,18 @@ def inferred_weights() -> Any:
 
         return wrapped
 
-    return _replaced("onnx.shape_inference", "infer_shapes", unless_small)
+    return replaced("onnx.shape_inference", "infer_shapes", unless_small)
 
 
 def checks() -> Any:
     """For `verbose`, which prints the rules that fire: graphs for reading, check0_*.onnx and on."""
 
     def unless_check(save: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(model: Any, file: Any, *rest: Any, **options: Any) -> Any:
-            if isinstance(file, str) and _CHECK.fullmatch(PurePath(file).name):
+        def wrapped(graph: Any, path: Any, *rest: Any, **options: Any) -> Any:
+            if isinstance(path, str) and _CHECK.fullmatch(PurePath(path).name):
                 return None
-            return save(model, file, *rest, **options)
+            return save(graph, path, *rest, **options)
 
         return wrapped
 
-    return _replaced("onnx", "save", unless_check)
-
-
-@contextmanager
-def _replaced(
-    module: str, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
-) -> Iterator[None]:
-    """Have `make(original)` in place of a module's function, or of a class's in it."""
-    owner: Any = sys.modules.get(module)
-    *outer, last = name.split(".")
-    for part in outer:
-        owner = getattr(owner, part, None)
-    original = getattr(owner, last, None)
-    if original is None or toolkit() not in COMPARED:
-        yield
-        return
-    setattr(owner, last, make(original))
-    try:
-        yield
-    finally:
-        setattr(owner, last, original)
+    return replaced("rknn.api.ir_graph", "IRGraph.save_onnx", unless_check)
