@@ -16,7 +16,7 @@ from PIL import Image
 from quant.sha256 import sha256_of
 from tests import warm_toolchains
 from tests.conftest import ROOT, Pythons
-from tests.own_repository import OwnRepository, build_wheel, install, run
+from tests.own_repository import OwnRepository, build_wheel, environment, install, run
 from tests.small_models import conv_net, samples
 
 MODELS = {  # name -> what follows it after ./doit new
@@ -341,3 +341,37 @@ def test_git_pins_the_commit(own: OwnRepository, wheel: Path, tmp_path: Path) ->
     ran = own.doit("--version")
     assert ran.code == 0, ran.err
     assert (own.root / ".npumake/engine/pinned").read_text().endswith(commit)
+
+
+# A module `venv` whose environments hold no more than a pip that builds the wheel {wheel}.
+VENV = """
+import os, sys
+os.makedirs(sys.argv[1] + "/bin")
+with open(sys.argv[1] + "/bin/python", "w", opener=lambda *way: os.open(*way, 0o755)) as file:
+    file.write('''#!/bin/sh
+test "$1 $2 $3" = "-m pip wheel" || exit 1
+while test "$1" != --wheel-dir; do shift; done
+cp {wheel} "$2"
+''')
+"""
+
+
+def test_a_python_without_pip_is_given_one_to_throw_away(
+    own: OwnRepository, npumake: Path, wheel: Path, tmp_path: Path
+) -> None:
+    (own.root / "npumake.txt").write_text(f"git+https://host.invalid/x.git@{'0' * 40}\n")
+    code = VENV.format(wheel=wheel)
+    for text, expected in ((code, (0, True)), ("raise SystemExit(1)\n", (1, False))):
+        shutil.rmtree(own.root / ".npumake/engine", ignore_errors=True)
+        (tmp_path / "venv.py").write_text(text)
+        done = subprocess.run(
+            [npumake.with_name("python"), "-B", own.root / "doit", "--version"],
+            env={**environment(), "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        is_there = (own.root / ".npumake/engine/pinned").exists()
+        assert (done.returncode, is_there) == expected, done.stderr
+    assert "npumake: this Python can't make a virtual environment\n  install" in done.stderr
+    assert not [*own.root.glob(".npumake/fetch-*")]
