@@ -1,4 +1,4 @@
-"""Runs in the toolchain `browser`: opens pages offline, each as a new user, until stdin ends.
+"""Runs in the toolchain `browser`: opens pages offline, one after the other, until stdin ends.
 
 stdin: a line {page, script} each, where script is a list of {do, ...}; stdout: a line, the list of
 what each saw, or of a failure the text. Whatever the page asks of a network, and whatever its
@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 _OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
 _PAINT = """() => new Promise((done) => {
@@ -40,31 +40,38 @@ def main(chromium: str) -> None:
     with sync_playwright() as playwright:
         # As root chromium has no sandbox; the pages are the tests' own.
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # One tab for all: a new user of the browser takes 0.5 s, and the pages store nothing.
+        page = browser.new_context(offline=True).new_page()
+        faults = _heard(page)
         for line in sys.stdin:
             order = json.loads(line)
             url = Path(order["page"]).resolve().as_uri()
-            print(json.dumps(_answer(browser, url, order["script"])), flush=True)
+            print(json.dumps(_answer(page, faults, url, order["script"])), flush=True)
         browser.close()
 
 
-def _answer(browser: Browser, url: str, script: list[dict[str, Any]]) -> list[Any] | str:
-    context = browser.new_context(offline=True, viewport={"width": 1600, "height": 1000})
-    try:
-        return _driven(context.new_page(), url, script)
-    except Exception:
-        return traceback.format_exc()
-    finally:
-        context.close()
-
-
-def _driven(page: Page, url: str, script: list[dict[str, Any]]) -> list[Any] | str:
+def _heard(page: Page) -> list[str]:
+    """Faults of whatever is open in it, as they come."""
     faults: list[str] = []
     page.on("console", lambda said: faults.append(f"{said.type}: {said.text}"))
     page.on("pageerror", lambda error: faults.append(f"error: {error}"))
     page.on("request", lambda asked: faults.extend(_outside(asked.url)))
-    _open(page, url)
-    seen = [_do(page, url, one) for one in script]
-    return "\n".join(faults) or seen
+    return faults
+
+
+def _answer(
+    page: Page, faults: list[str], url: str, script: list[dict[str, Any]]
+) -> list[Any] | str:
+    try:
+        page.goto("about:blank")  # what the page before still says is not of this one
+        faults.clear()
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1600, "height": 1000})
+        _open(page, url)
+        seen = [_do(page, url, one) for one in script]
+        return "\n".join(faults) or seen
+    except Exception:
+        return traceback.format_exc()
 
 
 def _outside(url: str) -> list[str]:
