@@ -60,9 +60,10 @@ _FRONT_OWN = (
         if file.stem != "__init__"
     ),
 )
-# Commands that need no package of _HEAVY, beside those that name no command, and run steps.
+# Commands that need no package of _HEAVY, beside those that name no command, and run steps. `help`
+# of one has doit import all.
 _LIGHT = {
-    *("clean", "forget", "help", "info", "list", "plan", "run", "step", "table", "toolchains"),
+    *("clean", "forget", "info", "list", "plan", "run", "step", "table", "toolchains"),
     *("test", "which", "why"),
 }
 _DOORS, _PULLING = ("/dodo.py", "/doit"), ("--pull", "--cluster")
