@@ -9,7 +9,6 @@ import csv
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ import yaml
 from dvc.utils.serialize import load_yaml  # type: ignore[import-untyped]
 
 from pipelines.recipe.yaml.tree import compose
+from tests import warm
 from tests.checkout import Checkout
-from tests.dvc_runner import Failure, run
+from tests.dvc_runner import Failure, environment_of
 from tests.small_models import conv_net, npy, recipe, samples
 
 pytestmark = pytest.mark.toolchain
@@ -256,7 +256,9 @@ def gto(checkout: Checkout, *arguments: str) -> None:
     """GTO, which comes with DVC, tags commits; it takes the tagger from git's configuration."""
     checkout.git("config", "user.name", "t")
     checkout.git("config", "user.email", "t@t")
-    run([str(Path(sys.executable).with_name("gto")), *arguments], checkout.root)
+    words = ["-m", "gto.cli", *arguments]
+    said = warm.capture(words, checkout.root, environment_of(checkout.root), timeout_s=60)
+    assert said.code == 0, said
 
 
 def test_dvc_yaml_older_than_its_recipe(copy: Checkout) -> None:
