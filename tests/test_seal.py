@@ -398,7 +398,8 @@ def spared(root: Path) -> list[str]:
         "here = Project(Path.cwd())\n"
         "sparing.spare_whole_models(here); print(*sorted(here.spared))"
     )
-    done = warm.capture(["-c", code], root, os.environ, timeout_s=60)
+    plain = warm.front_place().with_name("plain")  # has all that this imports
+    done = warm.capture(["-c", code], root, os.environ, timeout_s=60, place=plain)
     assert done.code == 0, done.err
     return done.out.split()
 
