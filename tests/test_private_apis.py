@@ -28,7 +28,7 @@ def given(*args: str, **options: object) -> Given:
 
 # What we call -> how: positional arguments by what they are, and keywords.
 CALLS: Mapping[str, Given] = {
-    "doit.doit_cmd.DoitMain": given(config_filenames=(), extra_config={}),
+    "doit.doit_cmd.DoitMain": given(extra_config={}),
     "doit.doit_cmd.DoitMain.get_cmds": given("self"),
     "doit.doit_cmd.DoitConfig.load_config_toml": given("self", "file", "prefix"),
     "doit.doit_cmd.get_loader": given("config", "loader", "commands"),

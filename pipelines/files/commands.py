@@ -8,12 +8,6 @@ from collections.abc import Mapping
 from pipelines.files.engine import CODE
 
 _TABLE = re.compile(r"^\[tool\.doit\.plugins\.command\]\n(.*?)^\[", re.MULTILINE | re.DOTALL)
-# A table for doit, after its first bracket, as ours are written.
-_PLUGINS = re.compile(
-    r'tool\.doit\.plugins\.(backend|command)\]\n((?:(?:\w+|"[\w.]+") = "[\w.:]+"\n)+)\n*'
-)
-_PLUGIN = re.compile(r'^"?([\w.]+)"? = "([\w.:]+)"$', re.MULTILINE)
-_INDENTED = re.compile(r"\n[ \t]+\[")
 _ENTRY = re.compile(r'^(\w+) = "([\w.]+):\w+"$', re.MULTILINE)
 _IN_BRIEF = re.compile(r'^    in_brief = "(.*)"$', re.MULTILINE)
 # doit's own, and one that was ours.
@@ -26,21 +20,6 @@ def _modules() -> dict[str, str]:
     """Name -> module of each that pyproject.toml tells doit of."""
     told = _TABLE.search((CODE / "pyproject.toml").read_text(encoding="utf-8"))
     return dict(_ENTRY.findall(told[1])) if told else {}
-
-
-def plugins(text: str) -> Mapping[str, Mapping[str, str]]:
-    """What this pyproject.toml tells doit, as doit holds it; empty where it may tell of more."""
-    first, *tables = f"\n{text}".split("\n[")
-    # What these hide is found by a parser alone.
-    if "tool" in first or _INDENTED.search(text) or "'''" in text or '"""' in text:
-        return {}
-    found = {}
-    for table in tables:
-        if "doit" in (name := table.partition("]")[0]) or name.strip("\"' ") == "tool":
-            if (told := _PLUGINS.fullmatch(f"{table}\n")) is None:
-                return {}
-            found[told[1].upper()] = dict(_PLUGIN.findall(told[2]))
-    return found
 
 
 _MODULES = _modules()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipelines.recipe.define.model import Evaluate, Recipe, Samples
-from pipelines.recipe.yaml import plain as plain_yaml
 from pipelines.record.step import Step, Work
 from quant.rewrites.names import CUTS
 from quant.samples.dataset import list_entries
@@ -46,11 +45,7 @@ def defaults(key: str, *toolchains: str) -> Mapping[str, Any]:
 
 @cache
 def _read(file: Path) -> dict[str, Any]:
-    text = file.read_text()
-    try:
-        return plain_yaml.load(text)
-    except plain_yaml.NotPlain:  # edited by hand
-        return dict(yaml.load(text, Loader=_Loader))
+    return dict(yaml.load(file.read_text(), Loader=_Loader))
 
 
 def sections(raw: Mapping[str, Any], *paths: str) -> dict[str, Any]:

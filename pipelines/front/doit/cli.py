@@ -32,7 +32,7 @@ from pipelines.building.project import Project
 from pipelines.dvc.lock import Locks
 from pipelines.dvc.repo import has_remote
 from pipelines.files import console, pulse
-from pipelines.files.commands import OWN, plugins
+from pipelines.files.commands import OWN
 from pipelines.files.engine import CODE, IS_PINNED
 from pipelines.files.where import Problems, did_you_mean
 from pipelines.front.doit import (
@@ -186,9 +186,7 @@ plugin.entry_points_impl = _plugins
 def _doit() -> DoitMain:
     """doit reads pyproject.toml where it runs, and ours tells of our commands."""
     if not IS_PINNED:
-        told = plugins((CODE / "pyproject.toml").read_text(encoding="utf-8"))
-        # Parsing all of it takes longer than all the rest of doit's start.
-        return DoitMain(config_filenames=("doit.cfg",), extra_config=told) if told else DoitMain()
+        return DoitMain()
     ours = DoitConfig().load_config_toml(str(CODE / "pyproject.toml"), "tool.doit")
     return DoitMain(extra_config=ours)
 
